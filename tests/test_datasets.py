@@ -1,0 +1,466 @@
+"""Downloads survive whatever a server, a disk or a process does to them; cards tell the truth."""
+
+import functools
+import gzip
+import hashlib
+import http.server
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+
+import numpy as np
+import pytest
+
+from utils import datasets, errors
+
+CONTENT = np.random.default_rng(0).bytes(300_000)
+HALF = len(CONTENT) // 2
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """`GET /NAME` is answered by the method NAME; each but `good` fails in its own way."""
+
+    def do_GET(self):
+        self.server.ranges.append(self.headers["Range"])
+        getattr(self, urllib.parse.urlsplit(self.path).path[1:])()
+
+    def answer(self, body, status=200, length=None):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def good(self):
+        content = CONTENT
+        if "gzip" in self.headers.get("Accept-Encoding", ""):  # as GitHub does; ranges count these
+            content = gzip.compress(CONTENT)
+        start = int((self.headers["Range"] or "bytes=0-")[6:-1])
+        self.send_response(206 if start else 200)
+        if content is not CONTENT:
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self.wfile.write(content[start:])
+
+    def without_ranges(self):
+        self.answer(CONTENT)
+
+    def missing(self):
+        self.send_error(404)
+
+    def broken(self):
+        self.send_error(500)
+
+    def reset(self):
+        self.answer(CONTENT[:HALF], length=len(CONTENT))
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+    def truncated(self):
+        self.answer(CONTENT[:HALF], length=len(CONTENT))
+
+    def truncated_unnoticed(self):
+        self.answer(CONTENT[:HALF])
+
+    def wrong(self):
+        self.answer(bytes(len(CONTENT)))
+
+    def login_page(self):
+        self.answer(b"<html>Welcome to the hotel. Your room number?</html>")
+
+    def endless(self):
+        self.send_response(200)
+        self.end_headers()
+        while not self.server.open_gate.is_set():
+            self.wfile.write(bytes(100_000))
+
+    def silent(self):
+        self.server.open_gate.wait()
+
+    def stalled(self):
+        self.answer(CONTENT[:HALF], length=len(CONTENT))
+        self.server.open_gate.wait()
+
+    def gated(self):
+        self.server.open_gate.wait()
+        self.good()
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """`ranges` is the Range header of each request so far, None where there was none."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.ranges = []
+        self.open_gate = threading.Event()
+
+    def url(self, behaviour):
+        return f"http://127.0.0.1:{self.server_port}/{behaviour}"
+
+    def handle_error(self, *_):
+        pass  # a client that hangs up is part of the tests
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    threading.Thread(target=functools.partial(server.serve_forever, 0.01)).start()
+    yield server
+    server.open_gate.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def refusing_url():
+    with socket.socket() as bound:  # bound and not listening: nobody else gets this port
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}/file"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    for variable in ("http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.upper(), raising=False)
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(datasets, "DOWNLOADS", {})
+    return tmp_path / "data"
+
+
+def register(*urls, name="sample"):
+    entry = datasets.Download(name, f"{name}.bin", urls, SHA256, len(CONTENT))
+    datasets.DOWNLOADS[name] = entry
+
+
+def leave_part(folder, content):
+    """What an earlier, interrupted download has left."""
+    folder.mkdir()
+    (folder / "sample.bin.part").write_bytes(content)
+
+
+FAILURES = [
+    "missing",
+    "broken",
+    "reset",
+    "truncated",
+    "truncated_unnoticed",
+    "wrong",
+    "login_page",
+    "endless",
+    "silent",
+    "stalled",
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_the_second_mirror_saves_a_download(server, folder, monkeypatch, failure):
+    monkeypatch.setattr(datasets, "TIMEOUT", (5, 1))
+    register(server.url(failure), server.url("good"))
+    assert datasets.download("sample").read_bytes() == CONTENT
+    assert not (folder / "sample.bin.part").exists()
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failure_is_one_sentence_and_leaves_no_file(server, folder, monkeypatch, failure):
+    monkeypatch.setattr(datasets, "TIMEOUT", (5, 0.3))
+    register(server.url(failure))
+    with pytest.raises(errors.DataUnavailable) as caught:
+        datasets.download("sample")
+    sentence = str(caught.value)
+    for needed in (server.url(failure), SHA256, str(folder / "sample.bin")):
+        assert needed in sentence
+    assert "\n" not in sentence and sentence.endswith(".")
+    assert not (folder / "sample.bin").exists()
+
+
+def test_a_server_that_refuses_the_connection(server, folder, refusing_url):
+    register(refusing_url)
+    with pytest.raises(errors.DataUnavailable, match="ConnectionError"):
+        datasets.download("sample")
+    register(refusing_url, server.url("good"))
+    assert datasets.download("sample").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("failure", ["truncated", "truncated_unnoticed"])
+def test_the_second_mirror_continues_where_the_first_broke_off(server, failure):
+    register(server.url(failure), server.url("good"))
+    assert datasets.download("sample").read_bytes() == CONTENT
+    first, second = server.ranges
+    assert first is None
+    assert 0 < int(re.fullmatch(r"bytes=(\d+)-", second)[1]) <= HALF
+
+
+@pytest.mark.parametrize(("failure", "status"), [("missing", "404"), ("broken", "500")])
+def test_an_error_page_does_not_replace_what_is_there(server, folder, failure, status):
+    leave_part(folder, CONTENT[:1000])
+    register(server.url(failure))
+    with pytest.raises(errors.DataUnavailable, match=f"HTTP {status}"):
+        datasets.download("sample")
+    assert (folder / "sample.bin.part").read_bytes() == CONTENT[:1000]
+
+
+def test_a_server_that_ignores_the_range_sends_the_file_once(server, folder):
+    leave_part(folder, CONTENT[:1000])
+    register(server.url("without_ranges"))
+    assert datasets.download("sample").read_bytes() == CONTENT
+    assert server.ranges == ["bytes=1000-"]
+
+
+def test_wrong_bytes_from_an_earlier_try_are_thrown_away(server, folder):
+    leave_part(folder, b"not the file")
+    register(server.url("good"))
+    assert datasets.download("sample").read_bytes() == CONTENT
+    assert server.ranges == ["bytes=12-", None]
+
+
+def test_a_part_that_is_complete_needs_no_network(folder, refusing_url):
+    leave_part(folder, CONTENT)
+    register(refusing_url)
+    assert datasets.download("sample").read_bytes() == CONTENT
+
+
+def test_a_proxy_is_used(server, monkeypatch):
+    monkeypatch.setenv("http_proxy", server.url(""))
+    register("http://files.invalid/good")
+    assert datasets.download("sample").read_bytes() == CONTENT
+
+
+def test_a_file_that_is_there_is_kept_and_no_server_asked(server, folder):
+    register(server.url("good"))
+    assert datasets.download("sample") == datasets.download("sample") == folder / "sample.bin"
+    assert len(server.ranges) == 1
+
+
+def test_a_prepared_folder_needs_neither_network_nor_write_permission(folder, refusing_url):
+    folder.mkdir()
+    (folder / "sample.bin").write_bytes(CONTENT)
+    folder.chmod(0o555)
+    register(refusing_url)
+    assert datasets.download("sample") == folder / "sample.bin"
+    assert [path.name for path in folder.iterdir()] == ["sample.bin"]  # for root, who may write
+
+
+def test_a_different_file_under_that_name_is_reported_and_left_alone(server, folder):
+    folder.mkdir()
+    (folder / "sample.bin").write_text("my notes", encoding="utf-8")
+    register(server.url("good"))
+    with pytest.raises(errors.DataUnavailable, match=SHA256):
+        datasets.download("sample")
+    assert (folder / "sample.bin").read_text(encoding="utf-8") == "my notes"
+
+
+def test_a_folder_that_cannot_be_made(server, folder):
+    folder.write_text("a file where the folder should be", encoding="utf-8")
+    register(server.url("good"))
+    with pytest.raises(errors.DataUnavailable, match="COURSE_DATA"):
+        datasets.download("sample")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows folders have no such permission")
+def test_a_folder_without_write_permission(server, folder):
+    if os.geteuid() == 0:
+        pytest.skip("root may write into every folder")
+    folder.mkdir()
+    folder.chmod(0o555)
+    register(server.url("good"))
+    with pytest.raises(errors.DataUnavailable, match="Permission denied.*COURSE_DATA"):
+        datasets.download("sample")
+
+
+def test_a_disk_that_is_full(server, folder):
+    resource = pytest.importorskip("resource", reason="Windows has no limit on file sizes")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    register(server.url("good"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HALF, before[1]))
+    try:
+        with pytest.raises(errors.DataUnavailable, match="COURSE_DATA"):
+            datasets.download("sample")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (folder / "sample.bin").exists()
+    assert datasets.download("sample").read_bytes() == CONTENT
+
+
+CHILD = f"""
+import sys
+from utils import datasets
+entry = datasets.Download("sample", "sample.bin", (sys.argv[1],), "{SHA256}", {len(CONTENT)})
+datasets.DOWNLOADS["sample"] = entry
+print("ready", flush=True)
+print(datasets.download("sample"))
+"""
+
+
+def start_process(url):
+    """Start a process that downloads `url`, and return when it is about to."""
+    command = [sys.executable, "-c", CHILD, url]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=datasets.SHIPPED.parent
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_a_killed_download_leaves_no_file_and_is_continued(server, folder):
+    process = start_process(server.url("stalled"))
+    part = folder / "sample.bin.part"
+    deadline = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+    process.communicate()
+    size = part.stat().st_size
+    assert 0 < size < len(CONTENT)
+    assert not (folder / "sample.bin").exists()
+    register(server.url("good"))
+    assert datasets.download("sample").read_bytes() == CONTENT
+    assert server.ranges == [None, f"bytes={size}-"]
+
+
+def test_two_processes_share_one_download(server, folder):
+    processes = [start_process(server.url("gated")) for _ in range(2)]
+    server.open_gate.set()
+    printed = [process.communicate()[0] for process in processes]
+    assert printed == [f"{folder / 'sample.bin'}\n"] * 2
+    assert (folder / "sample.bin").read_bytes() == CONTENT
+    assert len(server.ranges) == 1
+
+
+def test_the_data_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_DATA", "~/course")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert datasets.data_dir() == tmp_path / "course"
+    monkeypatch.setenv("COURSE_DATA", "")
+    assert datasets.data_dir() == datasets.SHIPPED / "cache"
+
+
+def test_the_command_fetches_what_it_can_and_reports_the_rest(server, folder, refusing_url, capsys):
+    register(refusing_url, name="unreachable")
+    register(server.url("good"), name="sample")
+    assert datasets.main(["--all"]) == 1
+    output = capsys.readouterr()
+    assert output.out == f"sample: {folder / 'sample.bin'}\n"
+    assert output.err.startswith("unreachable.bin could not be downloaded")
+    assert output.err.count("\n") == 1
+    assert datasets.main(["sample"]) == 0
+
+
+def test_the_command_lists_what_is_there(server, capsys):
+    register(server.url("good"))
+    assert datasets.main([]) == 0
+    listing = capsys.readouterr().out
+    assert "planets.csv" in listing
+    assert re.search(r"sample +300,000 bytes +not fetched yet\n", listing)
+    datasets.download("sample")
+    assert datasets.main([]) == 0
+    assert re.search(r"sample +300,000 bytes +here\n", capsys.readouterr().out)
+    assert len(server.ranges) == 1
+
+
+def test_an_unknown_name_is_answered_with_the_names():
+    command = [sys.executable, "-m", "utils.datasets", "shakespear"]
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd=datasets.SHIPPED.parent, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr == "No download is called shakespear; there are: shakespeare.\n"
+    with pytest.raises(errors.DataUnavailable, match="there are"):
+        datasets.download("shakespear")
+
+
+@pytest.fixture
+def shipped_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "SHIPPED", tmp_path)
+    (tmp_path / "sample.csv").write_bytes(CONTENT)
+    (tmp_path / "sample.md").write_text(f"SHA-256: {SHA256}", encoding="utf-8")
+    return tmp_path
+
+
+def test_an_intact_shipped_file_is_opened_silently(shipped_folder, capsys):
+    assert datasets.shipped("sample.csv") == shipped_folder / "sample.csv"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_edited_shipped_file_is_used_with_a_note(shipped_folder, capsys):
+    (shipped_folder / "sample.csv").write_text("my own numbers", encoding="utf-8")
+    assert datasets.shipped("sample.csv") == shipped_folder / "sample.csv"
+    assert "has been edited" in capsys.readouterr().err
+
+
+def test_a_missing_shipped_file_is_one_sentence(shipped_folder):
+    with pytest.raises(errors.DataUnavailable, match="git checkout"):
+        datasets.shipped("other.csv")
+
+
+def test_a_script_shows_the_sentence_and_a_bug_shows_its_traceback(capsys):
+    for error, lines in ((errors.DataUnavailable("Get it."), "Get it."), (KeyError("x"), "Trace")):
+        try:
+            raise error
+        except Exception:
+            errors.show_one_sentence(*sys.exc_info())
+        assert capsys.readouterr().err.startswith(lines)
+
+
+def test_a_notebook_shows_the_sentence(tmp_path):
+    code = "from utils.errors import DataUnavailable; raise DataUnavailable('Get it.')"
+    command = [sys.executable, "-m", "IPython", "--ipython-dir", str(tmp_path), "-c", code]
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd=datasets.SHIPPED.parent, check=False
+    )
+    assert result.stdout == "Get it.\n"
+
+
+DOWNLOADS = datasets.DOWNLOADS  # the real ones, before the fixture hides them
+SHIPPED_FILES = [
+    path
+    for path in sorted(datasets.SHIPPED.iterdir())
+    if path.is_file() and path.suffix != ".md" and not path.name.startswith(".")
+]
+
+
+@pytest.mark.parametrize("path", SHIPPED_FILES, ids=lambda path: path.name)
+def test_every_shipped_file_has_a_true_card(path):
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    content = path.read_bytes()
+    assert re.findall(r"[0-9a-f]{64}", card) == [hashlib.sha256(content).hexdigest()]
+    assert f"{len(content):,} bytes" in card
+    assert all(row in card for row in ("| What |", "| Made by |", "| Licence |"))
+
+
+@pytest.mark.parametrize("entry", DOWNLOADS.values(), ids=lambda entry: entry.name)
+def test_every_download_has_a_true_card(entry):
+    card = (datasets.SHIPPED / f"{entry.name}.md").read_text(encoding="utf-8")
+    assert re.findall(r"[0-9a-f]{64}", card) == [entry.sha256]
+    assert f"{entry.bytes:,} bytes" in card
+    assert re.findall(r"https://[^\s>]+", card) == list(entry.urls)
+    assert all(row in card for row in ("| What |", "| Made by |", "| Licence |"))
+
+
+def test_the_index_links_every_card():
+    index = (datasets.SHIPPED / "README.md").read_text(encoding="utf-8")
+    for card in datasets.SHIPPED.glob("*.md"):
+        assert card.name == "README.md" or f"]({card.name})" in index
+
+
+def test_the_planets_obey_kepler():
+    planets = np.genfromtxt(
+        datasets.SHIPPED / "planets.csv", delimiter=",", names=True, dtype=None, encoding="utf-8"
+    )
+    axis, period = planets["semi_major_axis_au"], planets["period_years"]
+    assert np.all(np.diff(axis) > 0)  # in the order from the Sun
+    np.testing.assert_allclose(period**2 / axis**3, 1, atol=0.002)  # the bound on the card
+    known_to_kepler = planets["name"][planets["discovered"] == "antiquity"]
+    assert list(known_to_kepler) == ["Mercury", "Venus", "Earth", "Mars", "Jupiter", "Saturn"]

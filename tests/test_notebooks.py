@@ -1,0 +1,284 @@
+"""The builder: what makes a notebook stale, what keeps its outputs, what is refused."""
+
+import base64
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tools.notebooks import Course, build, check
+from tools.outputs import machine_trace, tidy
+
+SCRIPT = """\
+# %% [markdown]
+# # 1. A lesson
+#
+# With a [picture](../assets/a.svg), a [lesson](01_a.ipynb) and a [site](https://example.org).
+
+# %%
+from utils.scale import scaled
+
+constant = 3
+print("the answer is", scaled(constant))  # a comment
+
+# %% [markdown]
+# The end.
+"""
+MODULE = '''\
+"""Used by the lesson."""
+
+
+def scaled(value):
+    return 2 * value
+'''
+
+
+@pytest.fixture
+def course(tmp_path):
+    for folder in ("codes/zh", "utils", "datasets"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nurls = { Repository = "https://github.com/someone/course" }\n', encoding="utf-8"
+    )
+    write(tmp_path / "utils/__init__.py", "")
+    write(tmp_path / "utils/scale.py", MODULE)
+    write(tmp_path / "codes/01_a.py", SCRIPT)
+    return Course(tmp_path)
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    write(path, text.replace(old, new))
+
+
+def notebook_path(course, folder=""):
+    return course.root / "notebooks" / folder / "01_a.ipynb"
+
+
+def stdout(course):
+    cells = nbformat.read(notebook_path(course), 4).cells
+    return "".join(o.text for c in cells for o in c.get("outputs", []))
+
+
+@pytest.fixture
+def built(course):
+    assert build(course, []) == 0
+    assert check(course) == []
+    return course
+
+
+def test_building_twice_from_nothing_gives_identical_bytes(built):
+    first = notebook_path(built).read_bytes()
+    notebook_path(built).unlink()
+    assert build(built, []) == 0
+    assert notebook_path(built).read_bytes() == first
+    assert stdout(built) == "the answer is 6\n"
+
+
+def test_building_again_executes_nothing(built, capsys):
+    capsys.readouterr()
+    assert build(built, []) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_an_edited_constant_is_stale_and_names_the_cell(built):
+    edit(built.root / "codes/01_a.py", "constant = 3", "constant = 4")
+    [problem] = check(built)
+    assert "notebooks/01_a.ipynb is stale" in problem
+    assert "from utils.scale import scaled" in problem  # the first line of the changed cell
+    assert build(built, []) == 0
+    assert stdout(built) == "the answer is 8\n"
+    assert check(built) == []
+
+
+def test_an_edited_comment_keeps_the_outputs(built, capsys):
+    edit(built.root / "codes/01_a.py", "# a comment", "# another comment")
+    capsys.readouterr()
+    assert "lacks the newest prose" in check(built)[0]
+    assert build(built, []) == 0
+    assert "running" not in capsys.readouterr().out
+    assert "# another comment" in notebook_path(built).read_text(encoding="utf-8")
+    assert stdout(built) == "the answer is 6\n"
+
+
+def test_an_edited_utils_function_is_stale(built):
+    edit(built.root / "utils/scale.py", "2 * value", "5 * value")
+    [problem] = check(built)
+    assert "utils/scale.py changed" in problem
+    assert build(built, []) == 0
+    assert stdout(built) == "the answer is 15\n"
+
+
+def test_a_module_that_a_used_module_imports_counts_too(built):
+    write(built.root / "utils/factor.py", "FACTOR = 2\n")
+    edit(built.root / "utils/scale.py", '"""\n', '"""\n\nfrom utils.factor import FACTOR\n')
+    assert build(built, []) == 0
+    edit(built.root / "utils/factor.py", "2", "3")
+    assert "utils/factor.py changed" in check(built)[0]
+
+
+def test_an_edited_data_file_is_stale(built):
+    write(built.root / "datasets/words.txt", "one\n")
+    edit(built.root / "codes/01_a.py", "constant = 3", 'constant, name = 3, "words.txt"')
+    assert build(built, []) == 0
+    write(built.root / "datasets/words.txt", "two\n")
+    assert "datasets/words.txt changed" in check(built)[0]
+
+
+def test_a_comment_in_utils_is_not_stale(built):
+    edit(built.root / "utils/scale.py", "return", "# twice\n    return")
+    assert check(built) == []
+
+
+@pytest.mark.parametrize("line", ["%matplotlib inline", "# %time x", "!pip list", "# !ls"])
+def test_a_magic_is_refused(course, capsys, line):
+    edit(course.root / "codes/01_a.py", "constant = 3", f"constant = 3\n{line}")
+    assert build(course, []) == 1
+    printed = capsys.readouterr().out
+    assert "codes/01_a.py" in printed and line in printed and "magic" in printed
+
+
+def test_a_syntax_error_is_refused(course, capsys):
+    edit(course.root / "codes/01_a.py", "constant = 3", "constant = ")
+    assert build(course, []) == 1
+    assert "invalid syntax" in capsys.readouterr().out
+
+
+def test_a_failing_cell_is_refused_and_nothing_is_written(course, capsys):
+    edit(course.root / "codes/01_a.py", "constant = 3", "constant = undefined")
+    assert build(course, []) == 1
+    assert "name 'undefined' is not defined" in capsys.readouterr().out
+    assert not notebook_path(course).exists()
+
+
+@pytest.mark.parametrize(("old", "new"), [("The end.", "The END."), ("answer is 6", "answer is 7")])
+def test_a_hand_edited_notebook_is_refused_and_kept(built, capsys, old, new):
+    edit(notebook_path(built), old, new)
+    mine = notebook_path(built).read_bytes()
+    assert "edited by hand" in check(built)[0]
+    assert build(built, []) == 1
+    assert "edited by hand" in capsys.readouterr().out
+    assert notebook_path(built).read_bytes() == mine
+
+
+def test_a_notebook_without_a_script_is_named(built):
+    shutil.copy(notebook_path(built), built.root / "notebooks/02_gone.ipynb")
+    assert "02_gone.ipynb belongs to no script" in check(built)[0]
+
+
+def test_a_path_of_the_builders_machine_is_refused(course, capsys):
+    edit(course.root / "codes/01_a.py", "constant = 3", 'constant = 3\nprint("/home/me/file")')
+    assert build(course, []) == 1
+    assert "/home/me/file" in capsys.readouterr().out
+
+
+def chinese_sections(course):
+    """Translate every cell the builder asks for."""
+    sections = course.sections(course.scripts()[0])
+    write(sections, "")
+    keys = [
+        re.search(r"cell (\w{8})", line).group(1) for line in check(course) if "Chinese" in line
+    ]
+    bodies = [
+        "# 1. 一课\n\n[图](../assets/a.svg)、[课](01_a.ipynb)、[站](https://example.org)。",
+        "完。",
+    ]
+    text = "\n\n".join(f"<!-- {k} -->\n{b}" for k, b in zip(keys, bodies, strict=True))
+    write(sections, text + "\n")
+    return sections
+
+
+def test_the_chinese_edition_has_the_same_code_and_outputs(built):
+    chinese_sections(built)
+    assert build(built, []) == 0
+    assert check(built) == []
+    english = nbformat.read(notebook_path(built), 4).cells
+    chinese = nbformat.read(notebook_path(built, "zh"), 4).cells
+    for one, other in zip(english, chinese, strict=True):
+        if one.cell_type == "code":
+            assert (one.source, one.outputs) == (other.source, other.outputs)
+    assert chinese[-1].source == "完。"
+    title = chinese[0].source
+    assert "(../../assets/a.svg)" in title, "relative links climb out of the deeper folder"
+    assert "(01_a.ipynb)" in title, "a link to a lesson with a Chinese edition stays Chinese"
+    assert "(https://example.org)" in title
+    assert "/notebooks/zh/01_a.ipynb" in chinese[1].source, "the badge opens the Chinese edition"
+
+
+def test_an_edited_english_cell_is_reported_missing_and_its_orphan_named(built):
+    chinese_sections(built)
+    assert build(built, []) == 0
+    edit(built.root / "codes/01_a.py", "# The end.", "# The very end.")
+    assert build(built, []) == 0
+    problems = "\n".join(check(built))
+    assert re.search(r"no Chinese for the English cell \w{8} 'The very end.'", problems)
+    assert re.search(r"section \w{8} '完。' matches no English cell", problems)
+
+
+def code_cell(*outputs):
+    return nbformat.v4.new_code_cell("", outputs=list(outputs))
+
+
+def stream(text, name="stdout"):
+    return nbformat.v4.new_output("stream", name=name, text=text)
+
+
+def test_tidy_leaves_what_a_person_saw():
+    cell = code_cell(
+        stream("noise\n", "stderr"),
+        stream("10%\r20%\r30%\n"),
+        stream("\x1b[31mred\x1b[0m abc\b\b\bxyz\n"),
+    )
+    tidy(cell)
+    assert [o.text for o in cell.outputs] == ["30%\nred xyz\n"]
+
+
+def test_tidy_keeps_a_figure_readable():
+    from io import BytesIO
+
+    from PIL import Image
+
+    png = BytesIO()
+    Image.new("RGB", (40, 30), "#0072B2").save(png, "PNG")
+    data = {"image/png": base64.b64encode(png.getvalue()).decode()}
+    cell = code_cell(nbformat.v4.new_output("display_data", data=data))
+    tidy(cell)
+    image = Image.open(BytesIO(base64.b64decode(cell.outputs[0].data["image/png"])))
+    assert image.size == (40, 30)
+    assert image.convert("RGB").getpixel((5, 5)) == (0x00, 0x72, 0xB2)
+
+
+def test_traces_of_a_machine_are_found():
+    assert machine_trace(code_cell(stream("<object at 0x7f3970396d90>")))
+    assert machine_trace(code_cell(stream("saved /Users/me/a.png")))
+    assert machine_trace(code_cell(stream("0x10 apples, at home"))) is None
+
+
+def test_the_colab_cell_fetches_the_course(course, tmp_path, monkeypatch):
+    """Run the cell as Colab would, with git and pip replaced by a note of what they were asked."""
+    import subprocess
+    import types
+
+    notebook = course.read_script(course.scripts()[0])
+    asked = []
+    monkeypatch.setattr(subprocess, "check_call", asked.append)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    exec(notebook.cells[2].source, {})
+    assert asked == [], "outside Colab the cell does nothing"
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    exec(notebook.cells[2].source, {})
+    git, pip = asked
+    assert git[:2] == ["git", "clone"] and "https://github.com/someone/course" in git
+    assert pip[-2:] == ["--editable", git[-1]] and sys.path[0] == git[-1]
+
+
+def test_the_course_itself_is_up_to_date():
+    assert check(Course()) == []

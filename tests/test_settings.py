@@ -1,0 +1,72 @@
+"""What a learner types on the command line, and what they get for it."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from utils.hyperparameters import VOCABULARY
+from utils.settings import SettingError, read_command_line, settings
+
+LESSON = Path(__file__).parent.parent / "codes" / "01_linear_regression.py"
+DEFAULTS = {"epochs": 500, "learning_rate": 0.01, "seed": 4}
+
+
+def test_defaults_and_overrides():
+    args = read_command_line(DEFAULTS, ["--learning-rate", "0.5"])
+    assert (args.epochs, args.learning_rate, args.seed) == (500, 0.5, 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--epochs", "-3"], "--epochs must be a whole number from 1 to 1000000, not '-3'."),
+        (["--epochs", "ten"], "--epochs must be a whole number from 1 to 1000000, not 'ten'."),
+        (["--epochs", "2.5"], "--epochs must be a whole number from 1 to 1000000, not '2.5'."),
+        (["--learning-rate", "nan"], "--learning-rate must be a number above 0, not 'nan'."),
+        (["--learning-rate", "inf"], "--learning-rate must be a number above 0, not 'inf'."),
+        (["--learning-rate", "0"], "--learning-rate must be a number above 0, not '0'."),
+        (["--epochs"], "argument --epochs: expected one argument."),
+        (["--epoch", "3"], "unknown option '--epoch', did you mean --epochs?"),
+        (["--frobnicate"], "unknown option '--frobnicate'."),
+        (["extra"], "unknown option 'extra'."),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(words, sentence, capsys):
+    with pytest.raises(SystemExit) as stop:
+        read_command_line(DEFAULTS, words)
+    assert stop.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert printed.endswith(f"{sentence} Try --help.\n")
+
+
+def test_a_notebook_gets_the_same_sentence(monkeypatch):
+    monkeypatch.setattr("utils.settings.in_notebook", lambda: True)
+    with pytest.raises(SettingError, match="epochs must be a whole number .*, not -3"):
+        settings(epochs=-3)
+
+
+def test_every_entry_of_the_vocabulary_refuses_nonsense():
+    for name, entry in VOCABULARY.items():
+        for text in ("", "ten", str(-math.inf), "nan"):
+            with pytest.raises(ValueError):
+                entry.convert(text)
+                pytest.fail(f"{name} accepted {text!r}")
+
+
+def test_help_needs_no_tensorflow():
+    code = (
+        "import runpy, sys; sys.argv = [sys.argv[1], '--help']\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, LESSON], capture_output=True, encoding="utf-8"
+    )
+    assert result.returncode == 0, result.stderr
+    assert "passes over the training data" in result.stdout
+    assert "Linear regression" in result.stdout

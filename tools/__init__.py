@@ -1,0 +1,1 @@
+"""For maintainers: build the notebooks, resolve the locks. No lesson imports it."""

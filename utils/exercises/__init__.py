@@ -1,0 +1,187 @@
+"""Exercises with instant feedback.
+
+An exercise is its own solution, plus the mistakes people make:
+
+    @exercise(cases=[(1.0,), (2.5,)], hints=["Multiply first."])
+    def predict(x):
+        return 3 * x + 1
+
+    @predict.mistake("You added before you multiplied.")
+    def _(x):
+        return 3 * (x + 1)
+
+A learner calls `predict(answer)`, `predict.hint()` and `predict.solution()`. Nothing here raises,
+so a notebook with unsolved exercises still runs to its end.
+"""
+
+import copy
+import dis
+import inspect
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+TOLERANCE = 1e-4  # relative and absolute: float32 results agree, rounded ones to 4 digits too
+
+
+class Mistake(NamedTuple):
+    """A typical wrong answer, written as code, and what to say to it."""
+
+    message: str
+    answer: Callable
+
+
+class Exercise:
+    """A question whose answer is a value or a function; see the module's docstring.
+
+    Args:
+        solution: the right answer: a function, or for a value a function without parameters.
+        cases: the arguments to try, one tuple a trial; a value has the single case `()`.
+        hints: from a nudge to nearly everything.
+    """
+
+    def __init__(self, solution: Callable, cases: Sequence[tuple], hints: Sequence[str]):
+        self.name = solution.__name__
+        self.__doc__ = solution.__doc__
+        self.answer = solution
+        self.cases = cases
+        self.hints = hints
+        self.mistakes: list[Mistake] = []
+        self._hints_given = 0
+
+    def __repr__(self) -> str:
+        return f"exercise {self.name}: check.{self.name}(your_answer), .hint(), .solution()"
+
+    def mistake(self, message: str) -> Callable[[Callable], Callable]:
+        """Register the decorated function as a mistake that gets `message` as its answer."""
+
+        def register(wrong: Callable) -> Callable:
+            self.mistakes.append(Mistake(message, wrong))
+            return wrong
+
+        return register
+
+    def __call__(self, answer: Any) -> None:
+        """Say in one line whether `answer` is right, not attempted, or what is wrong with it."""
+        if not_attempted(answer):
+            print(f"… {self.name}: not attempted yet. check.{self.name}.hint() gives a nudge.")
+            return
+        complaint = self._complaint(answer)
+        print(f"✗ {self.name}: {complaint}" if complaint else f"✓ {self.name}: correct.")
+
+    def hint(self) -> None:
+        """Print the next hint; after the last one, start again."""
+        number = self._hints_given % len(self.hints) + 1
+        self._hints_given += 1
+        print(f"Hint {number} of {len(self.hints)}: {self.hints[number - 1]}")
+
+    def solution(self) -> None:
+        """Print a solution's source code."""
+        source = textwrap.dedent(inspect.getsource(self.answer))
+        print(source[source.index("def ") :].rstrip())
+
+    def _complaint(self, answer: Any) -> str | None:
+        is_function = self.cases != [()]
+        if is_function and not callable(answer):
+            return f"a function is wanted here, not {_kind(answer)}."
+        try:
+            results = [_evaluate(answer, case) for case in self.cases]
+            return self._compare(results, is_function)
+        except (Exception, SystemExit) as error:
+            return f"your code raised {type(error).__name__}: {error}"
+
+    def _compare(self, results: list, is_function: bool) -> str | None:
+        expected = [self.answer(*copy.deepcopy(case)) for case in self.cases]
+        if all(map(_agree, results, expected)):
+            return None
+        for mistake in self.mistakes:
+            wrong = [_evaluate(mistake.answer, case) for case in self.cases]
+            if all(map(_agree, results, wrong)):
+                return mistake.message
+        wrong_trials = zip(self.cases, results, expected, strict=True)
+        return next(
+            _difference(case if is_function else None, result, right)
+            for case, result, right in wrong_trials
+            if not _agree(result, right)
+        )
+
+
+def exercise(
+    *, hints: Sequence[str], cases: Sequence[tuple] = ((),)
+) -> Callable[[Callable], Exercise]:
+    """Turn the decorated solution into an `Exercise`."""
+    return lambda solution: Exercise(solution, list(cases), hints)
+
+
+def not_attempted(answer: Any) -> bool:
+    """True for None, `...`, and a function whose body does nothing."""
+    if answer is None or answer is ...:
+        return True
+    if not inspect.isfunction(answer):
+        return False
+    steps = list(dis.get_instructions(answer))
+    idle = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
+    constants = {s.argval for s in steps if s.opname in ("LOAD_CONST", "RETURN_CONST")}
+    return {s.opname for s in steps} <= idle and constants <= {None, ...}
+
+
+def _evaluate(answer: Any, case: tuple) -> Any:
+    # A copy, so that an answer which changes its input cannot spoil the next trial.
+    return answer(*copy.deepcopy(case)) if callable(answer) else answer
+
+
+def _agree(result: Any, expected: Any) -> bool:
+    if isinstance(expected, bool):
+        return isinstance(result, bool | np.bool_) and bool(result) == expected
+    if isinstance(expected, str):
+        return isinstance(result, str) and result == expected
+    if isinstance(expected, dict):
+        same_keys = isinstance(result, dict) and result.keys() == expected.keys()
+        return same_keys and all(_agree(result[k], v) for k, v in expected.items())
+    if isinstance(expected, list | tuple) and any(isinstance(e, str) for e in expected):
+        return list(result) == list(expected)
+    result, expected = np.asarray(result), np.asarray(expected)
+    tolerance = 0 if np.issubdtype(expected.dtype, np.integer) else TOLERANCE  # counts are exact
+    return (
+        np.issubdtype(result.dtype, np.number)
+        and result.shape == expected.shape
+        and np.allclose(result, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
+    )
+
+
+def _difference(case: tuple | None, result: Any, expected: Any) -> str:
+    """Say how `result` is wrong; the right value is shown only for one trial of a function."""
+    if result is None:
+        return "your function returned nothing: did you forget `return`?"
+    if _is_numeric(expected) and not _is_numeric(result):
+        return f"expected {_shape(np.shape(expected))}, got {_kind(result)}."
+    shape, wanted = np.shape(result), np.shape(expected)
+    if shape != wanted:
+        return f"expected {_shape(wanted)}, got {_shape(shape)}."
+    if case is None:
+        return f"{_short(result)} is not the answer yet."
+    inputs = ", ".join(map(_short, case))
+    return f"for the input {inputs} the answer is {_short(expected)}, yours gave {_short(result)}."
+
+
+def _is_numeric(value: Any) -> bool:
+    return np.issubdtype(np.asarray(value).dtype, np.number)
+
+
+def _kind(value: Any) -> str:
+    return f"{'an' if type(value).__name__[0] in 'aeiou' else 'a'} {type(value).__name__}"
+
+
+def _shape(shape: tuple) -> str:
+    return f"an array of shape {shape}" if shape else "a single number"
+
+
+def _short(value: Any) -> str:
+    if not _is_numeric(value):
+        return repr(value)
+    if np.ndim(value) == 0:
+        return f"{value:.6g}"
+    text = np.array2string(np.asarray(value), precision=4, separator=", ", threshold=8)
+    return " ".join(text.split())

@@ -1,0 +1,169 @@
+"""Exercises of lesson 1, linear regression."""
+
+import math
+
+import numpy as np
+
+from utils.exercises import exercise
+
+FOUR = np.array([1.0, 2.0, 3.0, 4.0])
+WIDE = np.array([-3.0, 0.5, 2.0])
+
+
+def _steepness(x):
+    X = np.stack([x, np.ones_like(x)], axis=1)
+    return np.linalg.eigvalsh(2 / len(x) * X.T @ X)
+
+
+@exercise(
+    cases=[(0.0, 0.0, FOUR, 1 - FOUR), (2.0, -1.0, WIDE, WIDE**2)],
+    hints=[
+        "The derivative of a sum is the sum of the derivatives: one word of `gradient` changes.",
+        "`np.sum(2 * error * x)` is the first of the two.",
+    ],
+)
+def gradient_of_sum(w, b, x, y):
+    error = w * x + b - y
+    return np.sum(2 * error * x), np.sum(2 * error)
+
+
+@gradient_of_sum.mistake("that is the gradient of the mean. The sum is n times as large.")
+def _(w, b, x, y):
+    error = w * x + b - y
+    return np.mean(2 * error * x), np.mean(2 * error)
+
+
+@gradient_of_sum.mistake("you lost the factor 2 that the square leaves behind.")
+def _(w, b, x, y):
+    error = w * x + b - y
+    return np.sum(error * x), np.sum(error)
+
+
+@gradient_of_sum.mistake("it points downhill: the error is prediction minus target.")
+def _(w, b, x, y):
+    error = y - (w * x + b)
+    return np.sum(2 * error * x), np.sum(2 * error)
+
+
+@gradient_of_sum.mistake("the chain rule gives the slope in w a factor x.")
+def _(w, b, x, y):
+    error = w * x + b - y
+    return np.sum(2 * error), np.sum(2 * error)
+
+
+@exercise(
+    cases=[(FOUR,), (WIDE,)],
+    hints=[
+        "Build X and the Hessian from x as in the lesson; `np.linalg.eigvalsh` does the rest.",
+        "The steepest axis overshoots first: divide 2 by the largest eigenvalue.",
+    ],
+)
+def largest_learning_rate(x):
+    X = np.stack([x, np.ones_like(x)], axis=1)
+    hessian = 2 / len(x) * X.T @ X
+    return 2 / np.linalg.eigvalsh(hessian).max()
+
+
+@largest_learning_rate.mistake(
+    "that is the limit of the flattest axis; the steepest explodes first."
+)
+def _(x):
+    return 2 / _steepness(x).min()
+
+
+@largest_learning_rate.mistake(
+    "half of it: at 1/λ the steep axis arrives in one step, it still converges."
+)
+def _(x):
+    return 1 / _steepness(x).max()
+
+
+@largest_learning_rate.mistake("is your Hessian 2/n · XᵀX? It looks as if the 2/n were missing.")
+def _(x):
+    return 2 / (_steepness(x).max() * len(x) / 2)
+
+
+@exercise(
+    hints=[
+        "Each epoch keeps the part `1 - 0.01 * eigenvalues[0]`. Which power of it is 0.01?",
+        "`np.log(0.01) / np.log(1 - 0.01 * eigenvalues[0])`, rounded up to a whole epoch.",
+    ],
+)
+def epochs_to_one_percent():
+    flattest = np.linalg.eigvalsh([[15.0, 5.0], [5.0, 2.0]])[0]
+    return math.ceil(np.log(0.01) / np.log(1 - 0.01 * flattest))
+
+
+@epochs_to_one_percent.mistake(
+    "almost: after so many epochs there is still a bit more than 1 %. Round up."
+)
+def _():
+    return epochs_to_one_percent.answer() - 1
+
+
+@epochs_to_one_percent.mistake("that is the steep axis. The flat one is the slow one.")
+def _():
+    return math.ceil(np.log(0.01) / np.log(1 - 0.01 * _steepness(FOUR)[1]))
+
+
+@epochs_to_one_percent.mistake("the power is a whole number of epochs: round up.")
+def _():
+    return np.log(0.01) / np.log(1 - 0.01 * _steepness(FOUR)[0])
+
+
+@exercise(
+    hints=[
+        "Replace x by `x - x.mean()`, build the Hessian again, divide its eigenvalues.",
+        "After centring, X.T @ X is diagonal, so the eigenvalues stand in it: 2 · mean(x²) and 2.",
+    ],
+)
+def condition_number_centred():
+    x = np.array([1.0, 2.0, 3.0, 4.0])
+    x = x - x.mean()
+    X = np.stack([x, np.ones_like(x)], axis=1)
+    smallest, largest = np.linalg.eigvalsh(2 / len(x) * X.T @ X)
+    return largest / smallest
+
+
+@condition_number_centred.mistake("that is the number before centring.")
+def _():
+    return np.divide(*_steepness(FOUR)[::-1])
+
+
+@condition_number_centred.mistake(
+    "divide the larger by the smaller: a condition number is never below 1."
+)
+def _():
+    return 1 / condition_number_centred.answer()
+
+
+@condition_number_centred.mistake(
+    "that is for x divided by its standard deviation as well; here only the mean is subtracted."
+)
+def _():
+    return 1.0
+
+
+@exercise(
+    hints=[
+        "year = size to the power of 3/2, in units of the Earth's.",
+        "`2 ** 1.5`",
+    ],
+)
+def year_of_asteroid():
+    return 2**1.5
+
+
+@year_of_asteroid.mistake("it is the other way round: the year grows faster than the size.")
+def _():
+    return 2 ** (2 / 3)
+
+
+@year_of_asteroid.mistake("that would be a straight line.")
+def _():
+    return 2.0
+
+
+@year_of_asteroid.mistake("that is the square of the year; take the root.")
+def _():
+    return 8.0

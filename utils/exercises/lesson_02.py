@@ -1,0 +1,162 @@
+"""Exercises of lesson 2, a language model is a classifier."""
+
+import numpy as np
+
+from utils.exercises import exercise
+
+LOGITS = np.array([[2.0, 1.0, 0.0], [-1.0, 3.0, 0.5]])
+LARGE = np.array([[1000.0, 1001.0, 999.0]])
+
+
+@exercise(
+    cases=[(LOGITS,), (LARGE,)],
+    hints=[
+        "Take the softmax of the lesson and look at what `axis` and `keepdims` do to the shapes.",
+        "Subtract `logits.max(axis=-1, keepdims=True)` first, or large logits overflow.",
+    ],
+)
+def batch_softmax(logits):
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))  # (batch, classes)
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+@batch_softmax.mistake("all numbers together add to 1; here each row must.")
+def _(logits):
+    exponentials = np.exp(logits - logits.max())
+    return exponentials / exponentials.sum()
+
+
+@batch_softmax.mistake("each column adds to 1; here each row must: axis=-1.")
+def _(logits):
+    exponentials = np.exp(logits - logits.max(axis=0))
+    return exponentials / exponentials.sum(axis=0)
+
+
+@batch_softmax.mistake("right for small logits, but e to the 1000 overflows: subtract the maximum.")
+def _(logits):
+    with np.errstate(over="ignore", invalid="ignore"):
+        exponentials = np.exp(logits)
+        return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+@exercise(
+    cases=[(LOGITS, np.array([0, 2])), (LOGITS, np.array([1, 1]))],
+    hints=[
+        "Compute the probabilities, then pick one from each row.",
+        "`probabilities[np.arange(len(targets)), targets]` picks; then minus log, then the mean.",
+    ],
+)
+def batch_cross_entropy(logits, targets):
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    chosen = probabilities[np.arange(len(targets)), targets]  # (batch,)
+    return -np.log(chosen).mean()
+
+
+def _chosen(logits, targets):
+    return batch_softmax.answer(logits)[np.arange(len(targets)), targets]
+
+
+@batch_cross_entropy.mistake("a sum grows with the batch: take the mean.")
+def _(logits, targets):
+    return -np.log(_chosen(logits, targets)).sum()
+
+
+@batch_cross_entropy.mistake("the sign: a loss is never negative here.")
+def _(logits, targets):
+    return np.log(_chosen(logits, targets)).mean()
+
+
+@batch_cross_entropy.mistake("the mean comes after the logarithm, not before.")
+def _(logits, targets):
+    return -np.log(_chosen(logits, targets).mean())
+
+
+@batch_cross_entropy.mistake("that is in bits. The loss in this course is in nats: np.log.")
+def _(logits, targets):
+    return -np.log2(_chosen(logits, targets)).mean()
+
+
+@batch_cross_entropy.mistake("one loss for each example: take their mean.")
+def _(logits, targets):
+    return -np.log(_chosen(logits, targets))
+
+
+@exercise(
+    hints=[
+        "First the mean of −log p over the three places, then e to it.",
+        "`np.exp(-np.mean(np.log([0.5, 0.25, 0.125])))`",
+    ],
+)
+def perplexity():
+    return np.exp(-np.mean(np.log([0.5, 0.25, 0.125])))
+
+
+@perplexity.mistake("that is the loss. Perplexity is e to it.")
+def _():
+    return -np.mean(np.log([0.5, 0.25, 0.125]))
+
+
+@perplexity.mistake("take the mean of the logarithms, not of the probabilities.")
+def _():
+    return 1 / np.mean([0.5, 0.25, 0.125])
+
+
+@perplexity.mistake("take the mean over the places, not the sum.")
+def _():
+    return 64.0
+
+
+@exercise(
+    cases=[(np.array([0, 1, 1, 2, 0, 1]), 3), (np.array([3, 3, 3]), 4)],
+    hints=[
+        "`zip(ids[:-1], ids[1:])` gives the pairs.",
+        "`np.add.at(counts, (ids[:-1], ids[1:]), 1)` counts them all, repeated ones too.",
+    ],
+)
+def count_pairs(ids, vocabulary_size):
+    counts = np.zeros((vocabulary_size, vocabulary_size))
+    np.add.at(counts, (ids[:-1], ids[1:]), 1)
+    return counts
+
+
+@count_pairs.mistake("rows and columns are swapped: the row is the first of the pair.")
+def _(ids, vocabulary_size):
+    return count_pairs.answer(ids, vocabulary_size).T
+
+
+@count_pairs.mistake(
+    "`counts[a, b] += 1` with arrays adds only once for a repeated pair: np.add.at adds each time."
+)
+def _(ids, vocabulary_size):
+    return np.minimum(count_pairs.answer(ids, vocabulary_size), 1)
+
+
+@count_pairs.mistake("you counted the last followed by the first: a text is not a circle.")
+def _(ids, vocabulary_size):
+    return count_pairs.answer(np.append(ids, ids[0]), vocabulary_size)
+
+
+@exercise(
+    hints=[
+        "Four equal logits: what does softmax say? Then subtract 1 at the right class.",
+        "The probabilities are all 1/4.",
+    ],
+)
+def gradient():
+    return np.array([0.25, 0.25, -0.75, 0.25])
+
+
+@gradient.mistake("that is the step that training takes; the gradient points the other way.")
+def _():
+    return np.array([-0.25, -0.25, 0.75, -0.25])
+
+
+@gradient.mistake("those are the probabilities. Subtract the truth.")
+def _():
+    return np.full(4, 0.25)
+
+
+@gradient.mistake("the classes are counted from 0: class 2 is the third.")
+def _():
+    return np.array([0.25, -0.75, 0.25, 0.25])
