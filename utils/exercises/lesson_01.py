@@ -58,27 +58,25 @@ def _(w, b, x, y):
         "The steepest axis overshoots first: divide 2 by the largest eigenvalue.",
     ],
 )
-def largest_learning_rate(x):
+def learning_rate_limit(x):
     X = np.stack([x, np.ones_like(x)], axis=1)
     hessian = 2 / len(x) * X.T @ X
     return 2 / np.linalg.eigvalsh(hessian).max()
 
 
-@largest_learning_rate.mistake(
-    "that is the limit of the flattest axis; the steepest explodes first."
-)
+@learning_rate_limit.mistake("that is the limit of the flattest axis; the steepest explodes first.")
 def _(x):
     return 2 / _steepness(x).min()
 
 
-@largest_learning_rate.mistake(
+@learning_rate_limit.mistake(
     "half of it: at 1/λ the steep axis arrives in one step, it still converges."
 )
 def _(x):
     return 1 / _steepness(x).max()
 
 
-@largest_learning_rate.mistake("is your Hessian 2/n · XᵀX? It looks as if the 2/n were missing.")
+@learning_rate_limit.mistake("is your Hessian 2/n · XᵀX? It looks as if the 2/n were missing.")
 def _(x):
     return 2 / (_steepness(x).max() * len(x) / 2)
 

@@ -108,33 +108,40 @@ def _():
 
 
 @exercise(
-    cases=[(np.array([0, 1, 1, 2, 0, 1]), 3), (np.array([3, 3, 3]), 4)],
+    cases=[(np.array([0, 1, 1, 2, 0, 1, 1]), 3), (np.array([3, 3, 3, 3]), 4)],
     hints=[
-        "`zip(ids[:-1], ids[1:])` gives the pairs.",
-        "`np.add.at(counts, (ids[:-1], ids[1:]), 1)` counts them all, repeated ones too.",
+        "`ids[:-2]`, `ids[1:-1]` and `ids[2:]` are the first, second and third of every triple.",
+        "`np.add.at(counts, (first, second, third), 1)` counts them all, repeated ones too.",
     ],
 )
-def count_pairs(ids, vocabulary_size):
-    counts = np.zeros((vocabulary_size, vocabulary_size))
+def count_triples(ids, vocabulary_size):
+    counts = np.zeros((vocabulary_size,) * 3)
+    np.add.at(counts, (ids[:-2], ids[1:-1], ids[2:]), 1)
+    return counts
+
+
+@count_triples.mistake("the order is turned round: the first index is the first of the three.")
+def _(ids, vocabulary_size):
+    return count_triples.answer(ids, vocabulary_size).T
+
+
+@count_triples.mistake(
+    "`counts[a, b, c] += 1` with arrays adds only once for a repeated triple: use np.add.at."
+)
+def _(ids, vocabulary_size):
+    return np.minimum(count_triples.answer(ids, vocabulary_size), 1)
+
+
+@count_triples.mistake("those are pairs: the table needs a third axis.")
+def _(ids, vocabulary_size):
+    counts = np.zeros((vocabulary_size,) * 2)
     np.add.at(counts, (ids[:-1], ids[1:]), 1)
     return counts
 
 
-@count_pairs.mistake("rows and columns are swapped: the row is the first of the pair.")
+@count_triples.mistake("you went on from the end to the beginning: a text is not a circle.")
 def _(ids, vocabulary_size):
-    return count_pairs.answer(ids, vocabulary_size).T
-
-
-@count_pairs.mistake(
-    "`counts[a, b] += 1` with arrays adds only once for a repeated pair: np.add.at adds each time."
-)
-def _(ids, vocabulary_size):
-    return np.minimum(count_pairs.answer(ids, vocabulary_size), 1)
-
-
-@count_pairs.mistake("you counted the last followed by the first: a text is not a circle.")
-def _(ids, vocabulary_size):
-    return count_pairs.answer(np.append(ids, ids[0]), vocabulary_size)
+    return count_triples.answer(np.append(ids, ids[:2]), vocabulary_size)
 
 
 @exercise(

@@ -1,0 +1,86 @@
+"""Every lesson as a script: it runs, says what the prose promises, and takes its flags."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = sorted((ROOT / "codes").glob("[0-9]*.py"))
+# Flags that make a lesson quick where its full length adds nothing to the test.
+QUICK = {"02_next_token": ["--epochs", "2"]}
+
+
+def run(script, *flags, cwd):
+    return subprocess.run(
+        [sys.executable, script, *flags], cwd=cwd, capture_output=True, encoding="utf-8"
+    )
+
+
+@pytest.fixture(scope="module", params=SCRIPTS, ids=lambda path: path.stem)
+def lesson(request, tmp_path_factory):
+    """A lesson that has run once: (name, folder, output)."""
+    folder = tmp_path_factory.mktemp(request.param.stem)
+    result = run(request.param, *QUICK.get(request.param.stem, []), cwd=folder)
+    assert result.returncode == 0, result.stderr
+    return request.param.stem, folder, result.stdout
+
+
+def test_it_saves_each_figure_and_says_where(lesson):
+    name, folder, output = lesson
+    source = (ROOT / "codes" / f"{name}.py").read_text(encoding="utf-8")
+    saved = re.findall(r"^figure saved: (.*)$", output, re.M)
+    assert len(saved) == source.count("plt.show()")
+    for path in saved:
+        assert (folder / path).stat().st_size > 1000
+
+
+def test_its_exercises_wait_for_an_answer(lesson):
+    name, _, output = lesson
+    source = (ROOT / "codes" / f"{name}.py").read_text(encoding="utf-8")
+    asked = set(re.findall(r"^check\.(\w+)\(", source, re.M))
+    assert 3 <= len(asked) <= 5 or name.startswith("00")
+    for question in asked:
+        assert f"… {question}: not attempted yet" in output
+
+
+def test_it_keeps_its_promises(lesson):
+    name, _, output = lesson
+    for promise in PROMISES.get(name, []):
+        assert re.search(promise, output), f"{promise!r} is not in the output of {name}"
+
+
+PROMISES = {
+    "01_linear_regression": [
+        r"x =   10   model  -8\.[23]\d\d   rule   -9",  # not arrived after 500 epochs
+        "Keras follows the formula to 1e-5: True",
+        r"to the power of 1\.500",  # Kepler's 3/2
+    ],
+    "02_next_token": [
+        r"before training 4\.02",  # the logarithm of the alphabet's size
+        r"counted (\d\.\d{5}), Keras \1|counted (\d\.\d{3})\d\d, Keras \2",
+    ],
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("flags", [["--epochs", "-3"], ["--epochs", "ten"], ["--no-such-flag"]])
+def test_a_wrong_flag_is_one_sentence(script, flags, tmp_path):
+    result = run(script, *flags, cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == "" and result.stderr.count("\n") == 1
+    assert flags[0] in result.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_no_lesson_imports_another(script):
+    imported = set()
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module.split(".")[0])
+    assert not imported & {"codes", "tools", "tests"}
