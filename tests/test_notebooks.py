@@ -36,17 +36,15 @@ def scaled(value):
 '''
 
 
-@pytest.fixture
-def course(tmp_path):
+def one_lesson_course(root: Path) -> Course:
     for folder in ("codes/zh", "utils", "datasets"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "pyproject.toml").write_text(
-        '[project]\nurls = { Repository = "https://github.com/someone/course" }\n', encoding="utf-8"
-    )
-    write(tmp_path / "utils/__init__.py", "")
-    write(tmp_path / "utils/scale.py", MODULE)
-    write(tmp_path / "codes/01_a.py", SCRIPT)
-    return Course(tmp_path)
+        (root / folder).mkdir(parents=True)
+    project = '[project]\nurls = { Repository = "https://github.com/someone/course" }\n'
+    write(root / "pyproject.toml", project)
+    write(root / "utils/__init__.py", "")
+    write(root / "utils/scale.py", MODULE)
+    write(root / "codes/01_a.py", SCRIPT)
+    return Course(root)
 
 
 def write(path: Path, text: str) -> None:
@@ -69,18 +67,32 @@ def stdout(course):
 
 
 @pytest.fixture
-def built(course):
-    assert build(course, []) == 0
+def course(tmp_path):
+    """A course of one lesson, without its notebook."""
+    return one_lesson_course(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def first_build(tmp_path_factory):
+    """The bytes of the notebook; building it takes a kernel, so it is done once for all tests."""
+    one = one_lesson_course(tmp_path_factory.mktemp("course"))
+    assert build(one, []) == 0
+    return notebook_path(one).read_bytes()
+
+
+@pytest.fixture
+def built(course, first_build):
+    """The same course with its notebook, up to date."""
+    notebook_path(course).parent.mkdir()
+    notebook_path(course).write_bytes(first_build)
     assert check(course) == []
     return course
 
 
-def test_building_twice_from_nothing_gives_identical_bytes(built):
-    first = notebook_path(built).read_bytes()
-    notebook_path(built).unlink()
-    assert build(built, []) == 0
-    assert notebook_path(built).read_bytes() == first
-    assert stdout(built) == "the answer is 6\n"
+def test_building_twice_from_nothing_gives_identical_bytes(course, first_build):
+    assert build(course, []) == 0
+    assert notebook_path(course).read_bytes() == first_build
+    assert stdout(course) == "the answer is 6\n"
 
 
 def test_building_again_executes_nothing(built, capsys):

@@ -46,14 +46,16 @@ KERNEL_ENVIRONMENT = {
 }
 COLAB_CELL = """\
 # Google Colab starts without the course: fetch it. Anywhere else this cell does nothing.
+import os
 import sys
 
-if "google.colab" in sys.modules:
+folder = "/content/course"
+if "google.colab" in sys.modules and not os.path.exists(folder):
     from subprocess import check_call
 
-    check_call(["git", "clone", "--depth=1", "{repository}", "{folder}"])
-    check_call([sys.executable, "-m", "pip", "install", "--quiet", "--editable", "{folder}"])
-    sys.path.insert(0, "{folder}")  # this kernel started before the installation"""
+    check_call(["git", "clone", "--depth=1", "{repository}", folder])
+    check_call([sys.executable, "-m", "pip", "install", "--quiet", "--editable", folder])
+    sys.path.insert(0, folder)  # this kernel started before the installation"""
 
 
 class Refused(Exception):
@@ -117,7 +119,7 @@ class Course:
             "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
             f"(https://colab.research.google.com/github/{address}/blob/main/{notebook})"
         )
-        setup = COLAB_CELL.format(repository=self.repository, folder="/content/course")
+        setup = COLAB_CELL.format(repository=self.repository)
         return [
             nbformat.v4.new_markdown_cell(badge, metadata={"tags": ["generated"]}),
             nbformat.v4.new_code_cell(setup, metadata={"tags": ["generated"]}),
@@ -151,7 +153,7 @@ def _build_one(course: Course, script: Path) -> None:
     target = course.target(script)
     before = _read(target)
     _refuse_hand_edit(course, before, target)
-    if _why_stale(notebook, before):
+    if before is None or _why_stale(notebook, before):
         print(f"running {course.name(script)}", flush=True)
         _execute(notebook, target, course.root)
     else:
@@ -167,13 +169,14 @@ def _build_one(course: Course, script: Path) -> None:
 
 def check(course: Course) -> list[str]:
     """Everything that is out of date, one sentence each; nothing is executed."""
-    problems = []
+    problems: list[str] = []
     for script in course.scripts():
         try:
             problems += _check_one(course, script)
         except Refused as refusal:
             problems.append(str(refusal))
-    known = {course.target(s, folder) for s in course.scripts() for folder in ("", "zh")}
+    known = {course.target(s) for s in course.scripts()}
+    known |= {course.target(s, "zh") for s in course.scripts() if course.sections(s).exists()}
     for notebook in sorted((course.root / "notebooks").glob("**/[0-9]*.ipynb")):
         if notebook not in known and ".ipynb_checkpoints" not in notebook.parts:
             problems.append(f"{course.name(notebook)} belongs to no script in codes/: delete it.")
@@ -184,6 +187,9 @@ def _check_one(course: Course, script: Path) -> Iterator[str]:
     notebook, target = course.read_script(script), course.target(script)
     before = _read(target)
     _refuse_hand_edit(course, before, target)
+    if before is None:
+        yield f"{course.name(target)} was never built. Run: make notebooks"
+        return
     if why := _why_stale(notebook, before):
         yield f"{course.name(target)} is stale: {why}. Run: make notebooks"
         return
@@ -211,9 +217,7 @@ def _translation_problems(course: Course, script: Path, chinese) -> Iterator[str
         yield f"{where}: section {section} matches no English cell (was the English edited?)"
 
 
-def _why_stale(notebook: NotebookNode, before: NotebookNode | None) -> str | None:
-    if before is None:
-        return "it was never built"
+def _why_stale(notebook: NotebookNode, before: NotebookNode) -> str | None:
     old, new = before.metadata["course"], notebook.metadata["course"]
     if old["code"] != new["code"]:
         return "the code changed in " + _first_changed_cell(notebook, before)

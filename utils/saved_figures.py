@@ -5,7 +5,6 @@ for every lesson that runs as a script without `--show`.
 """
 
 import itertools
-import os
 import sys
 from pathlib import Path
 
@@ -31,7 +30,7 @@ class FigureManager(FigureManagerBase):
                 plt.figure(number).savefig(path)
             except OSError as error:
                 raise CourseError(
-                    f"Cannot save a figure as {path.absolute()} ({os.strerror(error.errno)}); "
+                    f"Cannot save a figure as {path.absolute()} ({error.strerror}); "
                     "run the lesson in a folder that you can write to."
                 ) from error
             plt.close(number)

@@ -9,6 +9,7 @@ and TensorFlow starts without its log lines.
 
 import argparse
 import difflib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -111,7 +112,8 @@ def _prepare_script(show: bool, data_dir: str | None) -> None:
     if not show:
         os.environ["MPLBACKEND"] = "module://utils.saved_figures"
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace")
+        if isinstance(stream, io.TextIOWrapper):  # not when a test has replaced it
+            stream.reconfigure(encoding="utf-8", errors="replace")
 
 
 class _OneSentenceParser(argparse.ArgumentParser):
