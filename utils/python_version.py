@@ -23,7 +23,7 @@ def python_problem(
     """Why a Python cannot run the lessons and what to do, in one sentence; None when it can.
 
     Args:
-        version: such as (3, 11), or `sys.version_info`.
+        version: such as (3, 11, 9).
         system: as `platform.system()` says it: "Darwin", "Linux" or "Windows".
         machine: as `platform.machine()` says it: "x86_64", "arm64", "aarch64", "AMD64".
         rosetta: whether an Apple Silicon Mac is translating an Intel Python.
@@ -67,7 +67,7 @@ def can_make_environments() -> bool:
 def main() -> int:
     """Print what is wrong with the Python that runs this; 0 when nothing is, else 1."""
     problem = python_problem(
-        sys.version_info, platform.system(), platform.machine(), under_rosetta()
+        sys.version_info[:3], platform.system(), platform.machine(), under_rosetta()
     )
     if problem is None and not can_make_environments():
         package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"

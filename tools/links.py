@@ -1,0 +1,91 @@
+"""Do the links inside the project lead somewhere?  `python -m tools.links` says so, offline.
+
+Looks at every Markdown file and at the prose of every notebook: relative links and images must
+name a file that exists, and `#anchors` a heading. Addresses on the web are left alone.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.anchors import anchors_plugin
+
+ROOT = Path(__file__).resolve().parents[1]
+# What is not ours to check. The prose in codes/zh is checked in the notebooks it becomes.
+SKIPPED = re.compile(r"(^|/)(\.[^/]*|build|dist|outputs|cache|node_modules|codes/zh)/")
+HTML_LINK = re.compile(r"""\b(?:src|href)=["']([^"']+)["']""")
+MARKDOWN = MarkdownIt("gfm-like", {"linkify": False}).use(anchors_plugin, max_level=6)
+
+
+def documents(root: Path) -> list[Path]:
+    """Every Markdown file and notebook under a folder, but for what is skipped."""
+    found = [*root.rglob("*.md"), *root.rglob("*.ipynb")]
+    return sorted(path for path in found if not SKIPPED.search(path.relative_to(root).as_posix()))
+
+
+@cache
+def tokens(path: Path) -> tuple[Token, ...]:
+    """The Markdown of a file or of a notebook's prose, parsed."""
+    if path.suffix == ".ipynb":
+        cells = nbformat.read(path, as_version=4).cells
+        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    else:
+        text = path.read_text(encoding="utf-8")
+    return tuple(
+        piece for token in MARKDOWN.parse(text) for piece in (token, *(token.children or ()))
+    )
+
+
+def targets(path: Path) -> Iterator[str]:
+    """Where the links and images of a document lead, in their order."""
+    for token in tokens(path):
+        if token.type in ("html_block", "html_inline"):
+            yield from HTML_LINK.findall(token.content)
+        elif target := token.attrGet("href") or token.attrGet("src"):
+            yield str(target)
+
+
+def has_anchor(path: Path, name: str) -> bool:
+    """Whether a heading of a document can be linked to by that name; the empty name is the top.
+
+    Jupyter names a heading `#Two-words` where GitHub says `#two-words`, so case does not count.
+    """
+    names = {str(token.attrGet("id")).lower() for token in tokens(path) if token.attrGet("id")}
+    return not name or name.lower() in names
+
+
+def broken_links(path: Path) -> list[str]:
+    """What each broken link of a document lacks."""
+    problems = []
+    for target in targets(path):
+        parts = urlsplit(target)
+        if parts.scheme or parts.netloc:
+            continue
+        goal = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+        if not goal.exists():
+            problems.append(f"{target}: there is no such file")
+        elif goal.suffix in (".md", ".ipynb") and not has_anchor(goal, unquote(parts.fragment)):
+            problems.append(f"{target}: there is no such heading")
+    return problems
+
+
+def main(root: Path = ROOT) -> int:
+    """Print each broken link; 0 when there is none, else 1."""
+    checked = documents(root)
+    problems = [
+        f"{path.relative_to(root)}: {problem}" for path in checked for problem in broken_links(path)
+    ]
+    for problem in problems:
+        print(problem)
+    print(f"{len(problems)} broken links in {len(checked)} documents.")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,400 @@
+"""Is this machine ready for the lessons?  `python -m utils.doctor` says so, check by check.
+
+Each check is a function of the facts it judges, so that a test can ask about machines we do not
+have. It returns a Finding: fine or not, what was found, and what to do. Exit code: 0 when the
+machine is ready, 1 when something must be done.
+"""
+
+import importlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import psutil
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from utils import datasets
+from utils.python_version import python_problem, under_rosetta
+from utils.quiet import import_tensorflow, stderr_held_back
+
+ROOT = Path(__file__).resolve().parents[1]
+GIB = 1 << 30  # bytes
+MEMORY_NEEDED, DISK_NEEDED = 2 * GIB, 1 * GIB  # for the longest training, and for what it saves
+
+INSTALL = "python -m pip install -c requirements.txt -e ."
+NO_TEXT_NEEDED = "not there; no lesson needs it on Windows"
+
+
+class Finding(NamedTuple):
+    """What one check found. `remedy` is a sentence that says what to do, empty when all is well."""
+
+    name: str
+    detail: str
+    remedy: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.remedy
+
+    def __str__(self) -> str:
+        line = f"{'ok' if self.ok else 'problem':8} {self.name}: {self.detail}"
+        return line if self.ok else f"{line}\n         {self.remedy}"
+
+
+class Machine(NamedTuple):
+    """The computer and its Python, in the words of the module `platform`."""
+
+    system: str  # "Darwin", "Linux", "Windows"
+    machine: str  # "x86_64", "arm64", "aarch64", "AMD64"
+    python: tuple[int, ...]  # (3, 11, 9)
+    rosetta: bool = False  # an Intel Python, translated on Apple Silicon
+
+
+def this_machine() -> Machine:
+    """The machine this runs on."""
+    python = tuple(sys.version_info[:3])
+    return Machine(platform.system(), platform.machine(), python, under_rosetta())
+
+
+# ---- the machine ---------------------------------------------------------------------------------
+
+
+def check_python(machine: Machine) -> Finding:
+    """Is it a Python for which TensorFlow and the other packages exist?"""
+    version = ".".join(map(str, machine.python))
+    problem = python_problem(machine.python, machine.system, machine.machine, machine.rosetta)
+    return Finding("Python", version, problem or "")
+
+
+def check_platform(machine: Machine) -> Finding:
+    """Is it a computer that TensorFlow is made for?"""
+    known = {
+        ("Darwin", "arm64"): "Mac with Apple Silicon",
+        ("Darwin", "x86_64"): "Mac with Intel",
+        ("Linux", "x86_64"): "Linux on Intel or AMD",
+        ("Linux", "aarch64"): "Linux on ARM",
+        ("Windows", "AMD64"): "Windows on Intel or AMD",
+    }
+    if machine.rosetta:
+        return Finding("Computer", "Mac with Apple Silicon, seen through Rosetta")
+    if name := known.get((machine.system, machine.machine)):
+        return Finding("Computer", name)
+    remedy = "TensorFlow has no packages for it: use a 64-bit Mac, Linux or Windows, or Colab."
+    return Finding("Computer", f"{machine.system} on {machine.machine}", remedy)
+
+
+def check_cpu(machine: Machine, features: set[str] | None) -> Finding:
+    """Does the processor have AVX, which TensorFlow's Intel packages are compiled for?
+
+    Args:
+        machine: the computer.
+        features: what the processor can do, in lower case; None if that is not known.
+    """
+    if machine.machine not in ("x86_64", "AMD64") or machine.rosetta:
+        return Finding("Processor", "ARM, which needs nothing special")
+    if features is None:
+        return Finding("Processor", "this system does not list its features")
+    if any(feature.startswith("avx") for feature in features):
+        return Finding("Processor", "has AVX")
+    remedy = (
+        "TensorFlow needs AVX: in a virtual machine pass the host's processor on, else use Colab."
+    )
+    return Finding("Processor", "has no AVX", remedy)
+
+
+def cpu_features(machine: Machine) -> set[str] | None:
+    """What the processor can do, in lower case; None where the system does not tell."""
+    try:
+        if machine.system == "Linux":
+            text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+            found = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
+            return set(found[1].lower().split()) if found else None
+        if machine.system == "Darwin":
+            text = subprocess.check_output(["sysctl", "-n", "machdep.cpu.features"], text=True)
+            return set(text.lower().split())
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return None
+
+
+def check_memory(available: int, total: int) -> Finding:
+    """Is enough memory free for the longest training? Both arguments are in bytes."""
+    detail = f"{available / GIB:.1f} GiB free of {total / GIB:.1f} GiB"
+    remedy = "Close other programs, or training will be slow or stopped by the system."
+    return Finding("Memory", detail, remedy if available < MEMORY_NEEDED else "")
+
+
+def check_disk(free: int) -> Finding:
+    """Is there room for checkpoints and data? `free` is in bytes."""
+    remedy = f"Make room: the lessons want {DISK_NEEDED / GIB:.0f} GiB for data and checkpoints."
+    return Finding("Disk", f"{free / GIB:.1f} GiB free", remedy if free < DISK_NEEDED else "")
+
+
+def check_folder(name: str, folder: Path) -> Finding:
+    """Can files be written there? The folder is created if it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        remedy = f"Nothing can be written there ({error.strerror}): give yourself the right to."
+        return Finding(name, str(folder), remedy)
+    return Finding(name, f"{folder} can be written to")
+
+
+# ---- the packages --------------------------------------------------------------------------------
+
+
+def installed_versions() -> dict[str, str]:
+    """Name → version of every package of this Python."""
+    return {
+        canonicalize_name(package.metadata["Name"]): package.version
+        for package in metadata.distributions()
+    }
+
+
+def required() -> list[Requirement]:
+    """What pyproject.toml says a lesson needs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [Requirement(line) for line in project["dependencies"]]
+
+
+def pinned() -> dict[str, str]:
+    """Name → the version in requirements.txt for this machine."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line.partition("#")[0]) for line in lines if line and line[0] != "#"]
+    return {
+        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate()
+    }
+
+
+def check_versions(
+    installed: Mapping[str, str], required: Sequence[Requirement], pinned: Mapping[str, str]
+) -> Finding:
+    """Are the packages of the lessons there, in versions that work?
+
+    Versions inside the ranges of pyproject.toml are fine; those that differ from
+    requirements.txt are named, because a lesson's numbers may then differ a little.
+    """
+    here = [item for item in required if item.marker is None or item.marker.evaluate()]
+    names = [canonicalize_name(item.name) for item in here]
+    missing = [name for name in names if name not in installed]
+    if missing:
+        return Finding("Packages", f"{', '.join(missing)} not installed", f"Run: {INSTALL}")
+    wrong = [
+        f"{item.name} {installed[name]} (needs {item.specifier})"
+        for item, name in zip(here, names, strict=True)
+        if not item.specifier.contains(installed[name], prereleases=True)
+    ]
+    if wrong:
+        return Finding("Packages", ", ".join(wrong), f"Run: {INSTALL}")
+    others = [name for name in names if installed[name] != pinned.get(name)]
+    versions = ", ".join(
+        f"{name} {installed[name]} (tested: {pinned.get(name)})" for name in others
+    )
+    return Finding("Packages", versions or f"all {len(names)} as in requirements.txt")
+
+
+def check_leftovers(installed: Mapping[str, str]) -> Finding:
+    """Is there something from an older tutorial that gets in TensorFlow's way?"""
+    unwanted = [name for name in ("tensorflow-macos", "tensorflow-metal") if name in installed]
+    if unwanted:
+        remedy = (
+            "They are superseded, `tensorflow` itself runs on every Mac: run "
+            f"`python -m pip uninstall {' '.join(unwanted)}`, then `{INSTALL}`."
+        )
+        return Finding("Leftovers", ", ".join(unwanted), remedy)
+    keras = Version(installed.get("keras", "3"))
+    if keras < Version("3"):
+        return Finding("Leftovers", f"Keras {keras}", f"The lessons need Keras 3, run: {INSTALL}")
+    return Finding("Leftovers", "nothing from an older set-up")
+
+
+def check_backend(environ: Mapping[str, str], keras_json: Mapping[str, str]) -> Finding:
+    """Will Keras use TensorFlow, and will TensorFlow use Keras 3?
+
+    Args:
+        environ: the environment variables.
+        keras_json: the contents of ~/.keras/keras.json.
+    """
+    if environ.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true"):
+        remedy = "That switches tf.keras back to Keras 2, run: unset TF_USE_LEGACY_KERAS"
+        return Finding("Backend", "TF_USE_LEGACY_KERAS is set", remedy)
+    if backend := environ.get("KERAS_BACKEND"):
+        remedy = "The lessons are written for TensorFlow, run: unset KERAS_BACKEND"
+        where = "in the variable KERAS_BACKEND"
+    else:
+        backend = keras_json.get("backend", "tensorflow")
+        remedy = 'The lessons are written for TensorFlow: write "tensorflow" in that file.'
+        where = "in ~/.keras/keras.json"
+    if backend == "tensorflow":
+        return Finding("Backend", "Keras uses TensorFlow")
+    return Finding("Backend", f"{backend}, {where}", remedy)
+
+
+def keras_json() -> dict[str, str]:
+    """The contents of Keras's own settings file; empty if there is none that can be read."""
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return json.loads((home / "keras.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def import_error(module: str) -> str:
+    """Import a module; the first line of what went wrong, empty if nothing did."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with stderr_held_back():
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # compiled modules fail in many ways, and each must be told
+            return f"{type(error).__name__}: {error}".splitlines()[0]
+    return ""
+
+
+def check_import(module: str, error: str) -> Finding:
+    """Can a module be imported? `error` is what `import_error(module)` says."""
+    remedy = (
+        f"Install it again: python -m pip install --force-reinstall -c requirements.txt {module}"
+    )
+    return Finding(module, error or "can be imported", remedy if error else "")
+
+
+def check_tensorflow_text(machine: Machine, error: str) -> Finding:
+    """Is tensorflow-text there? There is none for Windows, and the lessons do without."""
+    if machine.system == "Windows" and error:
+        return Finding("tensorflow_text", NO_TEXT_NEEDED)
+    return check_import("tensorflow_text", error)
+
+
+# ---- the first computation -----------------------------------------------------------------------
+
+
+def devices() -> list[str]:
+    """What TensorFlow can compute on: such as ["CPU:0"]."""
+    import_tensorflow()
+    import tensorflow as tf
+
+    return [
+        device.name.removeprefix("/physical_device:")
+        for device in tf.config.list_physical_devices()
+    ]
+
+
+def check_devices(found: Sequence[str]) -> Finding:
+    """What can TensorFlow compute on? A processor is enough for every lesson."""
+    gpu = any(name.startswith("GPU") for name in found)
+    note = "" if gpu else " (no GPU, and no lesson needs one)"
+    return Finding("Devices", ", ".join(found) + note)
+
+
+def random_sum() -> float:
+    """The sum of a million draws from a normal distribution, computed by TensorFlow."""
+    import_tensorflow()
+    import tensorflow as tf
+
+    return float(tf.reduce_sum(tf.random.normal([1000, 1000])))
+
+
+def check_sum(value: float) -> Finding:
+    """Does TensorFlow compute? The sum has the mean 0 and the standard deviation 1000."""
+    detail = f"tf.reduce_sum(tf.random.normal([1000, 1000])) = {value:.1f}"
+    plausible = 0 < abs(value) < 10_000  # ten standard deviations; never true for NaN
+    return Finding("Computing", detail, "" if plausible else f"That is wrong, run: {INSTALL}")
+
+
+# ---- data and network ----------------------------------------------------------------------------
+
+
+def check_downloads(present: Mapping[str, bool]) -> Finding:
+    """Which optional downloads are here? Name → whether it is. None is needed to begin."""
+    missing = [name for name, here in present.items() if not here]
+    if not missing:
+        return Finding("Data", "every optional download is here")
+    return Finding("Data", f"{', '.join(missing)} not fetched; optional, `make data` fetches all")
+
+
+def check_proxy(environ: Mapping[str, str]) -> Finding:
+    """Is a proxy set for downloads, and does it look like an address?"""
+    names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
+    name = next((name for name in names if environ.get(name)), None)
+    if name is None:
+        return Finding("Network", "no proxy set; once installed, the lessons need no network")
+    address = urlsplit(environ[name])
+    if not address.hostname:
+        remedy = f"Write it as http://HOST:PORT, or run: unset {name}"
+        return Finding("Network", f"{name} is no address", remedy)
+    return Finding("Network", f"downloads go through {address.hostname} ({name})")
+
+
+# ---- all together --------------------------------------------------------------------------------
+
+
+def machine_checks(machine: Machine) -> Iterator[Finding]:
+    """The checks that need no TensorFlow."""
+    yield check_python(machine)
+    yield check_platform(machine)
+    yield check_cpu(machine, cpu_features(machine))
+    memory = psutil.virtual_memory()
+    yield check_memory(memory.available, memory.total)
+    yield check_disk(shutil.disk_usage(ROOT).free)
+    yield check_folder("Figures", Path("outputs").absolute())
+    yield check_folder("Data folder", datasets.data_dir())
+    downloads = {
+        name: (datasets.data_dir() / entry.file).exists()
+        for name, entry in datasets.DOWNLOADS.items()
+    }
+    yield check_downloads(downloads)
+    yield check_proxy(os.environ)
+
+
+def package_checks(machine: Machine) -> Iterator[Finding]:
+    """The checks of what is installed, and at the end, if all was well so far, of TensorFlow."""
+    installed = installed_versions()
+    looks = [
+        check_versions(installed, required(), pinned()),
+        check_leftovers(installed),
+        check_backend(os.environ, keras_json()),
+    ]
+    yield from looks
+    if not all(finding.ok for finding in looks):
+        return
+    first_import = check_import("tensorflow", import_error("tensorflow"))
+    yield first_import
+    if first_import.ok:
+        yield check_tensorflow_text(machine, import_error("tensorflow_text"))
+        yield check_import("keras_nlp", import_error("keras_nlp"))
+        yield check_devices(devices())
+        yield check_sum(random_sum())
+
+
+def main() -> int:
+    """Print every finding; return 0 when the machine is ready, 1 when something must be done."""
+    machine = this_machine()
+    findings = []
+    for checks in (machine_checks, package_checks):
+        for finding in checks(machine):
+            findings.append(finding)
+            print(finding, flush=True)
+    problems = sum(not finding.ok for finding in findings)
+    print(f"{problems} to mend." if problems else "This machine is ready.")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
