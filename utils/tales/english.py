@@ -1,0 +1,792 @@
+# ruff: noqa: E501 (an option is one line)
+"""The tales in English: the rules of the stories, and the questions about them.
+
+How to read and extend the rules: see `utils.tales.notation`. The names that later sentences recall:
+
+    hero, child, she, her, him    the child, "girl" or "boy", and the pronouns
+    relative, rshe, rher          whom the child lives with, and that person's pronouns
+    prize                         what has to be got back: a toy, a lost keepsake, a small animal
+    look                          what the prize looks like
+    place, land                   where it happens, and what kind of land that is
+    where, trouble, skill         where the prize is stuck, what kind of trouble that is, what it would take
+    other                         an animal that cannot help
+    helper, pal, way              who can help, that animal's or person's name, and the way they do it
+    packed, snack                 is there something to eat, and what
+
+Everything after an "a" begins with a consonant, so that no rule has to choose between "a" and "an".
+"""
+
+RULES = """
+# --- The three kinds of story ---------------------------------------------------------------------
+
+story:
+    [opening] [treasure] [outing] [lost] [help] [rescue] [thanks {packed}] [ending {plot}] :: plot=treasure
+    [opening] [missing] [search] [found] [help] [rescue] [thanks {packed}] [ending {plot}] :: plot=keepsake
+    [opening] [errand] [cry] [help] [rescue] [thanks {packed}] [ending {plot}] :: plot=creature
+
+# --- Who ------------------------------------------------------------------------------------------
+
+opening:
+    Once there was a [trait] [child] named [hero {child}], who lived with {her} [relative] [home].
+    [hero] was a [trait] {child} and lived with {her} [relative] [home].
+    In a [house] [home] lived a [trait] [child] named [hero {child}] and {her} [relative].
+    Everybody knew [hero], because no other {child} could [talent]. {She} lived with {her} [relative] [home].
+    Have you ever heard of [hero]? {She} lived with {her} [relative] in a [house] [home].
+    Long ago, a [trait] [child] named [hero {child}] lived with {her} [relative] [home].
+    [hero] and {her} [relative] lived in a [house] [home].
+    There was nobody as [trait] as [hero], the {child} from the [house] [home]. {Her} [relative] said so, too.
+    [hero] was [age] years old and lived with {her} [relative] in a [house] [home].
+    This is the story of [hero], a [trait] {child} who could [skilful]. {She} lived [home] with {her} [relative].
+    "Good morning, world!" called [hero] every day from the window of a [house] [home]. {She} lived there with {her} [relative].
+    Early every morning, a [trait] [child] named [hero {child}] fed the hens [home], while {her} [relative] was still asleep.
+
+child:
+    girl :: she=she; her=her; him=her
+    boy :: she=he; her=his; him=him
+
+hero:
+    [hero girl] :: child=girl; she=she; her=her; him=her
+    [hero boy] :: child=boy; she=he; her=his; him=him
+
+hero girl:
+    Mia
+    Lucy
+    Anna
+    Rosa
+    Nora
+    Zoe
+    Ella
+    Clara
+    Ida
+    Sofia
+    Hannah
+    Maya
+
+hero boy:
+    Tom
+    Ben
+    Leo
+    Max
+    Sam
+    Jack
+    Felix
+    Oscar
+    Noah
+    Paul
+    Daniel
+    Hugo
+
+relative:
+    mother :: rshe=she; rher=her
+    father :: rshe=he; rher=his
+    grandmother :: rshe=she; rher=her
+    grandfather :: rshe=he; rher=his
+    aunt :: rshe=she; rher=her
+    uncle :: rshe=he; rher=his
+
+trait:
+    brave
+    clever
+    kind
+    quiet
+    cheerful
+    curious
+    stubborn
+    gentle
+    shy
+    lively
+
+talent:
+    whistle so loudly
+    run so fast
+    tell such funny stories
+    sing so beautifully
+
+skilful:
+    whistle like a bird
+    run like the wind
+    tell funny stories
+    sing beautifully
+
+age:
+    five
+    six
+    seven
+    eight
+
+house:
+    little white house
+    crooked old house
+    yellow house
+    house with a red roof
+    tiny cottage
+    house full of books
+
+home:
+    at the end of a quiet lane
+    near the railway
+    behind the church
+    next to the bakery
+    beside the school
+    by the sea
+    at the foot of a mountain
+    on the edge of a small town
+    across from the post office
+    not far from the old bridge
+
+# --- A treasure that gets lost --------------------------------------------------------------------
+
+treasure:
+    For {her} birthday, {her} {relative} had given {him} a [look] [prize=thing], and {she} [loved].
+    {Her} {relative} had made {him} a [look] [prize=thing], and {she} [loved].
+    Of all {her} things, {hero} liked {her} [look] [prize=thing] best, because it was a present from {her} {relative}.
+    "Take good care of it," {her} {relative} had said and given {him} a [look] [prize=thing].
+    {Hero} owned a [look] [prize=thing], a present from {her} {relative}, and {she} [loved].
+    What {hero} loved most was a [look] [prize=thing], because {her} {relative} had made it.
+    At the fair, {her} {relative} had bought {him} a [look] [prize=thing], and {she} [loved].
+    While other children had a hundred toys, {hero} had only a [look] [prize=thing] from {her} {relative}, and {she} [loved].
+    One winter, {her} {relative} came back from a long journey and brought {him} a [look] [prize=thing].
+
+loved:
+    took it everywhere
+    never let it out of {her} sight
+    showed it to everyone
+    even slept with it
+    loved it dearly
+    was very proud of it
+
+look:
+    red
+    blue
+    green
+    yellow
+    purple
+    striped
+    spotted
+    little
+    white
+    beautiful
+
+thing:
+    kite
+    ball
+    hat
+    cap
+    scarf
+    ribbon
+    doll
+    puppet
+    mitten
+    paper boat
+    paper bird
+    teddy bear
+    toy lion
+    pinwheel
+
+outing:
+    One [weather] [daytime], {hero} took the {prize} to [place][scenery] :: packed=no
+    On a [weather] [daytime], {hero} went to [place] with the {prize} [carried]. :: packed=no
+    When the rain stopped at last, {hero} ran to [place] with the {prize} [carried]. :: packed=no
+    "You may go to [place], but be careful with the {prize}," said {her} {relative} one [weather] [daytime]. :: packed=no
+    With the {prize} [carried], {hero} walked to [place] one [weather] [daytime]. :: packed=no
+    One [weather] [daytime], {hero} put a [snack] into {her} [bag] and took the {prize} to [place][scenery] :: packed=yes
+    {Her} {relative} gave {him} a [snack] to eat on the way, and {hero} went to [place] with the {prize} [carried]. :: packed=yes
+    It was a [weather] [daytime], so {hero} took a [snack] and the {prize} and went to [place][scenery] :: packed=yes
+    "Here is a [snack] for you," said {her} {relative} one [daytime], and {hero} ran to [place] with the {prize} [carried]. :: packed=yes
+
+scenery:
+    6 .
+    , where the birds were singing.
+    , where the bees were humming.
+    , where the grass was still wet.
+    , where the sun was shining.
+    , where nobody else was to be seen.
+    , where it smelled of flowers.
+
+carried:
+    under {her} arm
+    in {her} hand
+    on {her} back
+    hidden under {her} coat
+
+weather:
+    sunny
+    windy
+    cloudy
+    warm
+    cold
+    misty
+    bright
+    grey
+
+daytime:
+    morning
+    afternoon
+    day in spring
+    day in summer
+    day in autumn
+    Sunday
+
+bag:
+    bag
+    basket
+    pocket
+    backpack
+
+snack:
+    bun
+    pancake
+    honey cake
+    cheese roll
+    pretzel
+    biscuit
+    waffle
+    plum tart
+
+place:
+    the forest :: land=wood; at=in
+    the woods :: land=wood; at=in
+    the park :: land=wood; at=in
+    the river :: land=shore; at=at
+    the lake :: land=shore; at=at
+    the pond :: land=shore; at=at
+    the hills :: land=hills; at=in
+    the meadow :: land=hills; at=in
+    the old castle :: land=hills; at=at
+    the farm :: land=farm; at=on
+    the village :: land=farm; at=in
+    the mill :: land=farm; at=at
+
+trouble wood:
+    at the top of a tall [treekind] tree :: trouble=tree; skill=climb trees
+    at the bottom of a narrow hole :: trouble=hole; skill=fit into such a narrow hole
+    in the middle of a thorny bush :: trouble=thorns; skill=bear sharp thorns
+
+trouble shore:
+    on a small rock in the middle of the water :: trouble=water; skill=swim that far
+    in the middle of the deep mud :: trouble=mud; skill=walk on mud
+    at the top of a tall [treekind] tree :: trouble=tree; skill=climb trees
+
+trouble hills:
+    on a narrow ledge, high above the ground :: trouble=ledge; skill=climb such steep rocks
+    at the bottom of a narrow hole :: trouble=hole; skill=fit into such a narrow hole
+    in the middle of a thorny bush :: trouble=thorns; skill=bear sharp thorns
+
+trouble farm:
+    on the roof of a barn :: trouble=roof; skill=climb onto roofs
+    at the bottom of a dry well :: trouble=well; skill=climb down into a well
+    in the middle of the deep mud :: trouble=mud; skill=walk on mud
+
+treekind:
+    oak
+    pine
+    pear
+    chestnut
+
+lost:
+    Suddenly a gust of wind pulled the {prize} out of {her} hands and dropped it [stuck]
+    A magpie snatched the {prize}, flew a little way and dropped it [stuck]
+    There {she} tripped over a [root|stone], and the {prize} flew through the air and landed [stuck]
+    {She} threw the {prize} up and caught it, again and again, until it landed [stuck]
+    While {she} stopped [purpose], a magpie took the {prize} and dropped it [stuck]
+    But {she} was not careful, and soon the {prize} lay [stuck]
+    "Watch me!" {she} called to the birds and threw the {prize} as high as {she} could, but it came down [stuck]
+    Before {she} knew it, the wind had taken the {prize}, and now it lay [stuck]
+    {She} ran and sang and danced until the {prize} slipped out of {her} hands and landed [stuck]
+
+stuck:
+    [where=trouble {land}]. [try {trouble}].
+
+# --- A keepsake that is missing -------------------------------------------------------------------
+
+missing:
+    "I have lost my [dear] [prize=keepsake]," said {her} {relative} one [weather] [daytime].
+    "Where is my [dear] [prize=keepsake]?" asked {her} {relative} one [weather] [daytime].
+    One [daytime], {her} {relative} looked in every drawer and under every chair, but {rher} [dear] [prize=keepsake] was gone.
+    One [weather] [daytime], {hero} found {her} {relative} in tears, because {rher} [dear] [prize=keepsake] was gone.
+    "Have you seen my [dear] [prize=keepsake]?" asked {her} {relative} one [daytime], but nobody had seen it.
+    One [daytime], {her} {relative} turned the whole house upside down, but {rher} [dear] [prize=keepsake] was gone.
+    On a [weather] [daytime], {her} {relative} did not want to eat or sing, because {rher} [dear] [prize=keepsake] was gone.
+
+dear:
+    best
+    favourite
+    beautiful
+    silver
+    golden
+    little
+
+keepsake:
+    ring
+    key
+    watch
+    brooch
+    necklace
+    comb
+    spoon
+    whistle
+    bell
+    thimble
+    mirror
+    purse
+
+search:
+    Without a word, {hero} went to [place] to look for it. :: packed=no
+    "I will find it," said {hero} and ran to [place][scenery] :: packed=no
+    "Perhaps you lost it on the way to [place]," said {hero} and put on {her} boots. :: packed=no
+    So {hero} went to [place] and looked behind every stone. :: packed=no
+    "Don't be sad," said {hero} and went straight to [place][scenery] :: packed=no
+    {Hero} put a [snack] into {her} [bag] and set off for [place] to look for it. :: packed=yes
+    "It must be somewhere," said {hero}, took a [snack] and went to [place][scenery] :: packed=yes
+    With a [snack] in {her} [bag], {hero} set off for [place] to look for it. :: packed=yes
+
+found:
+    {She} searched for a long time until {she} saw the {prize} [stuck]
+    Something was shining, and it was the {prize} [stuck]
+    {She} did not have to look for long, because the {prize} lay [stuck]
+    {She} walked up and down, and there it was at last, [stuck]
+    A magpie was laughing, because it had dropped the {prize} [stuck]
+    {She} looked left and right, up and down, and there was the {prize} [stuck]
+    By evening, {her} feet were tired, but then {she} saw the {prize} [stuck]
+
+# --- A small animal in trouble --------------------------------------------------------------------
+
+errand:
+    One [weather] [daytime], {hero} went to [place] [purpose]. :: packed=no
+    On a [weather] [daytime], {hero} was walking to [place] [purpose]. :: packed=no
+    "I am going to [place] [purpose]," {hero} told {her} {relative} one [weather] [daytime]. :: packed=no
+    When the rain stopped at last, {hero} ran to [place] [purpose]. :: packed=no
+    {Her} {relative} gave {him} a [snack], and {hero} went to [place] [purpose]. :: packed=yes
+    One [weather] [daytime], {hero} put a [snack] into {her} [bag] and went to [place] [purpose]. :: packed=yes
+    "Here is a [snack] for you," said {her} {relative} one [daytime], and {hero} went to [place] [purpose]. :: packed=yes
+
+purpose:
+    to pick flowers
+    to look for feathers
+    to listen to the birds
+    to collect pretty stones
+    to draw a picture
+    to watch the clouds
+
+cry:
+    Suddenly {she} heard a thin voice. A [tiny] [prize=creature] was sitting [stuck]
+    "Help, help!" somebody called. A [tiny] [prize=creature] was sitting [stuck]
+    There {she} saw a [tiny] [prize=creature]. It was trembling with fear [stuck]
+    Somebody was crying. {Hero} looked around and found a [tiny] [prize=creature] [stuck]
+    A [tiny] [prize=creature] had lost its way and was stuck [stuck]
+    "I want to go home," said a thin voice. It was a [tiny] [prize=creature] [stuck]
+    On the way, {she} found a [tiny] [prize=creature]. It had been sitting for hours [stuck]
+
+tiny:
+    tiny
+    frightened
+    hungry
+    lonely
+    black
+    white
+
+creature:
+    kitten
+    chick
+    hamster
+    bear cub
+    baby dragon
+    baby monkey
+    baby owl
+    parrot
+
+# --- The child tries alone ------------------------------------------------------------------------
+
+try tree:
+    [tried] tried to climb up, but {why} :: why=the lowest branch was too high
+    [tried] jumped as high as {she} could, but {why} :: why={her} arms were too short
+    [tried] stood on a big stone, but {why} :: why=it was still too high
+    [tried] shook the tree, but {why} :: why=the tree was too strong
+
+try roof:
+    [tried] looked for a ladder, but there was none :: why=there was no ladder
+    [tried] climbed onto a barrel, but {why} :: why=it was still too high
+    [tried] jumped as high as {she} could, but {why} :: why={her} arms were too short
+    [tried] tried to climb up, but {why} :: why=the wall was too smooth
+
+try ledge:
+    [tried] tried to climb up, but {why} :: why=the stones were loose
+    [tried] looked for a path, but there was none :: why=there was no path
+    [tried] stood on a big stone, but {why} :: why=it was still too high
+    [tried] looked for a ladder, but there was none :: why=there was no ladder
+
+try water:
+    [tried] stepped in, but {why} :: why=the water was too deep
+    [tried] looked for a boat, but there was none :: why=there was no boat
+    [tried] held out a long stick, but {why} :: why=the stick was too short
+    [tried] took off {her} shoes, but {why} :: why=the water was too cold
+
+try mud:
+    [tried] took one step, but {why} :: why={she} sank in up to {her} knees
+    [tried] held out a long stick, but {why} :: why=the stick was too short
+    [tried] tried to walk on a board, but {why} :: why=the board sank at once
+    [tried] looked for a path, but there was none :: why=there was no path
+
+try hole:
+    [tried] put {her} arm in, but {why} :: why=the hole was too deep
+    [tried] dug with both hands, but {why} :: why=the earth was too hard
+    [tried] held out a long stick, but {why} :: why=the stick was too short
+    [tried] tried to crawl in, but {why} :: why=the hole was too small
+
+try thorns:
+    [tried] reached in, but {why} :: why=the thorns scratched {her} hands
+    [tried] tried to push the branches apart, but {why} :: why=the branches were too strong
+    [tried] crawled under the leaves, but {why} :: why=the thorns held {her} coat
+    [tried] held out a long stick, but {why} :: why=the stick was too short
+
+try well:
+    [tried] leaned over the edge, but {why} :: why=the well was too deep
+    [tried] looked for a ladder, but there was none :: why=there was no ladder
+    [tried] let down a long branch, but {why} :: why=the branch was too short
+    [tried] tried to climb down, but {why} :: why=the wall was too smooth
+
+tried:
+    4 {She}
+    2 {Hero}
+    So {she}
+    Quickly {she}
+    At once {hero}
+
+# --- Who helps ------------------------------------------------------------------------------------
+
+help:
+    3 [sad] [arrival]
+    2 [unhelpful] [arrival]
+    1 [arrival]
+
+sad:
+    {Hero} sat down and cried.
+    "What shall I do now?" {she} sighed.
+    "I will never manage this alone," thought {hero}.
+    A big tear rolled down {her} cheek.
+    {Hero} did not know what to do.
+    Still, {hero} did not give up so easily.
+    "Is there nobody who can help me?" called {hero}.
+    Now {she} was really sad.
+
+unhelpful:
+    First a [other] came by. "I would like to help," said the {other}, "but I can't {skill}."
+    {She} asked a [other], but the {other} could not {skill}.
+    "Can you help me?" {she} asked a [other]. "I am sorry, I can't {skill}," said the {other}.
+    A [other] stopped and looked, but it could not {skill}.
+
+other:
+    cow
+    sheep
+    donkey
+    hen
+    turkey
+    pony
+
+arrival:
+    Just then, a [helper {trouble}] named [pal] came along. "[boast {way}]," said {pal}.
+    "Don't worry," said a friendly voice. It was [pal], the [helper {trouble}].
+    "I am [pal]," said a [helper {trouble}] who had seen everything. "[boast {way}]."
+    Luckily, {she} remembered {her} friend [pal], a [helper {trouble}], and called as loudly as {she} could.
+    Then a [helper {trouble}] named [pal] came by and asked what was wrong. "[boast {way}]," said the {helper}.
+    {Hero} ran to fetch [pal], the [helper {trouble}]. "[boast {way}]," said {pal}.
+    After a while, {she} met a [helper {trouble}] named [pal] and asked for help.
+    "Who is making so much noise?" asked a [helper {trouble}] named [pal]. {Hero} told the {helper} everything.
+    {She} called for help until [pal], a [trait] [helper {trouble}], heard {him}.
+    Not far away lived a [trait] [helper {trouble}] named [pal]. "[boast {way}]," said {pal}.
+
+pal:
+    Pip
+    Otto
+    Nibs
+    Tilly
+    Bruno
+    Dot
+    Hazel
+    Rufus
+    Olga
+    Momo
+    Fritz
+    Wanda
+
+helper tree:
+    squirrel :: way=climb
+    crow :: way=fly
+    woodpecker :: way=fly
+
+helper roof:
+    cat :: way=climb
+    pigeon :: way=fly
+    stork :: way=fly
+
+helper ledge:
+    goat :: way=climb
+    falcon :: way=fly
+    raven :: way=fly
+
+helper water:
+    duck :: way=swim
+    beaver :: way=swim
+    swan :: way=swim
+
+helper mud:
+    heron :: way=wade
+    crane :: way=wade
+    flamingo :: way=wade
+
+helper hole:
+    mouse :: way=burrow
+    mole :: way=burrow
+    rabbit :: way=burrow
+
+helper thorns:
+    hedgehog :: way=push
+    tortoise :: way=push
+    lizard :: way=push
+
+helper well:
+    farmer :: way=rope
+    shepherd :: way=rope
+    sailor :: way=rope
+
+boast climb:
+    I can climb there and back
+    I can climb better than anyone
+    I am never afraid of heights
+    I climb every day
+
+boast fly:
+    I can fly up there
+    That is easy for me, because I have wings
+    I am never afraid of heights
+    I can fly better than anyone
+
+boast swim:
+    I can swim there and back
+    I can swim better than anyone
+    I love the water
+    I swim every day
+
+boast wade:
+    My legs are long enough for that
+    That is easy for me, because I have long legs
+    I love the mud
+    I walk there every day
+
+boast burrow:
+    No hole is too narrow for me
+    That is easy for me, because I live under the ground
+    I am never afraid of the dark
+    I dig every day
+
+boast push:
+    Thorns can't hurt me
+    That is easy for me, because I have a thick skin
+    I am never afraid of thorns
+    I sleep under thorns every day
+
+boast rope:
+    I have a long rope
+    That is easy for me, because I have a strong rope
+    My rope is long enough for that
+    I am never afraid of the dark
+
+# --- How it is done -------------------------------------------------------------------------------
+
+rescue:
+    [easily], {pal} [deed {way}] and brought the {prize} back to {hero}.
+    The {helper} [deed {way}] and took hold of the {prize}, and soon it was with {hero} again, [unharmed].
+    {Pal} [deed {way}], and soon {hero} had the {prize} back, [unharmed].
+    "[ready]!" called the {helper}, [deed {way}] and came back with the {prize}.
+    {Hero} held {her} breath while the {helper} [deed {way}] and came back with the {prize}, [unharmed].
+    [easily], the {helper} [deed {way}], and then {hero} had the {prize} in {her} hands again.
+    {Pal} smiled, [deed {way}] and saved the {prize}.
+    And really, {pal} [deed {way}] and put the {prize} at {her} feet, [unharmed].
+    Three times {pal} tried, and the third time {pal} [deed {way}] and came back with the {prize}.
+
+ready:
+    Wait here
+    Watch me
+    Nothing easier than that
+    Leave it to me
+
+deed climb:
+    climbed up step by step
+    climbed higher and higher
+    hurried up
+    climbed up without looking down
+
+deed fly:
+    flew up
+    spread both wings
+    rose into the air
+    flew higher and higher
+
+deed swim:
+    swam across
+    jumped into the water
+    swam as fast as possible
+    swam out in a wide circle
+
+deed wade:
+    walked through the mud
+    took three long steps
+    walked out step by step
+    lifted one leg after the other
+
+deed burrow:
+    crept into the hole
+    dug a little tunnel
+    crept down into the dark
+    hurried down
+
+deed push:
+    crept through the thorns
+    crept under the branches
+    pushed the branches apart
+    walked right through the thorns
+
+deed rope:
+    climbed down the rope
+    tied the rope to a tree
+    let down a basket on the rope
+    climbed down into the dark
+
+easily:
+    Without a word
+    With a smile
+    In no time at all
+    Without any fear
+    Very carefully
+    One, two, three
+
+unharmed:
+    safe and sound
+    without a scratch
+    a little dirty but safe
+    as if nothing had happened
+
+# --- Thanks ---------------------------------------------------------------------------------------
+
+thanks yes:
+    {Hero} broke the {snack} in two and gave {pal} the bigger half.
+    "Thank you, {pal}," said {hero} and shared the {snack} with the {helper}.
+    To say thank you, {she} gave {pal} the {snack}.
+    Then they sat down in the grass and shared the {snack}.
+    "Are you hungry?" asked {hero}, and {pal} ate the {snack} in one bite.
+    {Hero} took out the {snack}, and the {helper} [joy].
+    "This is for you, {pal}," said {hero} and held out the {snack}.
+    Together they ate the {snack} and [joy].
+
+thanks no:
+    "Thank you, {pal}," said {hero} and [joy].
+    {Hero} thanked the {helper} and [joy].
+    "How can I thank you?" asked {hero}. "[wish]," said {pal}.
+    {Hero} was so happy that {she} [joy].
+    "You are a real friend, {pal}," said {hero}.
+    {Hero} thanked {pal} a hundred times.
+    "[wish]," said the {helper}, and {hero} promised it.
+    {Hero} hugged the {helper} and [joy].
+
+joy:
+    danced in a circle
+    sang a little song
+    laughed out loud
+    smiled from ear to ear
+    jumped for joy
+
+wish:
+    Sing me a song
+    Come and visit me again
+    Just be my friend
+    Tell me a story
+    Never forget me
+
+# --- How it ends ----------------------------------------------------------------------------------
+
+ending treasure:
+    From that day on, {hero} took better care of the {prize}.
+    "Where have you been so long?" asked {her} {relative}. "I lost my {prize} and found a friend," said {hero}.
+    That night the {look} {prize} lay beside {her} bed, and {hero} dreamed of a {helper}.
+    In the evening, {she} told {her} {relative} how {pal} had saved the {prize}.
+    The next day, {she} went back with {her} {relative} and brought {pal} [gift].
+    Since then, {hero} and {pal} have been best friends, and they often play with the {prize} together.
+    At home, {her} {relative} had already made supper, and {hero} told the whole story.
+    Since then, the {prize} has never been lost again, because {hero} holds it with both hands.
+
+ending keepsake:
+    Then {hero} ran home and gave the {prize} to {her} {relative}, who [moved].
+    "It was {where}," {hero} told {her} {relative} at home and held out the {prize}.
+    At home, {her} {relative} put the {prize} in a safe place and [thanked|hugged] {hero}.
+    "My {prize}!" cried {her} {relative} when {hero} came home. "How did you find it?"
+    When {hero} brought the {prize} home, {her} {relative} [moved].
+    That evening, {her} {relative} baked a cake, and the first piece was for {pal}.
+    "Close your eyes," said {hero} at home and put the {prize} into the hands of {her} {relative}.
+    {Her} {relative} was waiting at the door. When {rshe} saw the {prize}, {rshe} [moved].
+
+moved:
+    cried for joy
+    laughed and cried at the same time
+    could hardly believe it
+    was happy again
+
+ending creature:
+    The {prize} followed {hero} home, and {her} {relative} gave it [gift].
+    Soon the mother of the {prize} came running and thanked them [both|all].
+    "May I keep it?" asked {hero} at home. {Her} {relative} smiled and [nodded|said yes].
+    {Hero} carried the {prize} home in {her} arms, and there it got [gift].
+    That night the {prize} slept at the foot of {her} bed, and {hero} dreamed of a {helper}.
+    Since then, {hero}, {pal} and the {prize} have been best friends.
+    At home, {her} {relative} made a bed for the {prize}, and soon it was asleep.
+    In the evening, {she} told {her} {relative} how {pal} had saved the {prize}.
+
+gift:
+    a bowl of warm milk
+    a big red apple
+    a piece of cake
+    a soft blanket
+"""
+
+QUESTIONS = """
+always:
+    who: Who is the story about? / What is the name of the child? / Who is this story about? => {hero}
+    > who: Who did {she} live with? / Who lived with {him}? => {her} {relative}
+    > where: Where did {she} live? / Where was {her} home? => {home}
+    who: Who did {hero} live with? / Who lived with {hero}? => {her} {relative}
+    where: Where did {hero} go? / Where does the story happen? => {at} {place}
+    where: Where was the {prize}? / Where did {hero} see the {prize}? => {where}
+    > why: Why couldn't {she} get it? / Why could {she} not do it alone? => because {why}
+    > who: Who helped {him}? / Who brought it back in the end? => {pal} the {helper}
+    why: Why couldn't {hero} get the {prize}? / Why did {hero} need help? => because {why}
+    who: Who helped {hero}? / Who saved the {prize}? / Who brought the {prize} back? => {pal} the {helper}
+    what: What was the name of the {helper}? / What was the {helper} called? => {pal}
+    what: Who was {pal}? / What was {pal}? => a {helper}
+    order: Did {hero} try it alone before or after {pal} came? / Was it before or after {pal} came that {hero} tried it alone? => before
+    order: Did {pal} come before or after {hero} tried it alone? / Was it before or after {hero} tried it alone that {pal} came? => after
+    order: Who did {hero} meet first, the {other} or the {helper}? / Who came first, the {helper} or the {other}? => the {other}
+    > why: Why couldn't it help? / Why did it not help? => it could not {skill}
+    why: Why couldn't the {other} help? / Why did the {other} not help {hero}? => it could not {skill}
+
+plot=treasure:
+    what: What did {hero} lose? / What was lost? => a {look} {prize}
+    > who: Who had given it to {him}? / Who did {she} get it from? => {her} {relative}
+    > where: Where did it land? / Where did it end up? => {where}
+    what: What did the {prize} look like? / What was the {prize} like? => {look}
+    who: Who had given {hero} the {prize}? / Who did {hero} get the {prize} from? => {her} {relative}
+
+plot=keepsake:
+    what: What had {her} {relative} lost? / What was {hero} looking for? => the {prize}
+    > who: Who found it? / Who went to look for it? => {hero}
+    > where: Where was it? / Where did {hero} find it? => {where}
+    who: Whose {prize} was it? / Who had lost the {prize}? => {her} {relative}
+    why: Why did {hero} go to {place}? / What was {hero} going to do there? => to look for the {prize}
+
+plot=creature:
+    who: Who was in trouble? / Who needed help? => a {tiny} {prize}
+    > where: Where was it? / Where was it sitting? => {where}
+    > who: Who saved it? / Who helped it in the end? => {pal} the {helper}
+    why: Why did {hero} go to {place}? / What did {hero} want to do there? => {purpose}
+
+packed=yes:
+    what: What did {hero} have to eat? / What food did {hero} take along? => a {snack}
+"""
