@@ -33,7 +33,7 @@ test: $(INSTALLED) ## install what is missing, then run every test and every not
 	$(PY) $(PYTEST)
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
-	$(PY) -m jupyterlab --ServerApp.root_dir=. notebooks
+	$(PY) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
 
 notebooks: $(INSTALLED) ## rebuild the notebooks whose lesson has changed
 	$(PY) -m tools.notebooks build
