@@ -44,5 +44,10 @@ VOCABULARY = {
     "epochs": whole_number("passes over the training data", 1, 1_000_000),
     "batch_size": whole_number("examples in one gradient step", 1, 1_000_000),
     "learning_rate": positive_number("length of a step against the gradient"),
+    "vocabulary_size": whole_number(
+        "tokens: 256 bytes, the end of a text, the merges", 258, 50_257
+    ),
     "seed": whole_number("starting point of every random draw", 0, 2**32 - 1),
+    "embedding_dim": whole_number("numbers in the vector of a token", 2, 4096),
+    "window": whole_number("how far from a word its neighbours may stand", 1, 20),
 }
