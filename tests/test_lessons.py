@@ -63,6 +63,18 @@ PROMISES = {
         r"before training (\d\.\d\d)\d*, log\(\d+\) = \1",
         r"counted (\d\.\d{5}), Keras \1|counted (\d\.\d{3})\d\d, Keras \2",
     ],
+    "03_tokenization": [
+        r"strangest  \['strange', 'st'\]",
+        "the same merges: True",
+        "less than a hundredth of the work: True",
+        "10,000 texts, different tokens in 0 of them",
+        "the shipped tokenizer has these merges: True",
+    ],
+    "04_embeddings": [
+        "the look-up equals the product: True",
+        r"\nall +\d+ +\d\.\d% +\d\.\d% +[89]\d\.\d%",  # own class: chance, untrained, trained
+        r"trained vectors +[23]\.\d\d +3\.\d\d",
+    ],
 }
 
 

@@ -49,13 +49,13 @@ COLAB_CELL = """\
 import os
 import sys
 
-folder = "/content/course"
-if "google.colab" in sys.modules and not os.path.exists(folder):
+colab = "/content/course"
+if "google.colab" in sys.modules and not os.path.exists(colab):
     from subprocess import check_call
 
-    check_call(["git", "clone", "--depth=1", "{repository}", folder])
-    check_call([sys.executable, "-m", "pip", "install", "--quiet", "--editable", folder])
-    sys.path.insert(0, folder)  # this kernel started before the installation"""
+    check_call(["git", "clone", "--depth=1", "{repository}", colab])
+    check_call([sys.executable, "-m", "pip", "install", "--quiet", "--editable", colab])
+    sys.path.insert(0, colab)  # this kernel started before the installation"""
 
 
 class Refused(Exception):

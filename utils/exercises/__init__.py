@@ -135,13 +135,14 @@ def _evaluate(answer: Any, case: tuple) -> Any:
 def _agree(result: Any, expected: Any) -> bool:
     if isinstance(expected, bool):
         return isinstance(result, bool | np.bool_) and bool(result) == expected
-    if isinstance(expected, str):
-        return isinstance(result, str) and result == expected
+    if isinstance(expected, str | bytes):
+        return isinstance(result, type(expected)) and result == expected
     if isinstance(expected, dict):
         same_keys = isinstance(result, dict) and result.keys() == expected.keys()
         return same_keys and all(_agree(result[k], v) for k, v in expected.items())
-    if isinstance(expected, list | tuple) and any(isinstance(e, str) for e in expected):
-        return list(result) == list(expected)
+    if isinstance(expected, list | tuple) and not _is_numeric(expected):
+        same_length = isinstance(result, list | tuple) and len(result) == len(expected)
+        return same_length and all(map(_agree, result, expected))
     result, expected = np.asarray(result), np.asarray(expected)
     tolerance = 0 if np.issubdtype(expected.dtype, np.integer) else TOLERANCE  # counts are exact
     return (
@@ -167,7 +168,10 @@ def _difference(case: tuple | None, result: Any, expected: Any) -> str:
 
 
 def _is_numeric(value: Any) -> bool:
-    return np.issubdtype(np.asarray(value).dtype, np.number)
+    try:
+        return np.issubdtype(np.asarray(value).dtype, np.number)
+    except ValueError:  # lists of different lengths
+        return False
 
 
 def _kind(value: Any) -> str:
