@@ -75,6 +75,14 @@ PROMISES = {
         r"\nall +\d+ +\d\.\d% +\d\.\d% +[89]\d\.\d%",  # own class: chance, untrained, trained
         r"trained vectors +[23]\.\d\d +3\.\d\d",
     ],
+    "05_attention": [
+        "causal   earlier outputs unchanged: True",
+        r"no_past +0\.(0[89]|1[01])\d",  # guesses among ten digits
+        r"look_back +(0\.9[89]\d|1\.000)",
+        r"after  training: 0\.9",  # of the weight on the right place
+        r"one layer\n(.*\n)+?right on texts never seen: 0\.[0-5]",
+        r"two layers\n(.*\n)+?right on texts never seen: (0\.9[89]|1\.0)",
+    ],
 }
 
 
