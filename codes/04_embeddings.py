@@ -7,7 +7,7 @@
 #
 # You need: [lesson 2](02_next_token.ipynb): softmax, cross-entropy, one-hot. In [lesson
 # 3](03_tokenization.ipynb) a token was a piece of a word; here whole words will do, because they
-# are easier to judge by eye. Nothing else changes.
+# are easier to judge by eye. The price: unknown words are back, for this lesson only.
 
 # %%
 from utils.settings import settings
@@ -34,7 +34,6 @@ from utils.tales import corpus
 from utils.training import Progress
 
 plt.style.use(STYLE)
-PALETTE = [BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY]
 rng = seed_everything(args.seed)
 np.set_printoptions(precision=3, suppress=True)
 
@@ -43,8 +42,7 @@ np.set_printoptions(precision=3, suppress=True)
 #
 # The bigram table of lesson 2 has one row for each token. What it learns about "cat" changes the
 # row of "cat" and no other, so nothing of it helps with "dog". The reason lies in the one-hot
-# vectors: each is at the same distance from each other one. To a one-hot vector, no two words are
-# alike.
+# vectors: any two are equally far apart. To a one-hot vector, no two words are alike.
 #
 # Here is a sentence over a vocabulary of five words. One of them, "dog", does not occur in it.
 
@@ -94,8 +92,9 @@ assert np.array_equal(vectors, by_product)
 #
 # How does the loss change when the table changes? Let us say that each number of the sentence's
 # vectors, if it grows by 1, changes the loss by the amount in `upstream`. (In a network this matrix
-# comes from the layers above.) The look-up is a product with the one-hot matrix, and the gradient
-# of a product is a product with the transposed matrix.
+# comes from the layers above.) The row of a word is copied to every place where the word stands, so
+# its gradient is the sum of `upstream` over these places. Adding up the rows at a word's 1s is what
+# a product with the transposed one-hot matrix does.
 
 # %%
 upstream = np.arange(1.0, 16.0).reshape(5, 3)  # (places, dim)
@@ -107,6 +106,10 @@ for word, row in zip(toy_words, table_gradient, strict=True):
 # Read it row by row. "dog" was not looked up, so its row is zero and a training step leaves it as
 # it is. "the" was looked up at two places, and what comes back from the two is added. So the
 # gradient needs no product either: add each row of `upstream` to the row of its word.
+#
+# As always, check by nudging each number of the table. The simplest loss with just these slopes is
+# the sum of `upstream` times the vectors; we use it for the check. (`np.ndindex` goes through all
+# pairs of row and column.)
 
 
 # %%
@@ -119,11 +122,6 @@ def look_up_gradient(ids, upstream, words):
 
 assert np.array_equal(look_up_gradient(toy_ids, upstream, 5), table_gradient)
 
-# %% [markdown]
-# As always, nudge each number of the table and see how the loss answers. (`np.ndindex` goes through
-# all pairs of row and column.)
-
-# %%
 nudge, by_nudging = 1e-6, np.zeros_like(toy_table)
 start = np.sum(upstream * look_up(toy_ids, toy_table))
 for cell in np.ndindex(toy_table.shape):
@@ -163,7 +161,6 @@ with tf.GradientTape() as tape:
     loss = tf.reduce_sum(upstream * multiplied)
 dense_gradient = tape.gradient(loss, dense.kernel)
 
-# %%
 print("rows that came back:", sparse_gradient.indices.numpy())
 for name, ours, *theirs in [
     ("vectors", vectors, looked_up, multiplied),
@@ -174,13 +171,11 @@ for name, ours, *theirs in [
     assert max(embedding_is_off, dense_is_off) < 1e-5
 
 # %% [markdown]
-# So the rows of the `Dense` layer in lesson 2 were already embeddings of a sort, as long as the
-# alphabet: two characters with similar rows are followed by similar characters. What is new is that
-# the rows get *short*. Then there is no room for a number of its own for each fact, and words that
-# behave alike are pressed together.
-
-# %% [markdown]
 # ## Which words are alike? Those in the same company
+#
+# The rows of the `Dense` layer in lesson 2 were already embeddings of a sort, as long as the
+# alphabet. What is new is that the rows get *short*. Then there is no room for a number of its own
+# for each fact, and words that behave alike are pressed together.
 #
 # We need a task whose solution makes similar words similar. Here is one that needs nothing but
 # text: **given a word, tell which words stand near it.** "Duck" and "swan" have the same
@@ -195,10 +190,12 @@ for name, ours, *theirs in [
 # %% [markdown]
 # ### One question by hand
 #
-# Each word has two vectors, one as a centre and one as a candidate. The score is their dot product,
-# the logit of "yes". A question with two answers needs no softmax: the **sigmoid** $\sigma(s) =
-# 1/(1 + e^{-s})$ makes a probability of a single score. The loss is again $-\log$ of the
-# probability of the truth, and "no" has the probability $1 - \sigma(s) = \sigma(-s)$:
+# Each word has two vectors, one as a centre and one as a candidate. With one vector only, a word
+# would score high with itself, and words hardly ever stand next to themselves. The score of a
+# centre and a candidate is their **dot product** (multiply number by number, add up). It is the
+# logit of "yes". A question with two answers needs no softmax: the **sigmoid** $\sigma(s) = 1/(1 +
+# e^{-s})$ makes a probability of a single score. The loss is again $-\log$ of the probability of
+# the truth, and "no" has the probability $1 - \sigma(s) = \sigma(-s)$:
 #
 # $$\text{loss} = -\log \sigma(s_\text{real}) - \sum_\text{noise} \log \sigma(-s_\text{noise})$$
 
@@ -217,14 +214,17 @@ def negative_sampling_loss(centre, candidates, is_real):
 centre = rng.normal(size=3)
 candidates = rng.normal(size=(4, 3))
 is_real = np.array([1.0, 0.0, 0.0, 0.0])
-print("the model says yes with", sigmoid(candidates @ centre))
+print("probability of yes:", sigmoid(candidates @ centre))
 print(f"loss {negative_sampling_loss(centre, candidates, is_real):.4f}")
 
 # %% [markdown]
+# The first candidate is the real one. The third is noise and was taken for real: most of the loss
+# is this one mistake.
+#
 # The derivative is an old friend. The slope of the loss in a score is $\sigma(s) - 1$ for the real
-# candidate and $\sigma(s)$ for noise: *what the model said minus what was true*, as in lesson 2. By
-# the chain rule each score passes it on: to the centre times the candidate, to the candidate times
-# the centre.
+# candidate and $\sigma(s)$ for noise: *what the model said minus what was true*, as in lesson 2.
+# The centre receives this error times the candidate (added up over all candidates); each candidate
+# receives its error times the centre.
 
 
 # %%
@@ -239,25 +239,9 @@ print("centre    ", centre_gradient)
 print("real one  ", candidates_gradient[0])
 
 # %% [markdown]
-# A step against it moves the centre towards the real candidate and away from the noise. Check it by
-# nudging each number of the centre, then each of the candidates.
-
-# %%
-start = negative_sampling_loss(centre, candidates, is_real)
-centre_nudged, candidates_nudged = np.zeros(3), np.zeros((4, 3))
-for i, step in enumerate(nudge * np.eye(3)):
-    moved = negative_sampling_loss(centre + step, candidates, is_real)
-    centre_nudged[i] = (moved - start) / nudge
-for cell in np.ndindex(candidates.shape):
-    step = np.zeros_like(candidates)
-    step[cell] = nudge
-    moved = negative_sampling_loss(centre, candidates + step, is_real)
-    candidates_nudged[cell] = (moved - start) / nudge
-assert np.allclose(centre_nudged, centre_gradient, atol=1e-4)
-assert np.allclose(candidates_nudged, candidates_gradient, atol=1e-4)
-print("nudged    ", centre_nudged)
-
-# %% [markdown]
+# A step against it moves the centre towards the real candidate and away from the noise. This time
+# Keras checks our loss and our gradients.
+#
 # In Keras this loss is `BinaryCrossentropy(from_logits=True)`. It takes the *mean* over the
 # candidates where the paper takes the sum, so we multiply by their number.
 
@@ -270,7 +254,7 @@ with tf.GradientTape() as tape:
 keras_gradients = tape.gradient(keras_loss, [centre_variable, candidates_variable])
 
 differences = [
-    abs(start - float(keras_loss)),
+    abs(negative_sampling_loss(centre, candidates, is_real) - float(keras_loss)),
     np.abs(centre_gradient - keras_gradients[0]).max(),
     np.abs(candidates_gradient - keras_gradients[1]).max(),
 ]
@@ -337,7 +321,7 @@ for word in ["the", "said", "duck"]:
     i = id_of[word]
     print(f"{word:5} is {frequency[i]:6.2%} of the text, {keep[i]:4.0%} of it is kept")
 
-kept_ids = [ids[rng.random(len(ids)) < keep[ids]] for ids in tale_ids]
+kept_ids = [ids[rng.random(len(ids)) < keep[ids]] for ids in tale_ids]  # a die for each word
 print(f"{sum(map(len, kept_ids)):,} of {counts.total():,} words are left")
 print(" ".join(words[i] for i in kept_ids[0][:20]))
 
@@ -349,7 +333,7 @@ print(" ".join(words[i] for i in kept_ids[0][:20]))
 # %%
 def near_pairs(ids, window):
     """All (centre, neighbour) pairs of a text, one in each row."""
-    first = np.concatenate([ids[:-d] for d in range(1, window + 1)])
+    first = np.concatenate([ids[:-d] for d in range(1, window + 1)])  # d steps before second
     second = np.concatenate([ids[d:] for d in range(1, window + 1)])
     both = np.stack([first, second], axis=1)  # (pairs, 2)
     return np.concatenate([both, both[:, ::-1]])
@@ -368,68 +352,78 @@ print(f"{len(pairs):,} pairs")
 NOISE_WORDS = 5
 noise = frequency**0.75 / np.sum(frequency**0.75)  # (words,), adds to 1
 drawn = rng.choice(len(words), size=(len(pairs), NOISE_WORDS), p=noise)
-choices = np.concatenate([neighbours[:, None], drawn], axis=1)  # (pairs, 1 + 5)
-answers = np.zeros(choices.shape)
+candidate_ids = np.concatenate([neighbours[:, None], drawn], axis=1)  # (pairs, 1 + 5)
+answers = np.zeros(candidate_ids.shape)
 answers[:, 0] = 1  # the first is the real one
 
 print(f"{'centre':>12}   real          noise")
 for row in rng.choice(len(pairs), size=4, replace=False):
-    real, *others = (words[i] for i in choices[row])
+    real, *others = (words[i] for i in candidate_ids[row])
     print(f"{words[centres[row]]:>12}   {real:13} {' '.join(others)}")
 
 # %% [markdown]
-# The model is two tables and a dot product. There is nothing else to learn.
+# The model is two tables, one with the vectors as centres and one with those as candidates, and
+# the dot product. There is nothing else to learn.
+#
+# This network is no `Sequential` any more, since it has two inputs. A layer called on an input
+# gives an output; `keras.Model` ties inputs and output together. `Dot` multiplies each of the
+# candidates with the centre.
 
 # %%
 centre_input = keras.Input((), dtype="int32")
-choices_input = keras.Input((1 + NOISE_WORDS,), dtype="int32")
+candidates_input = keras.Input((1 + NOISE_WORDS,), dtype="int32")
 centre_table = keras.layers.Embedding(len(words), args.embedding_dim)
-context_table = keras.layers.Embedding(len(words), args.embedding_dim)
-# (batch, 6, dim) · (batch, dim) -> (batch, 6)
-scores = keras.layers.Dot(axes=(2, 1))([context_table(choices_input), centre_table(centre_input)])
-model = keras.Model([centre_input, choices_input], scores)
+candidate_table = keras.layers.Embedding(len(words), args.embedding_dim)
+both = [candidate_table(candidates_input), centre_table(centre_input)]
+scores = keras.layers.Dot(axes=(2, 1))(both)  # (batch, 6, dim) · (batch, dim) -> (batch, 6)
+model = keras.Model([centre_input, candidates_input], scores)
 model.compile(optimizer=keras.optimizers.Adam(args.learning_rate), loss=binary)
 print(f"{model.count_params():,} parameters = 2 × {len(words)} × {args.embedding_dim}")
 
 # %% [markdown]
-# Before training all scores are nearly zero, so the model answers "perhaps" to every question. The
-# loss must be $-\log 0.5$. And on a few pairs, our function must find the same loss as Keras.
+# Before training all scores are nearly zero (Keras starts the tables with small random numbers), so
+# the model answers "perhaps" to every question. The loss must be $-\log 0.5$. And on a few pairs,
+# our function must find the same loss as Keras.
 
 # %%
 some = slice(0, 1000)
-first_loss = model.evaluate([centres[some], choices[some]], answers[some], verbose=0)
-untrained, context = centre_table.get_weights()[0], context_table.get_weights()[0]
+first_loss = model.evaluate([centres[some], candidate_ids[some]], answers[some], verbose=0)
+untrained, as_candidates = centre_table.get_weights()[0], candidate_table.get_weights()[0]
 by_hand = np.mean(
     [
-        negative_sampling_loss(untrained[c], context[o], a) / (1 + NOISE_WORDS)
-        for c, o, a in zip(centres[some], choices[some], answers[some], strict=True)
+        negative_sampling_loss(untrained[i], as_candidates[six], real) / (1 + NOISE_WORDS)
+        for i, six, real in zip(centres[some], candidate_ids[some], answers[some], strict=True)
     ]
 )
 print(f"Keras {first_loss:.5f}, by hand {by_hand:.5f}, −log 0.5 = {-np.log(0.5):.5f}")
 assert abs(first_loss - by_hand) < 1e-5 and abs(first_loss - np.log(2)) < 0.01
 
+# %% [markdown]
+# How far can the loss fall? Not to zero: nobody can tell for sure whether "the" was really there or
+# drawn. But it must fall below that of a model which has learnt only how much noise there is, and
+# answers every question with "one in six".
+
 # %%
+share = 1 / (1 + NOISE_WORDS)
+one_in_six = -share * np.log(share) - (1 - share) * np.log(1 - share)
+print(f"always answering 'one in six' costs {one_in_six:.4f}")
 history = model.fit(
-    [centres, choices],
+    [centres, candidate_ids],
     answers,
     batch_size=args.batch_size,
     epochs=args.epochs,
     verbose=0,
     callbacks=[Progress()],
 )
-trained, context = centre_table.get_weights()[0], context_table.get_weights()[0]
-
-# %% [markdown]
-# The loss cannot go to zero: nobody can tell for sure whether "the" was really there or drawn. What
-# we want is not the answers but the table of centres.
+trained, as_candidates = centre_table.get_weights()[0], candidate_table.get_weights()[0]
 
 # %% [markdown]
 # ## Nearest neighbours
 #
-# When are two vectors alike? When they point in the same direction. Divide each by its length and
-# take the dot product: 1 for the same direction, 0 for a right angle, −1 for the opposite. This is
-# the **cosine similarity**. (Without the division long vectors would win, whatever their
-# direction.)
+# What we want is not the answers but the table of centres. When are two of its vectors alike? When
+# they point in the same direction. Divide each by its length and take the dot product: 1 for the
+# same direction, 0 for a right angle, −1 for the opposite. This is the **cosine similarity**.
+# (Without the division long vectors would win, whatever their direction.)
 
 
 # %%
@@ -464,7 +458,7 @@ for word in common_words("duck lucy pip kite lake brave mother pancake she"):
 # ## How good? A number
 #
 # A handful of words proves nothing; one always picks the nice ones. So let us write down classes as
-# a person would, without looking at the vectors, and measure.
+# a person would who knows the tales, but without looking at the vectors, and measure.
 
 # %% tags=["nbval-check-output"]
 CLASSES = {
@@ -511,7 +505,6 @@ def over_all_words(shares):
     return sum(shares[kind] * sizes[kind] for kind in shares) / len(class_of)
 
 
-# %%
 chance = {kind: (size - 1) / (len(words) - 1) for kind, size in sizes.items()}
 before, after = own_class_shares(untrained), own_class_shares(trained)
 
@@ -525,32 +518,20 @@ for kind, size in sizes.items():
     show(kind, size, chance[kind], before[kind], after[kind])
 show("all", len(class_of), *map(over_all_words, (chance, before, after)))
 
-# %%
-kinds = sorted(sizes, key=after.get)
-rows = np.arange(len(kinds))
-figure, axes = plt.subplots(figsize=(6.4, 4))
-axes.barh(rows, [after[kind] for kind in kinds], color=SKY, label="trained")
-axes.plot([before[kind] for kind in kinds], rows, "o", color=ORANGE, label="untrained")
-axes.plot([chance[kind] for kind in kinds], rows, "k|", label="chance", markersize=14)
-axes.set(yticks=rows, yticklabels=kinds, xlim=(0, 1))
-axes.set_xlabel("share of the 5 nearest words that belong to the same class")
-axes.set_title("Training sorts words by kind; before it, they lie as by chance")
-figure.legend(loc="outside lower center", ncols=3)
-plt.show()
-
 # %% [markdown]
 # The classes with a low share are the instructive ones. What do their words have for neighbours?
 
 # %%
-for word in common_words("red grey golden white"):
+for word in common_words("grey golden red sunny misty"):
     [i] = word_ids([word], id_of)
     print(f"{word:8}", ", ".join(words[j] for j in neighbour_ids[i]))
 
 # %% [markdown]
-# In the tales a day can be grey but a kite cannot; a ring is golden; a roof is red. A person
-# puts these words into one class because a dictionary does. The vectors learn only how words are
-# *used*, and only in this text. Whatever a corpus does not say, or says with a prejudice, its
-# vectors will not know, or repeat.
+# "grey" stands among the weather, since in the tales it is a day that is grey. It is also one of
+# the five neighbours of "sunny" and "misty", and so lowers the share of the weather. "golden" has
+# "favourite" beside it, and "red" has "apple" and "house". A person puts the colours into one class
+# because a dictionary does. The vectors learn only how words are *used*, and only in this text.
+# What a corpus does not say, its vectors do not know; what it says with a prejudice, they repeat.
 
 # %% [markdown]
 # ## A map of words
@@ -574,23 +555,15 @@ unit = trained / np.linalg.norm(trained, axis=1, keepdims=True)
 view, seen = widest_view(unit[word_ids(on_map, id_of)])  # (words on the map, 2)
 print(f"{len(on_map)} words; the map shows {seen:.0%} of their spread")
 
-# %%
-# The words that get a name on the map, and how far from their point it stands.
-named = {"duck": (2, 40), "otto": (4, -34), "cow": (8, 8), "kitten": (20, 6), "lucy": (60, 20)}
-named |= {"mother": (24, 24), "forest": (44, 14), "kite": (-2, -30), "mirror": (24, -24)}
-named |= {"pancake": (34, -2), "brave": (8, 8), "sunny": (-12, -34), "red": (8, 8)}
-
-figure, axes = plt.subplots(figsize=(7.2, 5.4))
-for kind, marker, color in zip(sizes, "os^vDPX*<>", 2 * PALETTE, strict=False):
+colours = [BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, "black", "grey", "saddlebrown", "olive"]
+figure, axes = plt.subplots(figsize=(7.2, 5))
+for kind, marker, color in zip(sizes, "os^vDPX*<>", colours, strict=True):
     members = [i for i, word in enumerate(on_map) if class_of[word] == kind]
     axes.plot(*view[members].T, marker, color=color, markersize=6, label=kind)
-for word in filter(class_of.get, named):
-    arrow = {"arrowstyle": "-", "color": "grey"}
+for word, left in {"duck": 9, "cow": -30, "kitten": 9}.items():
     place = view[on_map.index(word)]
-    axes.annotate(
-        word, place, named[word], textcoords="offset points", weight="bold", arrowprops=arrow
-    )
-axes.set_title("Words of one kind lie together; the animals lie in three places")
+    axes.annotate(word, place, (left, 9), textcoords="offset points", weight="bold")
+axes.set_title("Most words of one kind lie together; the animals lie in three places")
 axes.set(xlabel="first direction", ylabel="second direction")
 figure.legend(loc="outside right upper")
 plt.show()
@@ -608,13 +581,14 @@ plt.show()
 # one centre and one candidate. As real neighbours they occur `real` times. As noise they are drawn
 # about `expected` times: five times the pairs of that centre, times the candidate's share of the
 # noise. The best answer to "is it real?" is therefore $p = \text{real} / (\text{real} +
-# \text{expected})$, and the score whose sigmoid is $p$ is
+# \text{expected})$. From $\sigma(s) = p$ follows $e^s = p/(1-p) = \text{real} / \text{expected}$.
+# So the best score is
 #
 # $$s = \log \frac{\text{real}}{\text{expected}}$$
 #
-# So the dot product of two words should be the logarithm of how much more often they meet than
-# chance would have it. (O. Levy, Y. Goldberg, *Neural Word Embedding as Implicit Matrix
-# Factorization*, 2014.)
+# So the dot product of two words should be the logarithm of how much more often they meet as
+# neighbours than as noise (chance, times five). (O. Levy, Y. Goldberg, *Neural Word Embedding as
+# Implicit Matrix Factorization*, 2014.)
 
 # %%
 real = np.zeros((len(words), len(words)))
@@ -622,12 +596,11 @@ np.add.at(real, (centres, neighbours), 1)
 expected = NOISE_WORDS * real.sum(axis=1, keepdims=True) * noise  # (words, 1) * (words,)
 often = real >= 20
 counted_score = np.log(real[often] / expected[often])
-trained_score = (trained @ context.T)[often]
+trained_score = (trained @ as_candidates.T)[often]
 correlation = np.corrcoef(counted_score, trained_score)[0, 1]
 print(f"{often.sum():,} pairs that met 20 times or more, correlation {correlation:.2f}")
 print(f"{len(words) ** 2:,} scores from {model.count_params():,} parameters")
 
-# %%
 plt.plot(counted_score, trained_score, ".", color=BLUE, markersize=3)
 plt.axline((0, 0), slope=1, color="black", linewidth=1)
 plt.xlabel("log(real / expected), counted")
@@ -636,15 +609,17 @@ plt.title("The dot products follow the counts")
 plt.show()
 
 # %% [markdown]
-# They follow, but they do not agree to the last digit as in lesson 2, and they cannot: the full
-# table of scores has one number for each pair of words, the two short tables far fewer. What does
-# not fit is rounded off, and the rounding is what makes similar words similar.
+# They follow, but they do not agree as closely as in lesson 2, and they cannot: the full table of
+# scores has one number for each pair of words, the two short tables far fewer. What does not fit is
+# rounded off, and what words have in common is kept. (Large scores mostly come out too small; pairs
+# that never met, whose logarithm would be minus infinity, are not in the picture.)
 
 # %% [markdown]
 # ## What sharing buys
 #
 # Now back to the promise of lesson 2. Take ten words and hide them: a model of the next *word* is
-# trained on the tales, but never gets to see what follows one of these ten. Then we ask it.
+# trained on the tales, but never gets to see what follows one of these ten. Then we ask it, on
+# tales that nobody has seen. (The few words there that the training tales lack are left out.)
 
 # %% tags=["nbval-check-output"]
 hidden = common_words("duck cow otto lucy mother lake kite ring pancake brave")
@@ -663,11 +638,6 @@ visible = ~np.isin(now, hidden_ids)
 train_now, train_following = now[visible], following[visible]
 print(f"{len(hidden)} hidden words, {np.sum(~visible):,} of {len(now):,} pairs")
 
-# %% [markdown]
-# We measure on tales that nobody has seen. (The few words there that the training tales lack are
-# left out.)
-
-# %%
 held_out = [split_words(tale.text) for tale in corpus("en", "validation", stories=300)]
 held_out = [word_ids([w for w in tale if w in id_of], id_of) for tale in held_out]
 test_now, test_following = next_word_pairs(held_out)
@@ -675,9 +645,9 @@ test_hidden = np.isin(test_now, hidden_ids)
 print(f"{len(test_now):,} pairs to measure, {test_hidden.sum()} of them after a hidden word")
 
 # %% [markdown]
-# The counted table of lesson 2 is the first candidate, with the same smoothing. For a hidden word
-# its row is empty, so it gives each word the same probability. A second one ignores the word and
-# goes by the frequencies.
+# The counted table of lesson 2 is the first model, with the same smoothing. For a hidden word its
+# row is empty, so it gives each word the same probability. A second one ignores the word and goes
+# by the frequencies.
 
 # %%
 SMOOTHING = 0.01
@@ -709,25 +679,27 @@ def next_word_table(vectors):
     return keras.ops.softmax(network(np.arange(len(words)))).numpy()
 
 
-# %%
 random_vectors = rng.normal(scale=trained.std(), size=trained.shape)
-candidates = {"frequencies": by_frequency, "counted pairs": table}
-candidates["random vectors"] = next_word_table(random_vectors)
-candidates["trained vectors"] = next_word_table(trained)
+models = {"frequencies": by_frequency, "counted pairs": table}
+for name, vectors in [("random vectors", random_vectors), ("trained vectors", trained)]:
+    print(name)
+    models[name] = next_word_table(vectors)
 
 print(f"{'loss, nats per word':20} after visible words   after hidden words")
 losses = {}
-for name, candidate in candidates.items():
-    loss = -np.log(candidate[test_now, test_following])
+for name, predicted in models.items():
+    loss = -np.log(predicted[test_now, test_following])
     losses[name] = loss[test_hidden].mean()
     print(f"{name:20} {loss[~test_hidden].mean():19.2f} {losses[name]:20.2f}")
+print(f"{'all words alike':20} {np.log(len(words)):19.2f} {np.log(len(words)):20.2f}")
 assert losses["trained vectors"] == min(losses.values())
 
 # %% [markdown]
 # Read the right column. After a hidden word the counted table is worse than one that ignores the
-# word, since it gives nearly all of its probability away. Random vectors are no help either: what
-# was learnt about "swan" goes to whatever happens to lie in its direction. The trained vectors
-# carry over what was learnt about words of the same kind.
+# word, since it spreads its probability evenly over all words: its loss is the logarithm of their
+# number, the last line. Random vectors are no help either: what was learnt about "swan" goes to
+# whatever happens to lie in its direction. The trained vectors carry over what was learnt about
+# words of the same kind.
 #
 # The left column is the price: where there is enough to count, the table is better, because short
 # vectors round off. Here they were trained for another task and then held still; in a GPT they are
@@ -741,7 +713,7 @@ np.add.at(counted_all, (now, following), 1)
 counted_all /= counted_all.sum(axis=1, keepdims=True)
 for word in common_words("duck mother brave"):
     [i] = word_ids([word], id_of)
-    row = candidates["trained vectors"][i]
+    row = models["trained vectors"][i]
     for j in np.argsort(-row)[:4]:
         print(f"{word:>7} {words[j]:8} guessed {row[j]:.2f}, in truth {counted_all[i, j]:.2f}")
 
@@ -770,6 +742,9 @@ assert np.allclose(first.mean(axis=0), second.mean(axis=0), atol=1e-6)
 # itself does not know its place: "duck" has the same one in both sentences. The remedy of GPT-2 is
 # a second table, with a row for each *place*. Its rows are added to those of the words:
 # **position embeddings**. In keras-nlp both tables are one layer.
+#
+# The positions in it are random as long as nothing has trained them; that is enough to see what
+# they do. Is the layer the sum of two look-ups?
 
 # %%
 PLACES = 16  # the longest sentence that this layer can take
@@ -779,64 +754,31 @@ layer.token_embedding.set_weights([trained])
 [positions] = layer.position_embedding.get_weights()  # (16, dim)
 print("tokens", trained.shape, "positions", positions.shape)
 
-# %% [markdown]
-# The positions are random as long as nothing has trained them; that is enough to see what they do.
-# Is the layer the sum of two look-ups?
-
-# %%
 by_hand = look_up(ids[0], trained) + look_up(np.arange(len(ids[0])), positions)  # (5, dim)
 by_layer = layer(ids[0][None])[0].numpy()  # (1, 5) -> (1, 5, dim) -> (5, dim)
 print(f"largest difference {np.abs(by_hand - by_layer).max():.0e}")
 assert np.allclose(by_hand, by_layer, atol=1e-6)
 
 # %% [markdown]
-# Now the experiment with two sentences. The same sentence twice must give the same tensor; with the
-# words reordered, another one. And "duck", second in one sentence and last in the other, must no
-# longer have the same vector.
+# Now the experiment with two sentences. The same sentence twice must give the same **tensor**
+# (Keras's word for an array of numbers). And "duck", second in one sentence and last in the other,
+# must no longer have the same vector. So is the average cured?
 
 # %%
 again = layer(ids[0][None])[0].numpy()
 reordered = layer(ids[1][None])[0].numpy()
-print(f"same sentence twice: {np.abs(by_layer - again).max():.4f}")
-print(f"words reordered:     {np.abs(by_layer - reordered).max():.4f}")
+print(f"same sentence twice differs by {np.abs(by_layer - again).max():.4f}")
 duck, other_duck = by_layer[english[0].index("duck")], reordered[english[1].index("duck")]
-print(f"only 'duck':         {np.abs(duck - other_duck).max():.4f}")
-assert np.array_equal(by_layer, again) and not np.allclose(duck, other_duck)
-
-# %% [markdown]
-# So is the average cured?
-
-# %%
+print(f"the two 'duck' differ by       {np.abs(duck - other_duck).max():.4f}")
 change = np.abs(by_layer.mean(axis=0) - reordered.mean(axis=0)).max()
-print(f"the averages differ by {change:.0e}")
-assert change < 1e-6
+print(f"the averages differ by         {change:.0e}")
+assert np.array_equal(by_layer, again) and not np.allclose(duck, other_duck) and change < 1e-6
 
 # %% [markdown]
 # It is not! The average of sums is the sum of the averages: that of the words, which is the same
 # bag, plus that of the places, which are always the places 0 to 4. Adding a place does not help as
 # long as everything that follows is a sum. Something has to **mix** word and place *before* the
 # average, so that "duck at place 1" becomes something of its own.
-#
-# The smallest mixer is one layer with a bend: `Dense` with `relu`, which sets what is negative to
-# zero. Ours is random and untrained; it is applied to each vector by itself.
-
-# %%
-mixer = keras.layers.Dense(64, activation="relu")
-
-
-def compare(first, second):
-    """How much two sentences differ: tensors, averages, averages after mixing."""
-    couples = [(first, second), (first.mean(axis=0), second.mean(axis=0))]
-    mixed = [mixer(vectors).numpy().mean(axis=0) for vectors in (first, second)]  # (64,) each
-    return [np.abs(a - b).max() for a, b in [*couples, mixed]]
-
-
-_, average, after_mixing = compare(by_layer, reordered)
-print(f"averages {average:.0e}, averages after mixing {after_mixing:.0e}")
-
-# %% [markdown]
-# A mixer that works on each place by itself is a start. One that lets the places look at each other
-# is better by far: **attention**, in [lesson 5](05_attention.ipynb).
 
 # %% [markdown]
 # ### Places as waves
@@ -870,26 +812,43 @@ left.grid(False)
 figure.colorbar(image, label="value")
 for place, style in [(10, "-"), (40, "--")]:
     right.plot(cosine_similarities(sines)[place], style, label=f"to place {place}")
-right.set(title="Near places have similar vectors", xlabel="place", ylim=(0.2, 1.25))
+right.set(title="Neighbouring places have similar vectors", xlabel="place", ylim=(0.2, 1.25))
 right.set_ylabel("cosine similarity")
 right.legend()
 plt.show()
 
 # %% [markdown]
 # Follow a column of the left picture downwards: the first ones swing quickly, the next ones slower
-# and slower. On the right they hardly move in so short a text: sines near 0 and cosines near 1, in
-# turn. Every row is different, and no row is ever missing. In the right picture each curve falls
-# from its peak in the same way, wherever the place is: the waves tell *how far apart* two places
-# are.
+# and slower. In the right half of this picture they hardly move in so short a text: sines near 0
+# and cosines near 1, in turn. Every row is different, and no row is ever missing.
+#
+# Now the right picture. Both curves have the same shape, only shifted: the similarity depends on
+# *how far apart* two places are, not on where they stand. It falls at first; the later bumps are
+# the fast columns coming round again.
 
 # %% [markdown]
-# ### The whole experiment, in two languages
+# ### A mixer, in two languages
+#
+# The smallest mixer is one layer with a bend: `Dense` with `relu`, which sets what is negative to
+# zero. Without the bend `Dense` is only a weighted sum, and the argument above holds again. Ours is
+# random and untrained; it is applied to each vector by itself.
 #
 # Word order matters in Chinese at least as much, since nothing else says who did it. Here the
 # tokens are characters: "the kitten saw the mouse" and "the mouse saw the kitten". Their vectors
 # are random, which makes no difference to the question.
 
+
 # %%
+mixer = keras.layers.Dense(64, activation="relu")
+
+
+def compare(first, second):
+    """How much two sentences differ: tensors, averages, averages after mixing."""
+    averages = (first.mean(axis=0), second.mean(axis=0))
+    mixed = tuple(mixer(vectors).numpy().mean(axis=0) for vectors in (first, second))  # (64,) each
+    return [np.abs(a - b).max() for a, b in [(first, second), averages, mixed]]
+
+
 chinese = [list("小猫看见了老鼠"), list("老鼠看见了小猫")]
 characters = sorted({c for tale in corpus("zh", "train", stories=200) for c in tale.text})
 character_ids = {character: number for number, character in enumerate(characters)}
@@ -914,28 +873,25 @@ for sentences, token_ids, tokens in [
 # stand in another order; but each row is the same as before, and an average does not look at the
 # order. Without positions mixing finds nothing, since there is nothing about the order to be found.
 # With positions alone, the average is blind. It takes both: positions, *and* a layer that bends or
-# looks around.
+# looks around. A mixer that lets the places look at each other is better by far: **attention**, in
+# [lesson 5](05_attention.ipynb).
+#
+# Where the table shows 0.0000, rounding errors are left; the `assert` makes sure that they are
+# below $10^{-5}$. Do not compare the other sizes: the table's positions are still small random
+# numbers, and the Chinese vectors were drawn larger.
 
 # %% [markdown]
 # ## In GPT-2
 #
-# GPT-2 begins with exactly these two tables. In its files they are called `wte` (word token
-# embedding) and `wpe` (word position embedding). Its positions are a learnt table, no waves. Here
-# are the two in a small size; lesson 7 builds the real one.
-
-# %% tags=["nbval-check-output"]
-small = keras_nlp.layers.TokenAndPositionEmbedding(1000, 128, 64, name="small")
-small.build((None, 128))
-for weight in small.weights:
-    print(weight.path, weight.shape)
-print(f"{small.count_params():,} parameters = (1000 + 128) × 64")
+# GPT-2 begins with exactly these two tables, called `wte` (word token embedding) and `wpe` (word
+# position embedding) in its files. Its positions are a learnt table, not waves.
 
 # %% [markdown]
 # ## If your result looks different
 #
 # * **The first loss is not $-\log 0.5$.** Then the scores are not near zero at the start, or the
 #   loss takes logits for probabilities (`from_logits` is missing).
-# * **The neighbours are always the same few words, or make no sense.** Too little training: look
+# * **The neighbours are always the same few words, or make no sense.** Too little training: see
 #   whether the loss still falls, take more epochs, and check that the real candidate and the noise
 #   have not changed places.
 # * **Other neighbours than on this page.** Words of one kind are nearly equal; their order depends
@@ -987,7 +943,7 @@ def cosine_to_all(vector, table):
 check.cosine_to_all(cosine_to_all)
 
 # %% [markdown]
-# **3.** Write the ids of the `count` nearest words to the word with the id `i`, by cosine
+# **3.** Find the ids of the `count` nearest words to the word with the id `i`, by cosine
 # similarity, the nearest first, without the word itself.
 
 
@@ -1014,7 +970,7 @@ check.skip_gram_loss(skip_gram_loss)
 
 # %% [markdown]
 # **5.** The smallest GPT-2 has 50,257 tokens, 1,024 positions and vectors of 768 numbers. How many
-# parameters have its two tables together?
+# parameters do its two tables have together?
 
 # %%
 gpt2_tables = ...

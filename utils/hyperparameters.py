@@ -42,6 +42,7 @@ def positive_number(meaning: str) -> Hyperparameter:
 
 VOCABULARY = {
     "epochs": whole_number("passes over the training data", 1, 1_000_000),
+    "steps": whole_number("gradient steps", 1, 1_000_000),
     "batch_size": whole_number("examples in one gradient step", 1, 1_000_000),
     "learning_rate": positive_number("length of a step against the gradient"),
     "vocabulary_size": whole_number(
