@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 5. Attention: looking things up
 #
-# At the end of this lesson you will have written the attention of GPT-2, proved that Keras computes
-# the same, and watched a small model learn where to look.
+# At the end of this lesson you will have written the attention of GPT-2, checked that Keras
+# computes the same, and watched a small model learn where to look.
 #
 # You need: softmax and the bigram from [lesson 2](02_next_token.ipynb), vectors for tokens from
 # [lesson 4](04_embeddings.ipynb).
@@ -44,8 +44,8 @@ price = {"lemon": 4, "apple": 2, "grape": 6}
 print(price["apple"])
 
 # %% [markdown]
-# It is a hard look-up: one key matches, or none, and then there is nothing to learn from. Asking
-# for a lime is an error, although a lime is nearly a lemon.
+# It is a hard look-up: one key matches, or none. Asking for a lime is an error, although a lime is
+# nearly a lemon.
 #
 # To say *nearly*, turn each key into a vector. Here the first number says how sour a fruit is, the
 # second how sweet.
@@ -90,12 +90,12 @@ print(f"a lime should cost about {weights @ values:.2f}")
 
 # %% [markdown]
 # That is all of attention: **a look-up in which every key matches a little**. And the dictionary is
-# still in there. Make the query longer and the best key takes more and more, until the soft look-up
-# is a hard one.
+# still in there. Multiply the query by a number, so that its arrow gets longer, and the best key
+# takes more and more, until the soft look-up is a hard one.
 
 # %%
 lengths = [0, 1, 2, 5, 10]
-shares = softmax(np.outer(lengths, scores))  # (lengths, keys)
+shares = softmax(np.outer(lengths, scores))  # twice the query, twice every score: (lengths, keys)
 for length, row in zip(lengths, shares, strict=True):
     print(f"query times {length:2}: weights {row}  price {row @ values:.2f}")
 
@@ -137,10 +137,13 @@ key = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [0.5, 0.0]])  # (time, head_
 value = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.2, 0.0]])  # (time, head_dim)
 
 # %% [markdown]
-# `it` looks for a noun, the verb `sat` does, too, the noun `cat` looks for a verb, and `the` for
-# nothing at all. **Scaled dot-product attention** answers all of them at once. In the formula of
-# its inventors it is $\mathrm{softmax}(QK^\top / \sqrt{d})\,V$; in NumPy it is ten lines. (Vaswani
-# and others, *Attention Is All You Need*, 2017, section 3.2.1.)
+# `it` looks for a noun, so does the verb `sat`, the noun `cat` looks for a verb, and `the` for
+# nothing at all. (`it` is half a noun itself. The values here say the same as the keys, at half the
+# size or less.)
+#
+# **Scaled dot-product attention** answers all of them at once. In the formula of its inventors it
+# is $\mathrm{softmax}(QK^\top / \sqrt{d})\,V$; in NumPy it is ten lines. (Vaswani and others,
+# *Attention Is All You Need*, 2017, section 3.2.1.)
 
 
 # %%
@@ -159,24 +162,30 @@ def attention(query, key, value, mask=None):
 # %% [markdown]
 # Three things in it are new. There are many queries at once, so the scores are a matrix with a row
 # for each query and a column for each key; `swapaxes` turns the keys on their side for that. There
-# is a division by $\sqrt d$, where $d$ is the length of the vectors, in code `head_dim`. And there
-# is a mask. We come to both. First look at the weights.
+# is a division by $\sqrt d$, where $d$ is how many numbers each vector has, in code `head_dim`. And
+# there is a mask. We shall come to both. First look at the weights.
 
 # %%
 outputs, weights = attention(query, key, value)
 print("weights (4, 4), row by row:\n", weights)
 print("rows add to", weights.sum(axis=-1))
+score = query[3] @ key[1] / np.sqrt(2)
+print(f"it against cat: score {score:.3f}, weight {weights[3, 1]:.3f}")
+print("what it now says:", outputs[3])
 
 # %% [markdown]
 # The last row is `it`: most of its weight lies on `cat`. The first row is `the`: it looks for
 # nothing, all scores are zero, so it sees the plain mean of everybody. Check one number by hand:
-# the score of `it` against `cat` is $4 \cdot 2 / \sqrt 2$.
+# the score of `it` against `cat` is $4 \cdot 2 / \sqrt 2$. And the output: `it` has come back with
+# the value of `cat`. It now says *noun*.
 #
 # ### The causal mask
 #
 # GPT writes from left to right. When it learns to predict what comes after `cat`, `cat` must not
 # see `sat`: that would be reading the answer. So everything above the diagonal gets the score
-# $-\infty$ *before* the softmax. $e^{-\infty}$ is 0, and the rest of the row still adds to 1.
+# $-\infty$ *before* the softmax. $e^{-\infty}$ is 0, and the rest of the row still adds to 1. Look
+# at the second row below: `cat` looked for a verb; the only one is now hidden, so it shares its
+# weight equally between the two tokens left.
 
 # %%
 causal_mask = np.tri(4, dtype=bool)  # (queries, keys): True where the key is not later
@@ -222,9 +231,10 @@ for name, mask in [("no mask", None), ("causal", causal_mask)]:
     print(f"{name:8} earlier outputs unchanged: {np.array_equal(before[:3], after[:3])}")
 
 # %% [markdown]
-# This one triangle is the difference between the two famous families. **BERT** has no causal mask:
-# every token sees both sides, good for understanding a text that is all there. **GPT** has it, and
-# therefore can write. Lesson 6 trains one of each.
+# This one triangle is the difference between the two famous families. **BERT**, a model made for
+# understanding texts, not for writing them, has no causal mask: every token sees both sides.
+# **GPT** has it: it never needed the future in training, so it can write where there is none yet.
+# Lesson 6 trains one of each.
 #
 # What attention does *not* see is order. Without a mask, shuffle the tokens and the outputs are the
 # same ones, shuffled. Positions must come from the vectors themselves, as in lesson 4.
@@ -238,16 +248,17 @@ print("same outputs in another order:", np.allclose(shuffled, outputs[order]))
 # ### Where the three vectors come from
 #
 # Nobody writes queries by hand. A token has one vector $x$, and three learnt matrices make a query,
-# a key and a value of it: three `Dense` layers, called **projections**. They are what is learnt in
-# attention; the ten lines above have no parameters. When queries, keys and values come from the
+# a key and a value from it: three `Dense` layers, called **projections**. They are what is learnt
+# in attention; the ten lines above have no parameters. When queries, keys and values come from the
 # same text, as here, it is **self-attention**.
 #
 # ### Several heads
 #
 # Softmax gives one set of weights for a token, so one mean. But `sat` may want to know who sat
-# *and* where. So the features are cut into equal parts, the **heads**, and each head looks for
-# itself. No loop is needed: `@` works on the last two axes of an array and repeats over all the
-# others, so the heads only have to become such an axis.
+# *and* where. So the queries, keys and values are each cut into equal parts, one for each **head**,
+# and each head looks on its own. (The cut comes after the projection, so every head still draws on
+# the whole token.) No loop is needed: `@` works on the last two axes of an array and repeats over
+# all the others, so the heads only have to become such an axis.
 
 
 # %%
@@ -270,8 +281,8 @@ def merge_heads(x):
 # %% [markdown]
 # Watch the numbers travel: two tokens with four features each, cut into two heads. Head 0 gets the
 # first half of *every* token, head 1 the second half. The transpose is not decoration: a reshape
-# alone gives an array of the right shape with the wrong content, and no error. There each "head" is
-# one whole token.
+# alone gives an array of the right shape with the wrong content, and no error. In the second line
+# of the output each "head" is one whole token.
 
 # %% tags=["nbval-check-output"]
 two_tokens = np.array([[[10, 11, 12, 13], [20, 21, 22, 23]]])  # (1, 2, 4)
@@ -303,9 +314,10 @@ def multi_head_attention(x, parameters, num_heads, mask=None):
 # %% [markdown]
 # ## The same in Keras
 #
-# The layer is called `MultiHeadAttention`. Its first argument asks, the second is asked; give it
-# the same `x` twice for self-attention. Its biases start at zero, which would hide a mistake in
-# ours, so we fill all its weights with random numbers.
+# The layer is called `MultiHeadAttention`. Its first argument asks, the second gives the keys and
+# the values; give it the same `x` twice for self-attention. `key_dim` is our `head_dim`, and what
+# Keras calls attention scores are our weights, after the softmax. Its biases start at zero, which
+# would hide a mistake in ours, so we fill all its arrays with random numbers.
 
 # %%
 layer = keras.layers.MultiHeadAttention(num_heads=2, key_dim=4)
@@ -317,7 +329,8 @@ for weight in layer.weights:
 
 # %% [markdown]
 # Keras keeps heads and head_dim as two axes where we have one. In memory that is the same row of
-# numbers, so a reshape makes our pairs of its arrays.
+# numbers, so here a reshape alone is right (no axes change places) and turns its arrays into our
+# pairs.
 
 
 # %%
@@ -348,10 +361,13 @@ for causal in [False, True]:
 # ### The gradients, too
 #
 # A layer that computes the right thing but learns the wrong way would pass this test. So we go
-# through the ten lines backwards, with the chain rule. Let `upstream` be the gradient of the loss
-# at the outputs. A product $AB$ sends the gradient $GB^\top$ to $A$ and $A^\top G$ to $B$. The
-# softmax is lesson 2's formula for a whole row: a score should rise where its value helps more than
-# the row's mean, in proportion to its weight.
+# through the ten lines backwards, with the chain rule. (This part, up to *Why divide by √d*, can be
+# skipped at a first reading.)
+#
+# Let `upstream` be the gradient of the loss at the outputs. If $G$ is the gradient at a product
+# $AB$, then $A$ gets $GB^\top$ and $B$ gets $A^\top G$. Lesson 2 had softmax and loss in one; here
+# is softmax alone. The gradient of a score is its weight times what its own `weight_gradient` has
+# above the row's mean (and, for the scaling, divided by $\sqrt d$).
 
 
 # %%
@@ -366,7 +382,8 @@ def attention_gradient(query, key, value, weights, upstream):
 
 # %% [markdown]
 # The mask needs no line of its own: a weight of zero passes no gradient. As always, nudge and
-# compare. The loss here is any weighted sum of the outputs.
+# compare. Take the four tokens again, and as loss the outputs times random factors, added up; nudge
+# one number of each array.
 
 # %%
 upstream = rng.normal(size=(4, 2))
@@ -379,7 +396,8 @@ for i, name in enumerate(["query", "key", "value"]):
 
 # %% [markdown]
 # The projections around it are plain `Dense` layers: one product each. So their gradients are two
-# products and, for the bias, a sum.
+# products and, for the bias, a sum. Backwards, splitting and merging change places. And `x` goes
+# into three projections, so what comes back from the three is added.
 
 
 # %%
@@ -407,7 +425,7 @@ def multi_head_gradient(x, parameters, num_heads, mask, upstream):
 
 # %% [markdown]
 # Keras leaves gradients to TensorFlow: a `GradientTape` notes every operation and plays them back
-# in reverse. Same inputs, same weights, same upstream gradient. Sums of many float32 products
+# in reverse. Same inputs, same parameters, same upstream gradient. Sums of many float32 products
 # differ in their last digits, so we divide by the size of the gradient itself.
 
 # %%
@@ -431,29 +449,30 @@ print(f"largest gradient of the key's bias {np.abs(our_pairs[1][1]).max():.0e}")
 # Outputs, weights and gradients agree. The last line is no mistake: the bias of the keys raises all
 # scores of a row together, and softmax does not notice that. It can learn nothing. From here on we
 # let Keras train, and know what it does.
-
-# %% [markdown]
+#
 # ## Why divide by √d
 #
-# Take two vectors of $d$ random numbers with variance 1. Each product of two of them has variance
-# 1, and a dot product adds up $d$ of those, so its variance is $d$. Do not believe it, measure it.
+# Take two vectors of $d$ random numbers, independent, with mean 0 and variance 1. (The **variance**
+# is the mean square of the distance from the mean.) Each product of two of them has variance 1, and
+# a dot product adds up $d$ of those, so its variance is $d$. Do not believe it, measure it.
 
 # %%
 dims = 2 ** np.arange(1, 11)
-variances = []
+variances, scaled_variances = [], []
 for d in dims:
     a, b = rng.normal(size=(2, 4000, d))
-    variances.append((a * b).sum(axis=-1).var())  # of 4000 dot products
-variances = np.array(variances)
-print("d                  ", dims)
-print("variance           ", variances.round(1))
-print("after division by √d", (variances / dims).round(2))
+    products = (a * b).sum(axis=-1)  # 4000 dot products
+    variances.append(products.var())
+    scaled_variances.append((products / np.sqrt(d)).var())
+print("d                   ", dims)
+print("variance            ", np.round(variances, 1))
+print("after division by √d", np.round(scaled_variances, 2))
 
 # %%
 plt.loglog(dims, variances, "o-", label="q · k")
-plt.loglog(dims, variances / dims, "s--", label="q · k / √d")
+plt.loglog(dims, scaled_variances, "s--", label="q · k / √d")
 plt.loglog(dims, dims, ":", color="black", label="d")
-plt.title("Without √d the scores grow with the length of the vectors")
+plt.title("Without √d the scores grow with the size of the vectors (d)")
 plt.xlabel("d, the numbers in each vector")
 plt.ylabel("variance of the score")
 plt.legend()
@@ -461,15 +480,17 @@ plt.show()
 
 # %% [markdown]
 # What is wrong with large scores? Softmax. You saw it with the long query: the look-up turns hard.
-# Let random queries look at 32 random keys, with and without the division, and measure two things:
-# at how many keys a query really looks (the perplexity of its weights, as in lesson 2), and how
-# much of the gradient gets back through the softmax.
+# Let random queries look at 32 random keys, with and without the division, and measure two things.
+# First, how much of the gradient gets back through the softmax. Second, at how many keys a query
+# really looks. For that take the mean of $-\log$ weight, each taken as often as its weight says:
+# the **entropy**. $e$ to the entropy is the number of keys, as the perplexity in lesson 2 was a
+# number of letters.
 
 
 # %%
 def effective_keys(weights):
     """e to the entropy of each row: how many keys share the weight."""
-    entropy = -(weights * np.log(weights + 1e-30)).sum(axis=-1)
+    entropy = -(weights * np.log(weights + 1e-30)).sum(axis=-1)  # 1e-30 avoids log(0)
     return np.exp(entropy)
 
 
@@ -480,7 +501,6 @@ def passed_gradient(weights, upstream):
     return np.linalg.norm(gradient, axis=-1) / np.linalg.norm(upstream, axis=-1)
 
 
-# %%
 measured = {"q · k": [], "q · k / √d": []}
 for d in dims:
     queries, keys_32 = rng.normal(size=(500, 1, d)), rng.normal(size=(500, 32, d))
@@ -491,8 +511,9 @@ for d in dims:
         passed = np.median(passed_gradient(weights, upstream))
         measured[name].append((effective_keys(weights).mean(), passed))
 for name, rows in measured.items():
-    print(f"{name:10}  d {dims[0]:4}: {rows[0][0]:4.1f} keys, gradient {rows[0][1]:.0e}", end="")
-    print(f"   d {dims[-1]}: {rows[-1][0]:4.1f} keys, gradient {rows[-1][1]:.0e}")
+    for d, (keys_seen, passed) in zip(dims, rows, strict=True):
+        if d in [2, 64, 1024]:  # each head of GPT-2 has d = 64
+            print(f"{name:10}  d {d:4}: {keys_seen:4.1f} keys, gradient {passed:.0e}")
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
@@ -511,7 +532,7 @@ plt.show()
 # The formula of `attention_gradient` says why. The gradient at the scores is `weights *
 # (weight_gradient - row_mean)`. If one weight is 1, the mean *is* that key's own gradient and the
 # difference is zero; all the other weights are zero anyway. A model that starts there cannot learn
-# to look elsewhere. Divided by $\sqrt d$, nothing changes with $d$.
+# to look elsewhere. Divided by $\sqrt d$, hardly anything changes with $d$.
 #
 # ## What it costs
 #
@@ -531,58 +552,53 @@ def peak_memory(time, head_dim=64):
     return round(peak / 2**20, 2)  # rounded: Python itself adds a few stray bytes
 
 
-# %%
 times = np.array([128, 256, 512, 1024, 2048])
 memory = np.array([peak_memory(time) for time in times])
-inputs_memory = 3 * times * 64 * 8 / 2**20  # query, key, value in float64
-for time, mib, linear in zip(times, memory, inputs_memory, strict=True):
-    print(f"{time:5} tokens: {mib:6.2f} MiB at the peak; query, key, value {linear:5.2f} MiB")
-slope, _ = np.polyfit(np.log(times[-3:]), np.log(memory[-3:]), deg=1)
-print(f"slope at the long end, on logarithmic scales: {slope:.2f}")
+scores_memory = times**2 * 8 / 2**20  # float64: eight bytes for each number
+inputs_memory = 3 * times * 64 * 8 / 2**20  # query, key, value
+print("tokens  MiB at the peak  scores alone  query, key, value")
+for row in zip(times, memory, scores_memory, inputs_memory, strict=True):
+    print("{:6} {:16.2f} {:13.2f} {:18.2f}".format(*row))
 
 # %% [markdown]
-# Twice as long costs about four times the memory. On two logarithmic scales that is a line of slope
-# 2, while the inputs themselves grow with slope 1.
+# Each row is twice as long a text as the one above, and takes about four times the memory, while
+# the inputs only double. In the long texts the peak is three times the scores: while softmax
+# divides, that many arrays of their size are alive at once.
 #
 # And the arithmetic? A layer of width $f$ has four projections, $4 f^2$ multiplications for each
 # token. The scores take $n f$ more for each token, and the weighted mean of the values $n f$ again.
-# Here is a layer as wide as in the smallest GPT-2.
+# They are equal where $2 n f = 4 f^2$, at $n = 2 f$. Here is a layer as wide as in the smallest
+# GPT-2.
 
 # %% tags=["nbval-check-output"]
-width, long_times = 768, 2 ** np.arange(6, 15)
+width, long_times = 768, 4 ** np.arange(3, 8)
 projecting = 4 * width**2 * long_times
 looking = 2 * width * long_times**2
 print(f"{'tokens':>6} {'projections':>12} {'attention':>10}   (million multiplications)")
 for time, linear, square in zip(long_times, projecting, looking, strict=True):
     print(f"{time:6} {linear / 1e6:12,.0f} {square / 1e6:10,.0f}")
-print("equal at", 2 * width, "tokens, twice the width")
+print("equal at", 2 * width, "tokens")
 
 # %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
-left.loglog(times, memory, "o-", label="attention, measured")
-left.loglog(times, inputs_memory, "s--", label="query, key, value")
-left.loglog(times, memory[-1] * (times / times[-1]) ** 2, ":", color="black", label="slope 2")
-left.set(xlabel="tokens", ylabel="MiB", title="Memory, one head")
-left.set_xticks(times, times)
-left.minorticks_off()
-left.legend()
-right.loglog(long_times, looking, "o-", label="attention")
-right.loglog(long_times, projecting, "s--", label="projections")
-right.axvline(2 * width, color="black", linestyle=":", label="twice the width")
-right.set(xlabel="tokens", ylabel="multiplications", title="Arithmetic, GPT-2's width")
-right.legend()
+plt.loglog(long_times, looking, "o-", label="attention")
+plt.loglog(long_times, projecting, "s--", label="projections")
+plt.axvline(2 * width, color="black", linestyle=":", label="n = 2f")
+plt.title("Beyond twice the width, attention is most of the work")
+plt.xlabel("tokens (n)")
+plt.ylabel("multiplications")
+plt.legend()
 plt.show()
 
 # %% [markdown]
 # So in a short chat the square hardly matters; the projections cost more. In a book it is nearly
-# all the work. (The memory can be saved: fast implementations never store the whole matrix but
-# compute it block by block. The multiplications stay.)
+# all the work of this layer. (The memory can be saved: fast implementations never store the whole
+# matrix but compute it block by block. The multiplications stay.)
 #
 # ## A task that needs a look back
 #
-# Now let a model learn it. The task is a text like `b3f7a0.f7b3a0`: letters, each with a digit of
-# its own, drawn anew in every text. After the dot the letters come back in another order. What
-# follows the second `f`? Whoever remembers the first knows.
+# Now let a model learn it. The task is a text like `b3f7a0.f7b3a0`: letters, each followed by a
+# digit, drawn anew in every text (two letters may draw the same). After the dot the letters come
+# back in another order. What follows the second `f`? Whoever remembers the first knows.
 
 # %%
 letters, digits, pairs = "abcdefgh", "0123456789", 6
@@ -592,8 +608,10 @@ length = 4 * pairs  # what the model sees: the last digit is only asked for
 
 def make_texts(count):
     """Ids of shape (count, 4 * pairs + 1): six pairs, a dot, the same pairs in another order."""
+    # each row shuffled: six different letters
     letter = rng.permuted(np.tile(np.arange(len(letters)), (count, 1)), axis=1)[:, :pairs]
     digit = rng.integers(len(digits), size=(count, pairs))
+    # ids: 0 the dot, 1 to 10 the digits, then the letters
     first = np.stack([letter + 1 + len(digits), digit + 1], axis=-1)  # (count, pairs, 2)
     order = rng.permuted(np.tile(np.arange(pairs), (count, 1)), axis=1)  # (count, pairs)
     second = np.take_along_axis(first, order[..., None], axis=1)  # (count, pairs, 2)
@@ -614,7 +632,8 @@ print(len(repeated), "of the texts for testing occur in training")
 
 # %% [markdown]
 # As in every GPT, the target of each place is the token that follows. Most of them cannot be
-# guessed, so we ask only at the letters after the dot: a weight of 1 there, 0 elsewhere.
+# guessed, so we ask only at the letters after the dot: each place counts with a factor, 1 there, 0
+# elsewhere (`sample_weight`).
 
 # %%
 asked = np.arange(2 * pairs + 1, length, 2)  # the places of the letters after the dot
@@ -629,8 +648,9 @@ def targets(texts):
 
 # %% [markdown]
 # Each place gets the sum of two embeddings, one for its token and one for the token before it. So
-# the `7` in `f7` says: *I am a 7, and I stand behind an f.* That is a key and a value, ready to be
-# found. (It is also all that a model with a two-letter memory can know, as in lesson 2.)
+# the `7` in `f7` says: *I am a 7, and I stand behind an f.* Here *behind an f* can serve as the
+# key, *a 7* as the value; the second `f` only has to ask for *behind an f*. (The first model below
+# has only this: it is a model with a two-letter memory, as in lesson 2.)
 
 
 # %%
@@ -673,6 +693,7 @@ def mean_of_the_past(x):
 
 
 def look_back(x):
+    # each call makes a new layer with weights of its own
     return keras.layers.MultiHeadAttention(num_heads=1, key_dim=64)(x, x, use_causal_mask=True)
 
 
@@ -703,21 +724,26 @@ for mix in [no_past, mean_of_the_past, look_back]:
 print("right on texts never seen (chance: one in ten)")
 for name, share in accuracy.items():
     print(f"  {name:16} {share:.3f}")
+first_half = test_texts[:, 1 : 2 * pairs : 2]  # the digits before the dot: (count, pairs)
+most_frequent = np.mean([np.bincount(row).max() for row in first_half]) / pairs
+print(f"always the digit most frequent before the dot: {most_frequent:.3f}")
 
 # %% [markdown]
-# Without the past the model guesses among all digits, with the mean of the past among those that
-# occurred: a mean tells *which* letters and digits there were, but not who stood beside whom.
-# Attention keeps them apart until it knows what it looks for.
+# Without the past the model guesses among all digits. With the mean of the past it does better than
+# chance, but not by looking up: a mean tells *which* letters and digits there were, and a digit
+# that occurred often is a good guess, as the last line shows. It does not tell who stood beside
+# whom. Attention keeps them apart until it knows what it looks for.
 #
 # ### Where does it look?
 #
-# Take the trained weights out of Keras and run them through our own ten lines. If the logits are
-# the same, the weights that we see on the way are the ones that the model uses.
+# Take the trained kernels and biases out of Keras and run them through our own ten lines. If the
+# logits are the same, the attention weights that we see on the way are the ones that the model
+# uses.
 
 
 # %%
 def arrays_of(model, kind):
-    """The weights of all layers of one kind, as NumPy arrays."""
+    """What all layers of one kind have learnt, a list of NumPy arrays for each layer."""
     return [layer.get_weights() for layer in model.layers if isinstance(layer, kind)]
 
 
@@ -728,7 +754,7 @@ def by_hand(model, x):
         found, weights = multi_head_attention(x, as_pairs(arrays), 1, mask)
         x = x + found
         maps.append(weights[:, 0])
-    ((kernel, bias),) = arrays_of(model, keras.layers.Dense)
+    ((kernel, bias),) = arrays_of(model, keras.layers.Dense)  # there is exactly one
     return x @ kernel + bias, maps
 
 
@@ -746,7 +772,7 @@ trained = models["look_back"]
 logits, weights = one_layer_by_hand(trained, inputs)
 from_keras = trained(inputs).numpy()
 difference = np.abs(logits - from_keras).max() / np.abs(from_keras).max()
-print(f"largest difference, as a part of the largest logit: {difference:.0e}")
+print(f"largest difference, relative to the largest logit: {difference:.0e}")
 assert difference < 1e-5
 
 # %% [markdown]
@@ -759,6 +785,7 @@ assert difference < 1e-5
 def right_places(ids):
     """Where the digit stands that each asked letter should look at: (batch, asked)."""
     first_half, letter = ids[:, None, : 2 * pairs], ids[:, asked, None]
+    # argmax of booleans: the first True; + 1: the digit behind it
     return (first_half == letter).argmax(axis=-1) + 1
 
 
@@ -818,11 +845,12 @@ for text in ["a1b2c3d4e5f6.b", "a1b9c3d4e5f6.b", "a1b9c3d4e5f6.c", "h0g1f2e3d4c5
 # %%
 def build_without_help(num_layers):
     """Token and position, plus what each layer finds in the past, to logits; compiled."""
+    # why 0.5: see "If your result looks different"
     embedding = keras_nlp.layers.TokenAndPositionEmbedding(
         len(vocabulary),
         length,
         64,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5),  # see the end
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5),
         name="embedding",
     )
     tokens = keras.Input((length,), dtype="int32")
@@ -838,14 +866,16 @@ for name, model in [("one layer", one_layer), ("two layers", two_layers)]:
     print(f"right on texts never seen: {train_and_test(model):.3f}")
 
 # %% [markdown]
-# One look is not enough, two are. Our ten lines show what they do.
+# One look is not enough: it is right about as often as the guess of the most frequent digit. Two
+# are enough. Our ten lines show what they do. In the right picture only the rows with a circle are
+# asked; what the others look at in layer 2 never reaches the loss.
 
 # %%
 x = two_layers.get_layer("embedding")(inputs).numpy()  # (batch, time, features)
 logits, maps = by_hand(two_layers, x)
 from_keras = two_layers(inputs).numpy()
 difference = np.abs(logits - from_keras).max() / np.abs(from_keras).max()
-print(f"largest difference, as a part of the largest logit: {difference:.0e}")
+print(f"largest difference, relative to the largest logit: {difference:.0e}")
 assert difference < 1e-5
 
 first_digits = np.arange(1, 2 * pairs, 2)  # the places of the first half's digits
@@ -868,17 +898,16 @@ plt.show()
 
 # %% [markdown]
 # The first layer writes into each digit which letter it stands behind: the very help that we took
-# away. The second layer uses it. Nobody told the model to: descending the loss led there. Such a
-# pair is called an **induction head**, and large language models contain many: *the last time I saw
-# this, what came next?* (Olsson and others, *In-context Learning and Induction Heads*, 2022.)
-
-# %% [markdown]
+# away. The second layer uses it. Nobody told the model to: descending the loss led there. The
+# second one is called an **induction head**, and large language models contain many: *the last time
+# I saw this, what came next?* (Olsson and others, *In-context Learning and Induction Heads*, 2022.)
+#
 # ## If your result looks different
 #
 # * **The weights are `nan`.** A row of the mask is all False, so every score is $-\infty$ and the
 #   sum is zero. The causal mask is safe: every token sees at least itself.
 # * **The loss falls to nearly zero at once, and the samples are nonsense.** The mask is missing or
-#   upside down, and the model reads the answer. Change a later token and look whether an earlier
+#   upside down, and the model reads the answer. Change a later token and see whether an earlier
 #   output moves.
 # * **The right shapes, but nothing is learnt.** Look for a reshape that should have been a reshape
 #   and a transpose, and for a softmax along the wrong axis: each *row* adds to 1.
@@ -892,9 +921,10 @@ plt.show()
 # * Attention is a soft dictionary: compare a query with all keys, softmax, mean of the values.
 # * The causal mask puts $-\infty$ above the diagonal before the softmax. GPT has it, BERT does not.
 # * Heads are a reshape *and* a transpose; the parameters sit in four projections.
-# * The division by $\sqrt d$ keeps the variance of the scores at 1, and the gradient alive.
+# * The division by $\sqrt d$ keeps the variance of random scores at 1, and the gradient alive.
 # * Cost grows with the square of the length.
-# * A bigram forgets; attention looks back as far as the text goes, and can be looked at.
+# * A bigram forgets; attention looks back as far as the text goes, and we can see where
+#   it looks.
 
 # %% [markdown]
 # ## Check yourself
@@ -936,7 +966,7 @@ def split_text(x, num_heads):
 check.split_text(split_text)
 
 # %% [markdown]
-# **4.** How many parameters has a `MultiHeadAttention` layer, biases included?
+# **4.** How many parameters does a `MultiHeadAttention` layer have, biases included?
 
 
 # %%
