@@ -1,0 +1,166 @@
+"""Lesson 6: the block by hand computes and learns what keras-nlp's does; the rest is told right."""
+
+import ast
+import re
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import keras_nlp
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from utils.tales import NotATale, corpus, parse, sentences
+
+LESSON = Path(__file__).parent.parent / "codes" / "06_transformer.py"
+CONSTANTS = {"LENGTH", "BLANK", "END", "BLANKS", "WIDTH", "HEADS", "BLOCKS", "GIVEN"}
+TALES = corpus("en", "validation", 30)
+
+
+def functions_of_the_lesson():
+    """The lesson's own functions and the constants they use, without running its cells."""
+    chosen = []
+    for node in ast.parse(LESSON.read_text(encoding="utf-8")).body:
+        is_constant = isinstance(node, ast.Assign) and any(
+            isinstance(name, ast.Name) and name.id in CONSTANTS
+            for name in ast.walk(node.targets[0])
+        )
+        if isinstance(node, ast.FunctionDef) or is_constant:
+            chosen.append(node)
+    modules = {"keras": keras, "keras_nlp": keras_nlp, "np": np, "ops": ops, "re": re, "tf": tf}
+    space = {**modules, "NotATale": NotATale, "parse": parse, "sentences": sentences}
+    exec(compile(ast.Module(chosen, []), LESSON.name, "exec"), space)
+    words = sorted({word for tale in TALES for word in space["split"](tale.text)})
+    space["vocabulary"] = np.array(["[BLANK]", "[END]", *words])
+    space["id_of"] = {word: number for number, word in enumerate(space["vocabulary"])}
+    return SimpleNamespace(**space)
+
+
+lesson = functions_of_the_lesson()
+
+# batch, time, features, heads, hidden
+SHAPES = [(1, 1, 4, 1, 16), (2, 5, 8, 2, 32), (3, 17, 24, 6, 24), (1, 9, 12, 4, 50)]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("pre_norm", [True, False])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_block_and_its_gradients_equal_the_library(shape, pre_norm, causal, seed):
+    batch, time, features, heads, hidden = shape
+    rng = np.random.default_rng(seed)
+    x, upstream = rng.normal(size=(2, batch, time, features)).astype("float32")
+    library = keras_nlp.layers.TransformerDecoder(
+        hidden, heads, activation="gelu", normalize_first=pre_norm
+    )
+    library.build(x.shape)
+    library.set_weights([rng.normal(size=w.shape) / 4 for w in library.weights])
+    p = lesson.grouped(library.weights)
+
+    ours = lesson.output_and_gradients(
+        lambda x: lesson.block(x, p, causal, pre_norm), x, library.weights, upstream
+    )
+    theirs = lesson.output_and_gradients(
+        lambda x: library(x, use_causal_mask=causal), x, library.weights, upstream
+    )
+    assert len(ours) == 1 + 1 + 16
+    for our, their in zip(map(np.array, ours), map(np.array, theirs), strict=True):
+        assert our.shape == their.shape
+        assert np.abs(our - their).max() < 1e-5 * max(1.0, np.abs(their).max())
+
+
+def test_the_measure_of_the_lesson_sees_a_difference_in_any_array():
+    one, other = [np.zeros(3), np.ones((2, 2))], [np.zeros(3), np.ones((2, 2))]
+    assert lesson.largest_difference(one, other) == 0
+    other[1][1, 0] = 1.5
+    assert lesson.largest_difference(one, other) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 8), (2, 5, 16)], ids=str)
+@pytest.mark.parametrize("epsilon", [1e-5, 1e-3])
+def test_layer_norm_equals_keras(shape, epsilon):
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=shape) / 10 + 3).astype("float32")  # small, so that epsilon matters
+    layer = keras.layers.LayerNormalization(epsilon=epsilon)
+    layer.build(shape)
+    layer.set_weights([rng.normal(size=shape[-1]), rng.normal(size=shape[-1])])
+    assert np.allclose(lesson.layer_norm(x, *layer.weights, epsilon), layer(x), atol=2e-5)
+
+
+def test_layer_norm_forgets_size_and_position_but_not_the_pattern():
+    x = np.random.default_rng(0).normal(size=(2, 3, 6)).astype("float32")
+    plain = np.array(lesson.layer_norm(x, 1.0, 0.0))
+    assert np.allclose(plain.mean(axis=-1), 0, atol=1e-5)
+    assert np.allclose(plain.var(axis=-1), 1, atol=1e-3)
+    assert np.allclose(lesson.layer_norm(50 * x + 7, 1.0, 0.0), plain, atol=1e-3)
+    assert not np.allclose(lesson.layer_norm(x**3, 1.0, 0.0), plain, atol=0.1)
+
+
+def test_both_forms_of_gelu_equal_keras_and_differ():
+    x = np.linspace(-8, 8, 1001, dtype="float32")
+    assert np.allclose(lesson.gelu(x), keras.activations.gelu(x, approximate=False), atol=1e-5)
+    assert np.allclose(lesson.gelu_tanh(x), keras.activations.gelu(x, approximate=True), atol=1e-5)
+    assert 1e-4 < np.abs(lesson.gelu(x) - lesson.gelu_tanh(x)).max() < 1e-3
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_the_mask_is_what_the_models_differ_in(causal):
+    model = lesson.language_model(causal)
+    row = lesson.rows_of(TALES)[:1]
+    changed = row.copy()
+    changed[0, 20] = lesson.END
+    moved = np.abs(model(row) - model(changed)).max(axis=-1)[0] > 1e-6  # (time,)
+    assert moved[20:].all() and moved[:20].any() != causal
+
+
+@pytest.mark.parametrize(("width", "blocks"), [(16, 1), (32, 3)])
+def test_parameters_are_counted_right(width, blocks, monkeypatch):
+    for name, value in {"WIDTH": width, "BLOCKS": blocks}.items():
+        monkeypatch.setitem(lesson.language_model.__globals__, name, value)
+    model = lesson.language_model(causal=True)
+    parts = lesson.parameters(len(lesson.vocabulary), lesson.LENGTH, width, blocks)
+    assert sum(parts.values()) == model.count_params()
+
+
+def test_words_joined_are_the_text():
+    for tale in TALES:
+        assert "".join(lesson.split(tale.text)) == tale.text
+
+
+def test_a_row_begins_with_a_sentence_and_is_part_of_its_tale():
+    tale = TALES[0]
+    rows = lesson.rows_of([tale])
+    assert rows.shape[1] == lesson.LENGTH and len(rows) > 3
+    for row, sentence in zip(rows, sentences(tale.text), strict=False):
+        text = lesson.as_text(row).strip()
+        assert text in tale.text
+        assert text.startswith(sentence[: len(text)])
+
+
+def test_gpt_learns_from_every_word_and_bert_from_the_blanks_alone():
+    rows, rng = lesson.rows_of(TALES), np.random.default_rng(0)
+    inputs, targets, weights = lesson.next_word(rows, rng)
+    assert all(np.array_equal(row[1:], target) for row, target in zip(rows, targets, strict=True))
+    assert np.array_equal(inputs, rows[:, :-1]) and weights.all()
+
+    inputs, targets, weights = lesson.fill_blanks(rows, rng)
+    assert np.array_equal(inputs == lesson.BLANK, weights > 0)
+    assert np.array_equal(inputs[weights == 0], rows[weights == 0])
+    assert np.array_equal(targets, rows) and not (targets[weights > 0] == lesson.END).any()
+    assert weights.mean() == pytest.approx(1, abs=0.1)
+
+
+def test_the_first_mistake_is_found():
+    words = lesson.split(TALES[0].text)[:32]
+    ids = np.array([lesson.id_of[word] for word in words])
+    counts = []
+    for place in [9, 20, 30]:
+        broken = ids.copy()
+        broken[place] = broken[place - 1]  # no tale says a word twice
+        counts.append(lesson.words_before_the_first_mistake(broken))
+        assert counts[-1] <= place - lesson.GIVEN
+    assert all(a < b for a, b in pairwise(counts))
+    assert counts[-1] <= lesson.words_before_the_first_mistake(ids) <= 32 - lesson.GIVEN
