@@ -404,7 +404,10 @@ assert ours == theirs
 
 # %% [markdown]
 # So this is GPT-2's tokenizer: your merges, on bytes, cut by GPT-2's pattern. The marker
-# `<|endoftext|>` is a token of its own, with the last id. It must not be the first: the texts of a batch must have one length, so keras-nlp fills short ones up with id 0 (**padding**), and every filled place would look like the end of a text. (In GPT-2's order id 0 is the `!`. That does no harm, because a mask says which places are filled.)
+# `<|endoftext|>` is a token of its own, with the last id. It must not be the first: the texts of a
+# batch must have one length, so keras-nlp fills short ones up with id 0 (**padding**), and every
+# filled place would look like the end of a text. (In GPT-2's order id 0 is the `!`. That does no
+# harm, because a mask says which places are filled.)
 
 # %% tags=["nbval-check-output"]
 ids = np.asarray(in_keras("The fox slept.<|endoftext|>"))

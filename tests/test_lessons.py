@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted((ROOT / "codes").glob("[0-9]*.py"))
 # Flags that make a lesson quick where its full length adds nothing to the test.
-QUICK = {"02_next_token": ["--epochs", "2"]}
+QUICK = {"02_next_token": ["--epochs", "2"], "06_transformer": ["--steps", "20"]}
 
 
 def run(script, *flags, cwd):
@@ -82,6 +82,12 @@ PROMISES = {
         r"after  training: 0\.9",  # of the weight on the right place
         r"one layer\n(.*\n)+?right on texts never seen: 0\.[0-5]",
         r"two layers\n(.*\n)+?right on texts never seen: (0\.9[89]|1\.0)",
+    ],
+    "06_transformer": [
+        r"pre-norm True   causal True   differences: outputs \de-0[6-9], gradients \de-0[6-9]",
+        r"pre-norm False  causal False  differences: outputs \de-0[6-9], gradients \de-0[6-9]",
+        "BERT 302,400 parameters; earlier places unchanged: False",
+        "GPT  302,400 parameters; earlier places unchanged: True",
     ],
 }
 
