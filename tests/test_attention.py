@@ -1,36 +1,20 @@
 """Lesson 5: attention written by hand computes and learns what Keras computes and learns."""
 
-import ast
-from pathlib import Path
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from lesson_code import definitions
 
 from utils.errors import CourseError
 
-LESSON = Path(__file__).parent.parent / "codes" / "05_attention.py"
-CONSTANTS = {"letters", "vocabulary", "length", "asked"}
-
-
-def functions_of_the_lesson():
-    """The lesson's own functions and the constants they use, without running its cells."""
-    chosen = []
-    for node in ast.parse(LESSON.read_text(encoding="utf-8")).body:
-        is_constant = isinstance(node, ast.Assign) and any(
-            isinstance(name, ast.Name) and name.id in CONSTANTS
-            for name in ast.walk(node.targets[0])
-        )
-        if isinstance(node, ast.FunctionDef) or is_constant:
-            chosen.append(node)
-    space = {"np": np, "rng": np.random.default_rng(0), "CourseError": CourseError}
-    exec(compile(ast.Module(chosen, []), LESSON.name, "exec"), space)
-    return SimpleNamespace(**space)
-
-
-lesson = functions_of_the_lesson()
+lesson = definitions(
+    "05_attention",
+    constants=["letters", "vocabulary", "length", "asked"],
+    np=np,
+    rng=np.random.default_rng(0),
+    CourseError=CourseError,
+)
 
 # batch, time, features, heads, head_dim; in the last two the heads do not add up to the features
 SHAPES = [(1, 1, 4, 1, 4), (2, 5, 8, 2, 4), (3, 16, 24, 6, 4), (2, 7, 6, 3, 5), (1, 9, 10, 4, 2)]

@@ -1,34 +1,23 @@
 """Lesson 4: what it makes by hand equals the library, and a mistake gets a sentence."""
 
-import ast
 import difflib
 import re
 from collections import Counter
-from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import keras_nlp
 import numpy as np
 import pytest
 import tensorflow as tf
+from lesson_code import definitions
 
 from utils.errors import CourseError
 from utils.tales import corpus
 
-SCRIPT = Path(__file__).parent.parent / "codes" / "04_embeddings.py"
-
 
 def lesson_definitions(**given):
-    """The functions of the lesson, and its word classes, without running its cells."""
-    nodes = ast.parse(SCRIPT.read_text(encoding="utf-8")).body
-    keep = [node for node in nodes if isinstance(node, ast.FunctionDef)]
-    keep += [
-        n for n in nodes if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "CLASSES"
-    ]
     names = {"np": np, "re": re, "difflib": difflib, "CourseError": CourseError, **given}
-    exec(compile(ast.Module(keep, []), SCRIPT.name, "exec"), names)
-    return SimpleNamespace(**names)
+    return definitions("04_embeddings", ["CLASSES"], **names)
 
 
 lesson = lesson_definitions()

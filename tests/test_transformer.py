@@ -1,10 +1,7 @@
 """Lesson 6: the block by hand computes and learns what keras-nlp's does; the rest is told right."""
 
-import ast
 import re
 from itertools import pairwise
-from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import keras_nlp
@@ -12,34 +9,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
+from lesson_code import definitions
 
 from utils.tales import NotATale, corpus, parse, sentences
 
-LESSON = Path(__file__).parent.parent / "codes" / "06_transformer.py"
-CONSTANTS = {"LENGTH", "BLANK", "END", "BLANKS", "WIDTH", "HEADS", "BLOCKS", "GIVEN"}
 TALES = corpus("en", "validation", 30)
-
-
-def functions_of_the_lesson():
-    """The lesson's own functions and the constants they use, without running its cells."""
-    chosen = []
-    for node in ast.parse(LESSON.read_text(encoding="utf-8")).body:
-        is_constant = isinstance(node, ast.Assign) and any(
-            isinstance(name, ast.Name) and name.id in CONSTANTS
-            for name in ast.walk(node.targets[0])
-        )
-        if isinstance(node, ast.FunctionDef) or is_constant:
-            chosen.append(node)
-    modules = {"keras": keras, "keras_nlp": keras_nlp, "np": np, "ops": ops, "re": re, "tf": tf}
-    space = {**modules, "NotATale": NotATale, "parse": parse, "sentences": sentences}
-    exec(compile(ast.Module(chosen, []), LESSON.name, "exec"), space)
-    words = sorted({word for tale in TALES for word in space["split"](tale.text)})
-    space["vocabulary"] = np.array(["[BLANK]", "[END]", *words])
-    space["id_of"] = {word: number for number, word in enumerate(space["vocabulary"])}
-    return SimpleNamespace(**space)
-
-
-lesson = functions_of_the_lesson()
+lesson = definitions(
+    "06_transformer",
+    constants=["LENGTH", "BLANK", "END", "BLANKS", "WIDTH", "HEADS", "BLOCKS", "GIVEN"],
+    **{"keras": keras, "keras_nlp": keras_nlp, "np": np, "ops": ops, "re": re, "tf": tf},
+    **{"NotATale": NotATale, "parse": parse, "sentences": sentences},
+)
+words = sorted({word for tale in TALES for word in lesson.split(tale.text)})
+lesson.vocabulary = np.array(["[BLANK]", "[END]", *words])
+lesson.id_of = {word: number for number, word in enumerate(lesson.vocabulary)}
 
 # batch, time, features, heads, hidden
 SHAPES = [(1, 1, 4, 1, 16), (2, 5, 8, 2, 32), (3, 17, 24, 6, 24), (1, 9, 12, 4, 50)]
