@@ -362,8 +362,8 @@ for row in rng.choice(len(pairs), size=4, replace=False):
     print(f"{words[centres[row]]:>12}   {real:13} {' '.join(others)}")
 
 # %% [markdown]
-# The model is two tables, one with the vectors as centres and one with those as candidates, and
-# the dot product. There is nothing else to learn.
+# The model is two tables, one with the vectors as centres and one with those as candidates, and the
+# dot product. There is nothing else to learn.
 #
 # This network is no `Sequential` any more, since it has two inputs. A layer called on an input
 # gives an output; `keras.Model` ties inputs and output together. `Dot` multiplies each of the
@@ -740,8 +740,8 @@ assert np.allclose(first.mean(axis=0), second.mean(axis=0), atol=1e-6)
 # %% [markdown]
 # To an average, a sentence is a **bag of words**: shaken, it is the same bag. And each vector by
 # itself does not know its place: "duck" has the same one in both sentences. The remedy of GPT-2 is
-# a second table, with a row for each *place*. Its rows are added to those of the words:
-# **position embeddings**. In keras-nlp both tables are one layer.
+# a second table, with a row for each *place*. Its rows are added to those of the words: **position
+# embeddings**. In keras-nlp both tables are one layer.
 #
 # The positions in it are random as long as nothing has trained them; that is enough to see what
 # they do. Is the layer the sum of two look-ups?
@@ -864,12 +864,14 @@ for sentences, token_ids, tokens in [
     print(" ".join(sentences[0]), "/", " ".join(sentences[1]))
     for name, place in [("no positions", 0 * sines), ("table", positions), ("sines", sines)]:
         first, second = tokens[a] + place[: len(a)], tokens[b] + place[: len(b)]
+        assert compare(first, tokens[a] + place[: len(a)]) == [0, 0, 0]  # the same sentence twice
         tensor, average, mixed = compare(first, second)
         print(f"  {name:26} {tensor:7.4f} {average:10.4f} {mixed:23.4f}")
         assert average < 1e-6 and (mixed < 1e-5 or name != "no positions")
 
 # %% [markdown]
-# The same picture in both languages. The tensors differ even without positions, because their rows
+# The same picture in both languages. The same sentence twice gives the same tensor, as the first
+# `assert` makes sure. Reordered, the tensors differ even without positions, because their rows
 # stand in another order; but each row is the same as before, and an average does not look at the
 # order. Without positions mixing finds nothing, since there is nothing about the order to be found.
 # With positions alone, the average is blind. It takes both: positions, *and* a layer that bends or
