@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from utils.datasets import data_dir
 from utils.hyperparameters import VOCABULARY
 from utils.settings import SettingError, read_command_line, settings
 
@@ -47,6 +48,15 @@ def test_a_notebook_gets_the_same_sentence(monkeypatch):
     monkeypatch.setattr("utils.settings.in_notebook", lambda: True)
     with pytest.raises(SettingError, match="epochs must be a whole number .*, not -3"):
         settings(epochs=-3)
+
+
+def test_a_script_looks_for_data_where_the_flag_says(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", [str(LESSON), "--data-dir", str(tmp_path)])
+    monkeypatch.setattr("sys.excepthook", sys.excepthook)  # settings() sets these; put them back
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("COURSE_DATA", "elsewhere")
+    assert not hasattr(settings(**DEFAULTS), "data_dir")
+    assert data_dir() == tmp_path
 
 
 def test_every_entry_of_the_vocabulary_refuses_nonsense():
