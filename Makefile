@@ -26,8 +26,8 @@ help: ## list the commands
 		awk -F '|' '{ printf "%-24s%s\n", $$1, $$2 }'
 	@echo "Another Python: make run PYTHON=python3.12 (it counts when .venv is created)."
 
-run: $(INSTALLED) ## install what is missing, then run lesson 01: a line through four points
-	$(PY) codes/01_linear_regression.py
+run: $(INSTALLED) ## install what is missing, then train the small GPT-2 on the tales, from nothing
+	$(PY) -m utils.small_gpt2
 
 test: $(INSTALLED) ## install what is missing, then run every test and every notebook
 	$(PY) $(PYTEST)
@@ -51,8 +51,9 @@ check: $(INSTALLED) ## style, types, notebooks in step, links, locks, workflows;
 data: $(INSTALLED) ## download everything optional, for a workshop without network
 	$(PY) -m utils.datasets --all
 
+# With NANOGPT=path/to/checkout and SHAKESPEARE=file, measure beside nanoGPT instead.
 bench: $(INSTALLED) ## measure how long starting and each lesson take on this machine
-	$(PY) benchmarks/startup.py
+	$(if $(NANOGPT),$(PY) -m benchmarks.nanogpt $(NANOGPT) $(SHAKESPEARE),$(PY) benchmarks/startup.py)
 
 test-intel-pins: $(INTEL)/installed ## (Linux) every test with the versions that an Intel Mac gets
 	$(INTEL_PY) $(PYTEST)

@@ -10,7 +10,7 @@
 # %%
 from utils.settings import settings
 
-args = settings(vocabulary_size=1280, seed=3)
+args = settings(vocabulary_size=1536, seed=3)
 print(args)
 
 # %%

@@ -1106,5 +1106,5 @@ check.accuracy_on_blanks(accuracy_on_blanks)
 # %% [markdown]
 # ## Next
 #
-# You have all the parts. In lesson 7 you will stack them into a GPT-2, name for name and weight for
-# weight.
+# You have all the parts. In [lesson 7](07_gpt2.ipynb) you will stack them into a GPT-2, name for
+# name and weight for weight.

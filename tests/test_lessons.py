@@ -11,7 +11,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted((ROOT / "codes").glob("[0-9]*.py"))
 # Flags that make a lesson quick where its full length adds nothing to the test.
-QUICK = {"02_next_token": ["--epochs", "2"], "06_transformer": ["--steps", "20"]}
+QUICK = {
+    "02_next_token": ["--epochs", "2"],
+    "06_transformer": ["--steps", "20"],
+    "08_pretraining": ["--steps", "20"],
+}
 
 
 def run(script, *flags, cwd):
@@ -88,6 +92,29 @@ PROMISES = {
         r"pre-norm False  causal False  differences: outputs \de-0[6-9], gradients \de-0[6-9]",
         "BERT 302,400 parameters; earlier places unchanged: False",
         "GPT  302,400 parameters; earlier places unchanged: True",
+    ],
+    "07_gpt2": [
+        "52 arrays, the same names and shapes as ours: True",
+        r"logits \(1, \d+, \d+\), largest difference \de-0[6-9]",
+        r"1\.5B +1,557,611,200 +1,557,611,200 +1,557,611,200",
+        r"first loss (7\.\d)\d+, ln\(\d+\) = \1",
+        r"parameters, largest difference \de-0[6-9]",
+        "the same tokens: True",
+        "tokens as in the tale: 100%",
+    ],
+    "08_pretraining": [
+        r"by hand (\d\.\d{4})\d, Keras \1",
+        "the directions are the same: True",
+        "the same losses: True; the same weights, bit for bit: True",
+        r"stopped at step \d+, kept step \d+",
+        r"the same, word by word +5\d\.\d+",
+    ],
+    "09_generation": [
+        r"greedy .* the same: True\nbeam, width 2 .* the same: True",
+        r"cached against uncached logits: \de-0[5-9]",
+        r"   256 +31,\d\d\d\.\d +28\d\.\d +11\d\.\d times",
+        r"\nvalid +(8[5-9]|9\d)\.\d%",
+        r"\ncopies +0\.\d%",
     ],
 }
 

@@ -65,7 +65,7 @@ def test_it_installs_once_and_runs_the_lesson_each_time(folder):
     assert len(installs(folder)) == 1
     assert "--constraint requirements.txt --editable .[dev]" in installs(folder)[0]
     calls = (folder / "calls.txt").read_text(encoding="utf-8")
-    assert calls.count("codes/01_linear_regression.py") == 2
+    assert calls.count("-m utils.small_gpt2") == 2
 
 
 @pytest.mark.parametrize("changed", ["requirements.txt", "pyproject.toml"])

@@ -61,6 +61,8 @@ def test_a_script_looks_for_data_where_the_flag_says(monkeypatch, tmp_path):
 
 def test_every_entry_of_the_vocabulary_refuses_nonsense():
     for name, entry in VOCABULARY.items():
+        if name == "prompt":  # any text will do
+            continue
         for text in ("", "ten", str(-math.inf), "nan"):
             with pytest.raises(ValueError):
                 entry.convert(text)

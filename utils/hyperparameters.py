@@ -5,6 +5,7 @@ One name means one thing in every lesson. A lesson that needs a new setting adds
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -40,7 +41,42 @@ def positive_number(meaning: str) -> Hyperparameter:
     return Hyperparameter(meaning, "a number above 0", convert)
 
 
+def share(meaning: str) -> Hyperparameter:
+    """A number above 0 and not above 1."""
+
+    def convert(text: str) -> float:
+        value = float(text)
+        if not 0 < value <= 1:  # also true for NaN
+            raise ValueError(text)
+        return value
+
+    return Hyperparameter(meaning, "a number above 0 and not above 1", convert)
+
+
+def name_or_folder(meaning: str, *names: str) -> Hyperparameter:
+    """One of `names`, or the path of a folder that is there."""
+
+    def convert(text: str) -> str:
+        if text not in names and not (text and Path(text).is_dir()):  # Path("") is the current one
+            raise ValueError(text)
+        return text
+
+    return Hyperparameter(meaning, f"{', '.join(names)} or a folder", convert)
+
+
+def name_or_file(meaning: str, *names: str) -> Hyperparameter:
+    """One of `names`, or the path of a file that is there."""
+
+    def convert(text: str) -> str:
+        if text not in names and not Path(text).expanduser().is_file():
+            raise ValueError(text)
+        return text
+
+    return Hyperparameter(meaning, f"{', '.join(names)} or the path of a text file", convert)
+
+
 VOCABULARY = {
+    "corpus": name_or_file("the text to learn", "tales", "tales-zh", "shakespeare", "python_docs"),
     "epochs": whole_number("passes over the training data", 1, 1_000_000),
     "steps": whole_number("gradient steps", 1, 1_000_000),
     "batch_size": whole_number("examples in one gradient step", 1, 1_000_000),
@@ -51,4 +87,17 @@ VOCABULARY = {
     "seed": whole_number("starting point of every random draw", 0, 2**32 - 1),
     "embedding_dim": whole_number("numbers in the vector of a token", 2, 4096),
     "window": whole_number("how far from a word its neighbours may stand", 1, 20),
+    "temperature": positive_number("divides the logits: below 1 careful, above 1 daring"),
+    "top_k": whole_number("draw among so many likeliest tokens, 0 for all", 0, 50_257),
+    "top_p": share("draw among the likeliest tokens that together have this probability"),
+    "prompt": Hyperparameter("how the text begins", "a text", str),
+    "length": whole_number("tokens of a generated text, prompt included", 2, 256),
+    "preset": name_or_folder(
+        "published weights to fetch",
+        "none",
+        "gpt2_base_en",
+        "gpt2_medium_en",
+        "gpt2_large_en",
+        "gpt2_extra_large_en",
+    ),
 }

@@ -5,6 +5,7 @@ cycle along with them, so a figure also survives a black-and-white printer.
 Source: M. Okabe, K. Ito, Color Universal Design (2008).
 """
 
+import matplotlib.pyplot as plt
 from cycler import cycler
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -30,3 +31,24 @@ STYLE = {
     "lines.linewidth": 1.8,
     "image.cmap": "viridis",  # equal steps in the data look equal, also in grey
 }
+
+
+def plot_losses(history: list[dict], floor: float | None = None) -> None:
+    """Draw the training and validation loss of a pretraining over its steps.
+
+    Args:
+        history: that of a `utils.pretraining.Run`.
+        floor: the loss that no model can beat, drawn as a line; None if it is not known.
+    """
+    steps = [report["step"] for report in history]
+    for name, marker in [("loss", "o"), ("validation_loss", "s")]:
+        losses = [report[name] for report in history]
+        label = "training" if name == "loss" else "validation"
+        plt.plot(steps, losses, marker=marker, markersize=4, label=label)
+    if floor is not None:
+        plt.axhline(floor, color="black", linestyle="--", linewidth=1, label="floor")
+    plt.yscale("log")
+    plt.xlabel("step")
+    plt.ylabel("loss, nats per token")
+    plt.title("Loss" if floor is None else "The loss comes down to the floor, and no further")
+    plt.legend()

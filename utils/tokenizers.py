@@ -25,7 +25,7 @@ from utils.tales import LANGUAGES, as_text, corpus
 
 # Large enough that every tale fits into a window of 256 tokens, small enough that the embedding
 # stays a small part of a small GPT-2.
-VOCABULARY_SIZE = 1280
+VOCABULARY_SIZE = 1536
 # Training tales to learn from. More of them give merges that are no better on held-out tales.
 TALES = 1000
 CARD = SHIPPED / "tokenizers.md"

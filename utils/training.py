@@ -14,23 +14,43 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         every: epochs from one line to the next.
+        steps_per_epoch: count gradient steps instead of epochs, so many to an epoch.
     """
 
-    def __init__(self, every: int = 1):
+    def __init__(self, every: int = 1, steps_per_epoch: int | None = None):
         super().__init__()
         self.every = every
+        self.scale = steps_per_epoch or 1
+        self.unit = "step" if steps_per_epoch else "epoch"
+        self.epochs_done = 0
         self.bar: keras.utils.Progbar | None = None
 
     def on_train_begin(self, logs=None):
         if sys.stdout.isatty():
-            self.bar = keras.utils.Progbar(self.params["epochs"], unit_name="epoch")
+            total = self.params["epochs"] * self.scale
+            self.bar = keras.utils.Progbar(total, unit_name=self.unit)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epochs_done = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.bar is not None and self.unit == "step":
+            self._update(self.bar, self.epochs_done * self.scale + batch + 1, logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        done, total = epoch + 1, self.params["epochs"]
+        total = self.params["epochs"]
         if self.bar is not None:
-            # Keras would average over epochs; the last value is what counts.
-            self.bar.stateful_metrics.update(logs)
-            self.bar.update(done, list(logs.items()))
-        elif done in (1, total) or done % self.every == 0:
-            values = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
-            print(f"epoch {done:{len(str(total))}}/{total}  {values}")
+            self._update(self.bar, (epoch + 1) * self.scale, logs)
+        elif epoch + 1 in (1, total) or (epoch + 1) % self.every == 0:
+            self.line(epoch + 1, total, logs)
+
+    def _update(self, bar: keras.utils.Progbar, done: int, logs: dict) -> None:
+        # Keras would average over epochs; the last value is what counts.
+        bar.stateful_metrics.update(logs)
+        bar.update(done, list(logs.items()))
+
+    def line(self, epoch: int, epochs: int, logs: dict) -> None:
+        """Print the line of one epoch."""
+        done, total = epoch * self.scale, epochs * self.scale
+        values = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
+        print(f"{self.unit} {done:{len(str(total))}}/{total}  {values}")

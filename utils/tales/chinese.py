@@ -185,10 +185,10 @@ outing:
     雨终于停了，{hero}[carried]，跑到[place]去玩。 :: packed=no
     一个[weather]的[daytime]，{relative}对{hero}说：“你可以去[place]玩，不过要当心{prize}。” :: packed=no
     {hero}[carried]，在一个[weather]的[daytime]去了[place]。 :: packed=no
-    一个[weather]的[daytime]，{hero}在[bag]里放了一块[snack]，带着{prize}去了[place][scenery]。 :: packed=yes
-    {relative}给了{hero}一块[snack]，让{she}路上吃，{hero}[carried]，去了[place]。 :: packed=yes
-    “这块[snack]你带着。”{relative}说，于是{hero}[carried]，去了[place]。 :: packed=yes
-    那是一个[weather]的[daytime]，{hero}拿上一块[snack]和{prize}，去了[place][scenery]。 :: packed=yes
+    2 一个[weather]的[daytime]，{hero}在[bag]里放了一块[snack]，带着{prize}去了[place][scenery]。 :: packed=yes
+    2 {relative}给了{hero}一块[snack]，{hero}把{snack}放进[bag]，[carried]，去了[place]。 :: packed=yes
+    2 “这块[snack]你带着。”{relative}说，于是{hero}拿上{snack}，[carried]，去了[place]。 :: packed=yes
+    2 那是一个[weather]的[daytime]，{hero}拿上一块[snack]和{prize}，去了[place][scenery]。 :: packed=yes
 
 scenery:
     6
@@ -332,9 +332,9 @@ search:
     “会不会丢在[place]了？”{hero}说着，穿上了靴子。 :: packed=no
     于是{hero}来到[place]，把每块石头后面都看了一遍。 :: packed=no
     “别难过。”{hero}说完，马上去了[place][scenery]。 :: packed=no
-    {hero}在[bag]里放了一块[snack]，动身去[place]找。 :: packed=yes
-    “总会找到的。”{hero}说着，拿了一块[snack]，去了[place][scenery]。 :: packed=yes
-    {hero}带上一块[snack]，放在[bag]里，动身去[place]找。 :: packed=yes
+    2 {hero}在[bag]里放了一块[snack]，动身去[place]找。 :: packed=yes
+    2 “总会找到的。”{hero}说着，拿了一块[snack]，去了[place][scenery]。 :: packed=yes
+    2 桌上有一块[snack]，{hero}把{snack}放进[bag]，动身去[place]找。 :: packed=yes
 
 found:
     {she}找了很久，才看见{prize}掉在[stuck]
@@ -352,9 +352,9 @@ errand:
     一个[weather]的[daytime]，{hero}高高兴兴地去[place][purpose]。 :: packed=no
     “我去[place][purpose]。”{hero}对{relative}说完就出了门。 :: packed=no
     雨终于停了，{hero}跑到[place][purpose]。 :: packed=no
-    {relative}给了{hero}一块[snack]，{hero}就去[place][purpose]。 :: packed=yes
-    一个[weather]的[daytime]，{hero}在[bag]里放了一块[snack]，去[place][purpose]。 :: packed=yes
-    “这块[snack]你带着。”{relative}说，于是{hero}去[place][purpose]。 :: packed=yes
+    2 {relative}给了{hero}一块[snack]，{hero}带上{snack}，去[place][purpose]。 :: packed=yes
+    2 一个[weather]的[daytime]，{hero}在[bag]里放了一块[snack]，去[place][purpose]。 :: packed=yes
+    2 “这块[snack]你带着。”{relative}说，于是{hero}带上{snack}，去[place][purpose]。 :: packed=yes
 
 purpose:
     采花
@@ -489,16 +489,16 @@ other 匹:
     小马
 
 arrival:
-    就在这时，来了一{count}名叫[pal]的[helper {trouble}]。“[boast {way}]。”{pal}说。
-    “别担心。”一个亲切的声音说，原来是[helper {trouble}][pal]。
+    就在这时，来了一{count}名叫[pal]的[helper {trouble}]。“[boast {way}]。”{helper}{pal}说。
+    “别担心。”一个亲切的声音说，原来是[helper {trouble}][pal]。“[boast {way}]。”{pal}说。
     “我叫[pal]，我全都看见了。”一{count}[helper {trouble}]说。“[boast {way}]。”
-    幸好{she}想起了好朋友[pal]，一{count}[helper {trouble}]，就大声喊了起来。
-    后来，一{count}名叫[pal]的[helper {trouble}]路过，问出了什么事。“[boast {way}]。”{helper}说。
-    {hero}跑去找[helper {trouble}][pal]。“[boast {way}]。”{pal}说。
+    幸好{she}想起了好朋友[pal]，一{count}[helper {trouble}]，{pal}马上就来了。
+    后来，一{count}名叫[pal]的[helper {trouble}]路过，问出了什么事。“[boast {way}]。”{helper}{pal}说。
+    {hero}跑去找[helper {trouble}][pal]。“[boast {way}]。”{helper}{pal}说。
     过了一会儿，{she}遇到一{count}名叫[pal]的[helper {trouble}]，就请{pal}帮忙。
-    “谁在这里吵吵闹闹的？”一{count}名叫[pal]的[helper {trouble}]问道。{hero}把事情都告诉了{helper}。
-    {she}不停地喊，[trait]的[helper {trouble}][pal]终于听见了。
-    不远处住着一{count}[trait]的[helper {trouble}]，名叫[pal]。“[boast {way}]。”{pal}说。
+    “谁在这里吵吵闹闹的？”一{count}名叫[pal]的[helper {trouble}]问道。{hero}把事情都告诉了{helper}{pal}。
+    {she}不停地喊，[trait]的[helper {trouble}][pal]终于听见了。“[boast {way}]。”{helper}{pal}说。
+    不远处住着一{count}[trait]的[helper {trouble}]，名叫[pal]。“[boast {way}]。”{helper}{pal}说。
 
 pal:
     皮皮
@@ -602,8 +602,8 @@ rescue:
     [easily]，{pal}[deed {way}]，把{prize}送到了{hero}面前。
     {helper}[deed {way}]，抓住了{prize}，不一会儿它就回到了{hero}身边，[unharmed]。
     {pal}[deed {way}]，{hero}很快又见到了{prize}，[unharmed]。
-    “[ready]！”{helper}喊道，[deed {way}]，把{prize}带了回来。
-    {hero}屏住呼吸，看着{helper}[deed {way}]，把{prize}带了回来，[unharmed]。
+    “[ready]！”{pal}喊道，[deed {way}]，把{prize}带了回来。
+    {hero}屏住呼吸，看着{pal}[deed {way}]，把{prize}带了回来，[unharmed]。
     [easily]，{helper}[deed {way}]，{prize}又回到了{hero}的怀里。
     {pal}笑了笑，[deed {way}]，把{prize}救了出来。
     果然，{pal}[deed {way}]，把{prize}放到{she}脚边，[unharmed]。
@@ -678,9 +678,9 @@ thanks yes:
     为了表示感谢，{she}把{snack}送给了{pal}。
     他们在草地上坐下来，一起吃了{snack}。
     “你饿了吗？”{hero}问道，{pal}一口就把{snack}吃掉了。
-    {hero}拿出{snack}，{helper}[joy]。
-    “这是给你的，{pal}。”{hero}说着，递上了{snack}。
-    他们一起吃了{snack}，[joy]。
+    {hero}拿出{snack}，{pal}[joy]。
+    “这块{snack}是给你的，{pal}。”{hero}说。
+    {hero}和{pal}一起吃了{snack}，[joy]。
 
 thanks no:
     “谢谢你，{pal}。”{hero}说着，[joy]。
@@ -689,8 +689,8 @@ thanks no:
     {hero}心里乐开了花，[joy]。
     “你真是我的好朋友，{pal}。”{hero}说。
     {hero}谢了{pal}一百遍。
-    “[wish]。”{helper}说，{hero}答应了。
-    {hero}抱了抱{helper}，[joy]。
+    “[wish]。”{pal}说，{hero}答应了。
+    {hero}抱了抱{pal}，[joy]。
 
 joy:
     高兴得转起圈来
@@ -711,7 +711,7 @@ wish:
 ending treasure:
     从那天起，{hero}更加爱护{prize}了。
     “你怎么去了这么久？”{relative}问道。“我丢了{prize}，却得到了一个朋友。”{hero}说。
-    那天晚上，{look}{prize}就放在{she}的床边，{hero}在梦里见到了{helper}。
+    那天晚上，{prize}就放在{she}的床边，{hero}在梦里见到了{helper}。
     晚上，{she}告诉{relative}，{pal}是怎么救回{prize}的。
     第二天，{she}和{relative}一起回到那里，给{pal}带去了[gift]。
     后来，{hero}和{pal}成了最好的朋友，常常一起玩{prize}。

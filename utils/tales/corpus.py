@@ -13,7 +13,7 @@ from pathlib import Path
 from utils.tales.story import Story, grammar, tell
 
 # More than 4 MB to train on. A small GPT-2 can read that several times in five minutes on two
-# cores, and every word occurs a hundred times or more. A thousand held-out tales are enough to give
+# cores, and every word occurs dozens of times. A thousand held-out tales are enough to give
 # the floor a standard error below half a percent.
 SPLITS = {"train": 6_000, "validation": 1_000, "test": 1_000}
 

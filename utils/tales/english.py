@@ -28,16 +28,16 @@ story:
 
 opening:
     Once there was a [trait] [child] named [hero {child}], who lived with {her} [relative] [home].
-    [hero] was a [trait] {child} and lived with {her} [relative] [home].
+    Not long ago, [hero] lived with {her} [relative] [home]. {She} was a [trait] {child}.
     In a [house] [home] lived a [trait] [child] named [hero {child}] and {her} [relative].
     Everybody knew [hero], because no other {child} could [talent]. {She} lived with {her} [relative] [home].
     Have you ever heard of [hero]? {She} lived with {her} [relative] in a [house] [home].
     Long ago, a [trait] [child] named [hero {child}] lived with {her} [relative] [home].
-    [hero] and {her} [relative] lived in a [house] [home].
+    Once, [hero] and {her} [relative] lived in a [house] [home].
     There was nobody as [trait] as [hero], the {child} from the [house] [home]. {Her} [relative] said so, too.
-    [hero] was [age] years old and lived with {her} [relative] in a [house] [home].
+    When this happened, [hero] was [age] years old and lived with {her} [relative] in a [house] [home].
     This is the story of [hero], a [trait] {child} who could [skilful]. {She} lived [home] with {her} [relative].
-    "Good morning, world!" called [hero] every day from the window of a [house] [home]. {She} lived there with {her} [relative].
+    "Good morning!" called [hero] every day from a [house] [home]. {She} lived there with {her} [relative].
     Early every morning, a [trait] [child] named [hero {child}] fed the hens [home], while {her} [relative] was still asleep.
 
 child:
@@ -52,29 +52,29 @@ hero girl:
     Mia
     Lucy
     Anna
-    Rosa
     Nora
-    Zoe
     Ella
     Clara
-    Ida
     Sofia
     Hannah
+    Rosa
+    Zoe
+    Ida
     Maya
 
 hero boy:
     Tom
-    Ben
     Leo
-    Max
     Sam
     Jack
     Felix
-    Oscar
     Noah
-    Paul
     Daniel
     Hugo
+    Ben
+    Max
+    Oscar
+    Paul
 
 relative:
     mother :: rshe=she; rher=her
@@ -144,7 +144,7 @@ treasure:
     {Hero} owned a [look] [prize=thing], a present from {her} {relative}, and {she} [loved].
     What {hero} loved most was a [look] [prize=thing], because {her} {relative} had made it.
     At the fair, {her} {relative} had bought {him} a [look] [prize=thing], and {she} [loved].
-    While other children had a hundred toys, {hero} had only a [look] [prize=thing] from {her} {relative}, and {she} [loved].
+    While other children had a hundred toys, {hero} had only a [look] [prize=thing] from {her} {relative}.
     One winter, {her} {relative} came back from a long journey and brought {him} a [look] [prize=thing].
 
 loved:
@@ -189,19 +189,38 @@ outing:
     When the rain stopped at last, {hero} ran to [place] with the {prize} [carried]. :: packed=no
     "You may go to [place], but be careful with the {prize}," said {her} {relative} one [weather] [daytime]. :: packed=no
     With the {prize} [carried], {hero} walked to [place] one [weather] [daytime]. :: packed=no
-    One [weather] [daytime], {hero} put a [snack] into {her} [bag] and took the {prize} to [place][scenery] :: packed=yes
-    {Her} {relative} gave {him} a [snack] to eat on the way, and {hero} went to [place] with the {prize} [carried]. :: packed=yes
-    It was a [weather] [daytime], so {hero} took a [snack] and the {prize} and went to [place][scenery] :: packed=yes
-    "Here is a [snack] for you," said {her} {relative} one [daytime], and {hero} ran to [place] with the {prize} [carried]. :: packed=yes
+    2 One [weather] [daytime], {hero} put a [snack] into {her} [bag] and took the {prize} to [place][scenery] :: packed=yes
+    2 {Her} {relative} had made a [snack], and with the {snack} in {her} [bag], {hero} took the {prize} to [place][scenery] :: packed=yes
+    2 It was a [weather] [daytime], so {hero} took a [snack] and the {prize} and went to [place][scenery] :: packed=yes
+    2 "Here is a [snack] for you," said {her} {relative} one [daytime], so {hero} took the {snack} and the {prize} and ran to [place][scenery] :: packed=yes
 
 scenery:
     6 .
-    , where the birds were singing.
-    , where the bees were humming.
-    , where the grass was still wet.
-    , where the sun was shining.
-    , where nobody else was to be seen.
-    , where it smelled of flowers.
+    5 [sight {land}].
+
+sight wood:
+    , where the birds were singing
+    , where the leaves were rustling
+    , where it was dark and cool between the trees
+    , where it smelled of moss
+
+sight shore:
+    , where the water was glittering
+    , where the frogs were croaking
+    , where the reeds were whispering
+    , where the waves were splashing
+
+sight hills:
+    , where the bees were humming
+    , where the grass was still wet
+    , where one could see far and wide
+    , where it smelled of flowers
+
+sight farm:
+    , where the cocks were crowing
+    , where it smelled of hay
+    , where the dogs were barking
+    , where everybody was hard at work
 
 carried:
     under {her} arm
@@ -336,9 +355,9 @@ search:
     "Perhaps you lost it on the way to [place]," said {hero} and put on {her} boots. :: packed=no
     So {hero} went to [place] and looked behind every stone. :: packed=no
     "Don't be sad," said {hero} and went straight to [place][scenery] :: packed=no
-    {Hero} put a [snack] into {her} [bag] and set off for [place] to look for it. :: packed=yes
-    "It must be somewhere," said {hero}, took a [snack] and went to [place][scenery] :: packed=yes
-    With a [snack] in {her} [bag], {hero} set off for [place] to look for it. :: packed=yes
+    2 {Hero} put a [snack] into {her} [bag] and set off for [place] to look for it. :: packed=yes
+    2 "It must be somewhere," said {hero}, took a [snack] and went to [place][scenery] :: packed=yes
+    2 There was a [snack] on the table, so {hero} put the {snack} into {her} [bag] and set off for [place] to look for it. :: packed=yes
 
 found:
     {She} searched for a long time until {she} saw the {prize} [stuck]
@@ -356,9 +375,9 @@ errand:
     On a [weather] [daytime], {hero} was walking to [place] [purpose]. :: packed=no
     "I am going to [place] [purpose]," {hero} told {her} {relative} one [weather] [daytime]. :: packed=no
     When the rain stopped at last, {hero} ran to [place] [purpose]. :: packed=no
-    {Her} {relative} gave {him} a [snack], and {hero} went to [place] [purpose]. :: packed=yes
-    One [weather] [daytime], {hero} put a [snack] into {her} [bag] and went to [place] [purpose]. :: packed=yes
-    "Here is a [snack] for you," said {her} {relative} one [daytime], and {hero} went to [place] [purpose]. :: packed=yes
+    2 {Her} {relative} had made a [snack], and with the {snack} in {her} [bag], {hero} went to [place] [purpose]. :: packed=yes
+    2 One [weather] [daytime], {hero} put a [snack] into {her} [bag] and went to [place] [purpose]. :: packed=yes
+    2 "Here is a [snack] for you," said {her} {relative} one [daytime], so {hero} took the {snack} and went to [place] [purpose]. :: packed=yes
 
 purpose:
     to pick flowers
@@ -470,9 +489,9 @@ sad:
     Now {she} was really sad.
 
 unhelpful:
-    First a [other] came by. "I would like to help," said the {other}, "but I can't {skill}."
+    First a [other] came by. "I am sorry," said the {other}, "but I can't {skill}."
     {She} asked a [other], but the {other} could not {skill}.
-    "Can you help me?" {she} asked a [other]. "I am sorry, I can't {skill}," said the {other}.
+    "Help me!" {she} called to a [other]. "I can't {skill}," said the {other}.
     A [other] stopped and looked, but it could not {skill}.
 
 other:
@@ -484,30 +503,30 @@ other:
     pony
 
 arrival:
-    Just then, a [helper {trouble}] named [pal] came along. "[boast {way}]," said {pal}.
-    "Don't worry," said a friendly voice. It was [pal], the [helper {trouble}].
+    Just then, a [helper {trouble}] named [pal] came along. "[boast {way}]," said {pal} the {helper}.
+    "Don't worry," said a friendly voice. It was [pal], the [helper {trouble}]. "[boast {way}]," said {pal}.
     "I am [pal]," said a [helper {trouble}] who had seen everything. "[boast {way}]."
-    Luckily, {she} remembered {her} friend [pal], a [helper {trouble}], and called as loudly as {she} could.
-    Then a [helper {trouble}] named [pal] came by and asked what was wrong. "[boast {way}]," said the {helper}.
-    {Hero} ran to fetch [pal], the [helper {trouble}]. "[boast {way}]," said {pal}.
-    After a while, {she} met a [helper {trouble}] named [pal] and asked for help.
-    "Who is making so much noise?" asked a [helper {trouble}] named [pal]. {Hero} told the {helper} everything.
-    {She} called for help until [pal], a [trait] [helper {trouble}], heard {him}.
-    Not far away lived a [trait] [helper {trouble}] named [pal]. "[boast {way}]," said {pal}.
+    Luckily, {she} remembered {her} friend [pal], a [helper {trouble}], and {pal} came at once.
+    Then a [helper {trouble}] named [pal] came by and asked what was wrong. "[boast {way}]," said {pal} the {helper}.
+    {Hero} ran to fetch [pal], the [helper {trouble}]. "[boast {way}]," said {pal} the {helper}.
+    After a while, {she} met a [helper {trouble}] named [pal] and asked {pal} for help.
+    "Who is making so much noise?" asked a [helper {trouble}] named [pal]. {Hero} told {pal} the {helper} everything.
+    {She} called for help until [pal], a [trait] [helper {trouble}], heard {him}. "[boast {way}]," said {pal} the {helper}.
+    Not far away lived a [trait] [helper {trouble}] named [pal]. "[boast {way}]," said {pal} the {helper}.
 
 pal:
     Pip
     Otto
-    Nibs
     Tilly
     Bruno
     Dot
     Hazel
-    Rufus
     Olga
-    Momo
-    Fritz
     Wanda
+    Nibs
+    Momo
+    Rufus
+    Fritz
 
 helper tree:
     squirrel :: way=climb
@@ -597,12 +616,12 @@ rescue:
     [easily], {pal} [deed {way}] and brought the {prize} back to {hero}.
     The {helper} [deed {way}] and took hold of the {prize}, and soon it was with {hero} again, [unharmed].
     {Pal} [deed {way}], and soon {hero} had the {prize} back, [unharmed].
-    "[ready]!" called the {helper}, [deed {way}] and came back with the {prize}.
-    {Hero} held {her} breath while the {helper} [deed {way}] and came back with the {prize}, [unharmed].
+    "[ready]!" called {pal}, [deed {way}] and came back with the {prize}.
+    {Hero} held {her} breath while {pal} [deed {way}] and came back with the {prize}, [unharmed].
     [easily], the {helper} [deed {way}], and then {hero} had the {prize} in {her} hands again.
     {Pal} smiled, [deed {way}] and saved the {prize}.
     And really, {pal} [deed {way}] and put the {prize} at {her} feet, [unharmed].
-    Three times {pal} tried, and the third time {pal} [deed {way}] and came back with the {prize}.
+    Three times {pal} tried, and the third time the {helper} [deed {way}] and came back with the {prize}.
 
 ready:
     Wait here
@@ -674,9 +693,9 @@ thanks yes:
     To say thank you, {she} gave {pal} the {snack}.
     Then they sat down in the grass and shared the {snack}.
     "Are you hungry?" asked {hero}, and {pal} ate the {snack} in one bite.
-    {Hero} took out the {snack}, and the {helper} [joy].
-    "This is for you, {pal}," said {hero} and held out the {snack}.
-    Together they ate the {snack} and [joy].
+    {Hero} took out the {snack}, and {pal} [joy].
+    "This {snack} is for you, {pal}," said {hero}.
+    Together {hero} and {pal} ate the {snack} and [joy].
 
 thanks no:
     "Thank you, {pal}," said {hero} and [joy].
@@ -685,8 +704,8 @@ thanks no:
     {Hero} was so happy that {she} [joy].
     "You are a real friend, {pal}," said {hero}.
     {Hero} thanked {pal} a hundred times.
-    "[wish]," said the {helper}, and {hero} promised it.
-    {Hero} hugged the {helper} and [joy].
+    "[wish]," said {pal}, and {hero} promised it.
+    {Hero} hugged {pal} and [joy].
 
 joy:
     danced in a circle
@@ -707,10 +726,10 @@ wish:
 ending treasure:
     From that day on, {hero} took better care of the {prize}.
     "Where have you been so long?" asked {her} {relative}. "I lost my {prize} and found a friend," said {hero}.
-    That night the {look} {prize} lay beside {her} bed, and {hero} dreamed of a {helper}.
+    That night the {prize} lay beside {her} bed, and {hero} dreamed of a {helper}.
     In the evening, {she} told {her} {relative} how {pal} had saved the {prize}.
     The next day, {she} went back with {her} {relative} and brought {pal} [gift].
-    Since then, {hero} and {pal} have been best friends, and they often play with the {prize} together.
+    Since then, {hero} and {pal} have often played with the {prize} together.
     At home, {her} {relative} had already made supper, and {hero} told the whole story.
     Since then, the {prize} has never been lost again, because {hero} holds it with both hands.
 

@@ -1,0 +1,150 @@
+"""A small GPT-2 on the characters of a text: as good as nanoGPT's, in a fraction of its time.
+
+`benchmarks.nanogpt` runs it as a process of its own and measures that from start to exit:
+
+    python -m benchmarks.characters FOLDER           # train, print the validation loss
+    python -m benchmarks.characters FOLDER --speed   # nanoGPT's model and batch: tokens a second
+
+FOLDER holds train.bin, val.bin and meta.pkl in nanoGPT's format.
+
+In a run of seconds everything counts: importing and compiling take longer than training. So
+
+- one function, compiled by XLA, does a whole step;
+- the model has two layers of width 96, not four of 128: it is compiled in half the time, and a step
+  costs a third. What the larger one would do better it has no time to learn;
+- a batch has 32 windows, not 12: to orthogonalise a matrix costs Muon the same for any batch, so
+  more text shares that cost;
+- the learning rate of Muon falls in a straight line from 0.02 to 0, and its momentum is 0.85: with
+  0.95 a gradient would be felt for a tenth of the run;
+- validation is not compiled by XLA: it runs once, and compiling would take as long;
+- there is no garbage collector. While TensorFlow is imported and at the end, it would look through
+  all objects again and again and find nothing to throw away.
+"""
+
+# ruff: noqa: E402
+import gc
+
+if __name__ == "__main__":
+    gc.disable()
+
+import argparse
+import pickle
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from utils.quiet import import_tensorflow
+
+import_tensorflow()
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from utils.gpt2 import small_gpt2
+from utils.optimizers import Muon
+from utils.windows import Windows
+
+CONTEXT = 64  # nanoGPT's, so both see the same windows of the validation text
+OURS = {"num_layers": 2, "num_heads": 4, "hidden_dim": 96, "intermediate_dim": 384}
+THEIRS = {"num_layers": 4, "num_heads": 4, "hidden_dim": 128, "intermediate_dim": 512}
+BATCH, STEPS, LEARNING_RATE, MOMENTUM = 32, 270, 0.02, 0.85
+THEIR_BATCH = 12
+SPEED_STEPS, SETTLING = 300, 20
+
+
+def read(folder: Path) -> tuple[np.ndarray, np.ndarray, int]:
+    """The ids to train on and to validate with, (characters,), and the size of the vocabulary."""
+    train, validation = (np.fromfile(folder / f"{name}.bin", "<u2") for name in ("train", "val"))
+    return train, validation, pickle.loads((folder / "meta.pkl").read_bytes())["vocab_size"]
+
+
+def step_function(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, batch_size: int
+) -> Callable[[np.ndarray], tf.Tensor]:
+    """A training step, compiled: windows (batch_size, CONTEXT + 1) in, their mean loss out."""
+    optimizer.build(model.trainable_variables)
+
+    @tf.function(
+        jit_compile=True, input_signature=[tf.TensorSpec((batch_size, CONTEXT + 1), tf.int32)]
+    )
+    def step(rows):
+        with tf.GradientTape() as tape:
+            loss = ops.mean(losses(model, rows))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+        return loss
+
+    return step
+
+
+def losses(model: keras.Model, rows: tf.Tensor) -> tf.Tensor:
+    """−log of the probability of each target: windows (batch, CONTEXT + 1) -> (batch, CONTEXT)."""
+    ids, targets = rows[:, :-1], rows[:, 1:]
+    logits = model({"token_ids": ids, "padding_mask": ops.ones_like(ids)})
+    return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+
+
+def train(windows: Windows, vocabulary_size: int) -> keras.Model:
+    """A fresh small GPT-2, trained with the settings above."""
+    model = small_gpt2(vocabulary_size, max_sequence_length=CONTEXT, **OURS)
+    falling = keras.optimizers.schedules.PolynomialDecay(LEARNING_RATE, STEPS, 0.0)
+    optimizer = Muon(falling, adam_lr_ratio=0.5, momentum=MOMENTUM, weight_decay=None)
+    step = step_function(model, optimizer, BATCH)
+    for number in range(STEPS):
+        step(windows.batch(number, BATCH, seed=0)[0])
+    return model
+
+
+def validation_loss(model: keras.Model, windows: Windows) -> float:
+    """The mean loss over a whole text, in nats per character."""
+    rows, weights = windows.in_order()
+
+    @tf.function(input_signature=[tf.TensorSpec((None, CONTEXT + 1), tf.int32)])
+    def of_batch(rows):
+        return losses(model, rows)
+
+    batches = np.array_split(rows, max(1, len(rows) // 256))
+    return float(
+        np.average(np.concatenate([of_batch(batch) for batch in batches]), weights=weights)
+    )
+
+
+def tokens_per_second(windows: Windows, vocabulary_size: int) -> float:
+    """The speed of training the model of nanoGPT's recipe with its batch and its optimizer.
+
+    The median of many steps, each waited for, as nanoGPT does it too.
+    """
+    model = small_gpt2(vocabulary_size, max_sequence_length=CONTEXT, **THEIRS)
+    optimizer = keras.optimizers.AdamW(1e-3, weight_decay=0.1, beta_2=0.99, global_clipnorm=1.0)
+    step = step_function(model, optimizer, THEIR_BATCH)
+    seconds = []
+    for number in range(SPEED_STEPS):
+        start = time.perf_counter()
+        float(step(windows.batch(number, THEIR_BATCH, seed=0)[0]))
+        seconds.append(time.perf_counter() - start)
+    return THEIR_BATCH * CONTEXT / statistics.median(seconds[SETTLING:])
+
+
+def main() -> None:
+    """Train and print the validation loss; or print the speed of training nanoGPT's model."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--speed", action="store_true")
+    args = parser.parse_args()
+    keras.utils.set_random_seed(0)
+    train_ids, validation_ids, vocabulary_size = read(args.folder)
+    windows = Windows(train_ids, CONTEXT, end_id=0)
+    if args.speed:
+        print(tokens_per_second(windows, vocabulary_size))
+    else:
+        model = train(windows, vocabulary_size)
+        print(validation_loss(model, Windows(validation_ids, CONTEXT, end_id=0)))
+    gc.freeze()  # so that Python does not look through everything before it exits, either
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,785 @@
+# %% [markdown]
+# # 9. Generation: from probabilities to a text
+#
+# At the end of this lesson you will have written six ways to choose the next token, measured what
+# each of them does to the tales of your own GPT-2, and built the KV cache, without which no chat
+# would be fast enough.
+#
+# You need: GPT-2 as a function from [lesson 7](07_gpt2.ipynb), and the small GPT-2 that [lesson
+# 8](08_pretraining.ipynb) trains. If it is not there yet, this lesson trains it first, which takes
+# some minutes.
+
+# %% [markdown]
+# The first three settings say how to draw, the next three what: a beginning, the longest text in
+# tokens, the seed. An empty prompt means: begin a tale of your own.
+
+# %%
+from utils.settings import settings
+
+args = settings(temperature=1.0, top_k=0, top_p=0.8, prompt="", length=256, seed=9)
+print(args)
+
+# %%
+import sys
+from time import perf_counter
+
+import keras
+import keras_nlp
+import matplotlib.pyplot as plt
+import numpy as np
+
+from utils.exercises import lesson_09 as check
+from utils.generation import Generator, read_weights
+from utils.plots import BLUE, STYLE
+from utils.small_gpt2 import pretrained
+from utils.tales import NotATale, corpus, parse
+
+plt.style.use(STYLE)
+rng = np.random.default_rng(args.seed)
+keras.utils.set_random_seed(args.seed)
+np.set_printoptions(precision=3, suppress=True)
+
+# %% [markdown]
+# ## Five words
+#
+# A language model gives each token a probability, no more. What to write is left to us. Here is a
+# whole model, small enough to check by hand: it knows five words and looks at the last one only.
+# Row = that word, column = the next.
+
+# %%
+words = ["the", "cat", "crow", "sat", "flew"]
+table = np.array(
+    [
+        [0.02, 0.46, 0.36, 0.10, 0.06],  # after "the"
+        [0.10, 0.02, 0.03, 0.45, 0.40],  # after "cat"
+        [0.05, 0.02, 0.01, 0.07, 0.85],  # after "crow"
+        [0.60, 0.10, 0.10, 0.10, 0.10],  # after "sat"
+        [0.60, 0.10, 0.10, 0.10, 0.10],  # after "flew"
+    ]
+)
+table_logits = np.log(table)  # softmax of a logarithm gives the probabilities back
+
+# %% [markdown]
+# ### Greedy
+#
+# The plainest choice is the likeliest word, each time. Lesson 7 called it **greedy**.
+
+
+# %%
+def greedy(logits):
+    return int(np.argmax(logits))
+
+
+ids = [0]
+for _ in range(8):
+    ids.append(greedy(table_logits[ids[-1]]))
+print(" ".join(words[i] for i in ids))
+
+# %% [markdown]
+# It goes round in a circle, and will forever. Greedy has no memory of having been here, and nothing
+# random that could lead it out. Large models do the same: their greedy texts begin well and then
+# repeat a sentence again and again. It also says the same thing to everybody.
+#
+# ### Temperature
+#
+# So draw, as in lesson 2. To choose between daring and careful, divide the logits by a number
+# before the softmax, the **temperature** $T$:
+#
+# $$p_i = \frac{e^{z_i / T}}{\sum_j e^{z_j / T}}$$
+
+
+# %%
+def softmax(scores):
+    exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def with_temperature(logits, temperature):
+    return softmax(logits / temperature)
+
+
+print("       ", "".join(f"{word:>7}" for word in words))
+for temperature in [0.1, 0.5, 1.0, 2.0, 100.0]:
+    p = with_temperature(table_logits[0], temperature)
+    print(f"T {temperature:5}", "".join(f"{value:7.3f}" for value in p))
+
+# %% [markdown]
+# Read the rows. At $T = 1$ the model says what it learnt. Below, the likely become likelier; close
+# to zero nothing but the likeliest is left, and that is greedy. Above, the words become equal, and
+# a very hot model guesses.
+#
+# Ratios tell the same: two words whose probabilities are as $a$ to 1 at $T = 1$ are as $a^{1/T}$ to
+# 1 at $T$.
+#
+# ### Top-k and top-p
+#
+# A real vocabulary has a long tail: hundreds of tokens that are each nearly impossible. Together
+# they are not, and a text has many draws, so sooner or later one of them comes up. Then it stands
+# there, and the model has to go on from it. So cut the tail off. **Top-k** keeps the $k$ likeliest
+# tokens. (Fan, Lewis and Dauphin, *Hierarchical Neural Story Generation*, 2018.)
+
+
+# %%
+def keep_top_k(p, k):
+    """Probabilities with all but the k likeliest set to zero."""
+    kept = np.zeros_like(p)
+    likeliest = np.argsort(-p)[:k]
+    kept[likeliest] = p[likeliest]
+    return kept / kept.sum()
+
+
+p = table[0]
+print("all   ", p)
+print("top-2 ", keep_top_k(p, 2))
+
+# %% [markdown]
+# But how many are worth keeping? After `crow` one word is nearly certain; after `the` three are
+# sensible. **Top-p**, or *nucleus sampling*, counts probability instead of words: keep the
+# likeliest until they have at least $p$ together. The sum of those *before* a word decides whether
+# it still is needed. (Holtzman and others, *The Curious Case of Neural Text Degeneration*, 2020.)
+
+
+# %%
+def keep_top_p(p, top_p):
+    """Probabilities with all zero but the fewest likeliest that add to at least top_p."""
+    order = np.argsort(-p)
+    before = np.cumsum(p[order]) - p[order]  # how much the likelier ones have together
+    kept = np.zeros_like(p)
+    kept[order[before < top_p]] = p[order[before < top_p]]
+    return kept / kept.sum()
+
+
+for word in ["the", "cat", "crow"]:
+    p = keep_top_p(table[words.index(word)], 0.8)
+    print(f"after {word:5}", p, f"words kept: {np.count_nonzero(p)}")
+
+# %%
+settings_shown = {
+    "T = 1": table[0],
+    "T = 0.5": with_temperature(table_logits[0], 0.5),
+    "top-k = 2": keep_top_k(table[0], 2),
+    "top-p = 0.9": keep_top_p(table[0], 0.9),
+}
+figure, panels = plt.subplots(1, 4, figsize=(8.4, 2.5), sharey=True)
+for axes, (title, p) in zip(panels, settings_shown.items(), strict=True):
+    bars = axes.bar(words, p, color=BLUE)
+    axes.bar_label(bars, [f"{value:.2f}" if value else "cut" for value in p], fontsize=8)
+    axes.set_title(title)
+    axes.tick_params(axis="x", labelrotation=60)
+panels[0].set(ylabel="probability", ylim=(0, 0.75))
+figure.suptitle("After the word the: temperature bends, top-k and top-p cut")
+plt.show()
+
+# %% [markdown]
+# ### Beam search
+#
+# Greedy has another fault, which drawing does not mend: it decides word by word. Compare two texts
+# of three words.
+
+# %%
+for text in ["the cat sat", "the crow flew"]:
+    first, second, third = [words.index(word) for word in text.split()]
+    print(f"{text:14} {table[first, second]:.2f} x {table[second, third]:.2f}", end="")
+    print(f" = {table[first, second] * table[second, third]:.3f}")
+
+# %% [markdown]
+# The cat is the likelier word, the crow begins the likelier *text*. To see it, one must keep the
+# crow in mind for a step although it is behind. **Beam search** keeps the `width` likeliest
+# beginnings, continues each with every word, and keeps the likeliest of all those. (It adds
+# logarithms rather than multiply: products of many probabilities would become zero.)
+
+
+# %%
+def beam_search(start, length, width):
+    """The likeliest texts found, as (log-probability, ids), best first."""
+    beams = [(0.0, [start])]
+    for _ in range(length - 1):
+        longer = [
+            (score + np.log(p), [*ids, word])
+            for score, ids in beams
+            for word, p in enumerate(table[ids[-1]])
+        ]
+        beams = sorted(longer, reverse=True)[:width]
+    return beams
+
+
+# %% tags=["nbval-check-output"]
+for width in [1, 2]:
+    score, ids = beam_search(0, 3, width)[0]
+    print(f"width {width}: {' '.join(words[i] for i in ids):14} probability {np.exp(score):.3f}")
+
+# %% [markdown]
+# A beam of one is greedy. A beam as wide as there are texts would find the likeliest of all; in
+# between it is a good guess. But is the *likeliest* text what one wants? For a translation, often.
+# For a story, hardly: think of the circle above. The measurement will show.
+#
+# ### Contrastive search
+#
+# The last method looks inside. Take the $k$ likeliest tokens, and give each a score: its
+# probability, minus a penalty for being similar to what has been written. What is similar is read
+# off the model's **hidden states**, the vectors that its last layer makes of the tokens, by their
+# cosine (lesson 4). With $\alpha$ between the two:
+#
+# $$\text{score} = (1 - \alpha)\,p - \alpha \max_j \cos(h, h_j)$$
+#
+# where $h$ is the hidden state that the candidate would get and the $h_j$ are those of all tokens
+# so far. The best score wins, so nothing is random. (Su and others, *A Contrastive Framework for
+# Neural Text Generation*, 2022, section 4.2.) Our toy has a vector for each word.
+
+# %%
+hidden = np.array([[1.0, 0.1], [0.1, 1.0], [0.3, 1.0], [-1.0, 0.2], [-1.0, -0.6]])
+
+
+def contrastive_search(start, length, k, alpha):
+    """Ids of a text in which each word is likely and yet unlike the words before it."""
+    unit = hidden / np.linalg.norm(hidden, axis=1, keepdims=True)  # cosine = product of these
+    ids = [start]
+    for _ in range(length - 1):
+        candidates = np.argsort(-table[ids[-1]])[:k]
+        similarity = unit[candidates] @ unit[ids].T  # (k, words so far)
+        scores = (1 - alpha) * table[ids[-1], candidates] - alpha * similarity.max(axis=1)
+        ids.append(int(candidates[scores.argmax()]))
+    return ids
+
+
+# %% tags=["nbval-check-output"]
+for alpha in [0.0, 0.3, 0.6]:
+    ids = contrastive_search(0, 7, k=3, alpha=alpha)
+    print(f"alpha {alpha}: {' '.join(words[i] for i in ids)}")
+
+# %% [markdown]
+# With $\alpha = 0$ it is greedy and runs in the circle. The larger $\alpha$, the more it avoids
+# what was there, in the end at the cost of sense.
+#
+# ## The same in keras-nlp
+#
+# keras-nlp calls such a method a **sampler**. It wants a function that looks at the ids before the
+# place `index` and returns logits, hidden states and a cache. Ours is the table.
+
+
+# %%
+def next_from_table(prompt, cache, index):
+    last = prompt[:, index - 1]  # (batch,)
+    return keras.ops.take(table_logits, last, axis=0), keras.ops.take(hidden, last, axis=0), cache
+
+
+def library_search(sampler, length):
+    """What a sampler of keras-nlp makes of the toy, starting with the word 0."""
+    states = np.zeros((1, length, 2))  # hidden states so far; only contrastive search reads them
+    states[0, 0] = hidden[0]
+    prompt = np.zeros((1, length), "int32")
+    return np.array(sampler(next_from_table, prompt, index=1, hidden_states=states))[0].tolist()
+
+
+# %% [markdown]
+# First the methods without chance. They must agree word for word. (Contrastive search among a
+# single candidate is greedy.)
+
+# %% tags=["nbval-check-output"]
+samplers = keras_nlp.samplers
+pairs = {"greedy": (contrastive_search(0, 7, 1, 0.0), samplers.GreedySampler())}
+for width in [2, 4]:
+    pairs[f"beam, width {width}"] = beam_search(0, 7, width)[0][1], samplers.BeamSampler(width)
+for alpha in [0.3, 0.6]:
+    pairs[f"contrastive, alpha {alpha}"] = (
+        contrastive_search(0, 7, 3, alpha),
+        samplers.ContrastiveSampler(k=3, alpha=alpha),
+    )
+for name, (ours, sampler) in pairs.items():
+    theirs = library_search(sampler, 7)
+    print(f"{name:23} {' '.join(words[i] for i in ours):32} the same: {ours == theirs}")
+    assert ours == theirs
+
+# %% [markdown]
+# For the methods with chance we let the library draw many times and compare how often each word
+# comes with the probabilities of our formulas.
+
+
+# %%
+def library_frequencies(sampler, draws=40_000):
+    """How often a sampler takes each word after `the`."""
+    p = sampler.compute_probabilities(np.tile(table_logits[0], (draws, 1)))
+    return np.bincount(np.array(sampler.get_next_token(p)), minlength=len(words)) / draws
+
+
+by_formula = {
+    "temperature 0.5": (
+        with_temperature(table_logits[0], 0.5),
+        samplers.RandomSampler(temperature=0.5, seed=1),
+    ),
+    "top-k 2": (keep_top_k(table[0], 2), samplers.TopKSampler(k=2, seed=2)),
+    "top-p 0.9": (keep_top_p(table[0], 0.9), samplers.TopPSampler(p=0.9, seed=3)),
+}
+for name, (p, sampler) in by_formula.items():
+    frequencies = library_frequencies(sampler)
+    agree = np.abs(frequencies - p).max() < 0.015
+    print(f"{name:16} formula {p}  drawn {frequencies}  within 0.015: {agree}")
+    assert agree and np.all(frequencies[p == 0] == 0)
+
+# %% [markdown]
+# ## Your own GPT-2
+#
+# Now the model. It lies in a folder, with its tokenizer.
+
+# %%
+folder = pretrained("tales").preset
+model = keras_nlp.models.GPT2CausalLM.from_preset(folder)
+tokenizer = model.preprocessor.tokenizer
+model.preprocessor = None  # from here on, ids in and ids out
+backbone = model.backbone
+CONTEXT, END = backbone.max_sequence_length, tokenizer.token_to_id("<|endoftext|>")
+
+
+def as_text(ids):
+    """The tale in ids that begin with END, and also end with it if the tale is complete."""
+    ids = ids[1:-1] if ids[-1] == END else ids[1:]
+    return tokenizer.detokenize([int(i) for i in ids])
+
+
+# %% [markdown]
+# ### Without a cache
+#
+# To write a token, send the whole text through the model, and use the logits at its last place.
+# For the next token, send the whole text again, one longer. That is what lesson 7 did. Here is
+# GPT-2 in NumPy once more, for one text, with the query, key and value kernels side by side as
+# `joint`. One thing is new: attention may get a `past`, keys and values from earlier calls, and
+# gives back all of them. The new tokens see the past and, causally, each other.
+
+# %%
+weights = keras.tree.map_structure(np.array, read_weights(model))
+HEADS = backbone.num_heads
+
+
+def layer_norm(x, gain, bias):
+    mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
+    return (x - mean) / np.sqrt(variance + 1e-5) * gain + bias
+
+
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3)))
+
+
+# %%
+def attention(x, block, past):
+    """Self-attention of new tokens, x (new, width), to the past and to themselves."""
+    joint = (x @ block.joint + block.joint_bias).reshape(len(x), 3, HEADS, -1)
+    query, key, value = joint.transpose(1, 2, 0, 3)  # each (heads, new, head_dim)
+    if past is not None:
+        key = np.concatenate([past[0], key], axis=1)  # (heads, all, head_dim)
+        value = np.concatenate([past[1], value], axis=1)
+    new, everything = query.shape[1], key.shape[1]
+    scores = query @ key.swapaxes(-1, -2) / query.shape[-1] ** 0.5  # (heads, new, all)
+    may_see = np.tri(new, everything, everything - new, dtype=bool)
+    mixed = softmax(np.where(may_see, scores, -np.inf)) @ value  # (heads, new, head_dim)
+    mixed = mixed.transpose(1, 0, 2).reshape(x.shape)
+    return mixed @ block.out + block.out_bias, (key, value)
+
+
+# %%
+def gpt2(new_ids, cache=None):
+    """Logits for what follows each new id, (new, vocabulary), and the cache with them in it."""
+    cache = cache or [None] * len(weights.blocks)
+    seen = 0 if cache[0] is None else cache[0][0].shape[1]
+    places = np.arange(seen, seen + len(new_ids))
+    x, longer_cache = weights.token_table[new_ids] + weights.position_table[places], []
+    for block, past in zip(weights.blocks, cache, strict=True):
+        mixed, present = attention(layer_norm(x, block.gain_1, block.bias_1), block, past)
+        x = x + mixed
+        normal = layer_norm(x, block.gain_2, block.bias_2)
+        widened = gelu(normal @ block.widen + block.widen_bias)
+        x = x + widened @ block.narrow + block.narrow_bias
+        longer_cache.append(present)
+    x = layer_norm(x, weights.last_gain, weights.last_bias)
+    return x @ weights.token_table.T, longer_cache
+
+
+# %% [markdown]
+# A tale that the model has never seen, from the validation part, goes through both, ours and
+# keras-nlp's.
+
+# %%
+tales = corpus("en", "validation", 100)
+tale_ids = [END, *np.asarray(tokenizer(tales[0].text)).tolist()]
+all_at_once, _ = gpt2(tale_ids)
+inputs = np.array([tale_ids])
+theirs = model.predict_on_batch({"token_ids": inputs, "padding_mask": np.ones_like(inputs)})[0]
+difference = np.abs(all_at_once - theirs).max()
+print(f"{len(tale_ids)} tokens, largest difference {difference:.0e}")
+assert difference < 1e-3
+
+# %% [markdown]
+# ### With a cache
+#
+# What changes in the model when the text grows by one token? Of the tokens before it: nothing. The
+# causal mask hides the new one from them, so each has the same keys and values as in the last step,
+# in every layer. Only what we *keep* of them decides whether we compute them again. The new token,
+# in turn, needs nothing of the old ones but their keys and values. Keep those: this is the **KV
+# cache**. Now one token a step goes through the model.
+
+# %%
+cache, one_by_one = None, []
+for token in tale_ids:
+    logits, cache = gpt2([token], cache)
+    one_by_one.append(logits[0])
+difference = np.abs(np.array(one_by_one) - all_at_once).max()
+print(f"cached against uncached logits: {difference:.0e}")
+keys, values = cache[0]
+print(f"the cache of a layer: keys {keys.shape}, values {values.shape}  (heads, time, head_dim)")
+assert difference < 1e-4
+
+# %% [markdown]
+# The same logits. How much work is saved? Count multiplications. A token that goes through a block
+# costs $12 d^2$ in the kernels (lesson 6) and $2d$ for each token that it looks at, for the score
+# and for the mean. At the exit there are $V d$, and only the last place needs one.
+
+
+# %%
+def multiplications(new, seen):
+    """Multiplications for `new` tokens that follow `seen` ones in the cache."""
+    layers, width = backbone.num_layers, backbone.hidden_dim
+    kernels = 12 * width**2 * new
+    looks = 2 * width * (new * seen + new * new)  # NumPy also computes what the mask hides
+    return layers * (kernels + looks) + backbone.vocabulary_size * width
+
+
+lengths = np.array([4, 8, 16, 32, 64, 128, 256])
+without = [sum(multiplications(n, 0) for n in range(1, length + 1)) for length in lengths]
+with_cache = [sum(multiplications(1, n) for n in range(length)) for length in lengths]
+
+# %% tags=["nbval-check-output"]
+print("tokens   without cache   with cache   million multiplications")
+for length, plain, cached in zip(lengths, without, with_cache, strict=True):
+    print(f"{length:6} {plain / 1e6:15,.1f} {cached / 1e6:12,.1f}   {plain / cached:6.1f} times")
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
+left.loglog(lengths, without, marker="o", label="without cache")
+left.loglog(lengths, with_cache, marker="s", label="with cache")
+left.set(xlabel="tokens written", ylabel="multiplications", title="Work for a whole text")
+left.legend()
+right.plot(lengths, np.divide(without, with_cache), marker="o")
+right.set(xlabel="tokens written", ylabel="times less work")
+right.set_title("The longer the text, the more is saved")
+plt.show()
+
+# %% [markdown]
+# Without a cache the work for a text grows with the square of its length, and worse. With it each
+# token costs nearly the same. The price is memory: two vectors for each token in each layer.
+#
+# Is the saving real, in seconds? Write greedily in both ways, and take the time. Seconds differ
+# from machine to machine and from run to run, so you see them only when you run this lesson in a
+# terminal; here it says whether the cache was faster.
+
+
+# %%
+def write_greedily(length, use_cache):
+    """Ids of the likeliest text, from END on, and the seconds it took."""
+    start, ids, cache = perf_counter(), [END], None
+    while len(ids) < length:
+        logits, cache = gpt2(ids[-1:], cache) if use_cache else gpt2(ids)
+        ids.append(int(logits[-1].argmax()))
+    return ids, perf_counter() - start
+
+
+texts_agree = True
+for length in [8, 32, 96]:
+    slow_ids, slow = write_greedily(length, use_cache=False)
+    fast_ids, fast = write_greedily(length, use_cache=True)
+    texts_agree &= slow_ids == fast_ids
+    if sys.stdout.isatty():
+        print(f"{length} tokens: {slow:.2f} s without, {fast:.2f} s with, {slow / fast:.1f} times")
+print(f"the same texts: {texts_agree}; at {length} tokens the cache was faster: {slow > fast}")
+
+# %% [markdown]
+# ### On one's own machine, in one go
+#
+# Python still stands between every two tokens, and NumPy walks from one operation to the next.
+# [utils/generation.py](../utils/generation.py) has the same steps with the same names, written in
+# TensorFlow. The whole loop is compiled into one program, every layer's cache is changed in place,
+# and the draw needs no sorting. It is short; do read it. Does it write what we write?
+
+# %%
+generate = Generator(model, END)
+compiled = generate([[END]], top_k=1)[0]
+by_hand, _ = write_greedily(len(compiled), use_cache=True)
+print(f"{len(compiled)} tokens, as by hand: {compiled == by_hand}")
+print(as_text(compiled))
+
+# %% [markdown]
+# That is the model's likeliest tale, word by word, and `top_k=1` always gives this one. Now with
+# chance: three tales from nothing, that is, after an end. These are called **unconditional**
+# samples. The prompt, the length and the way to draw come from the settings at the top.
+
+# %%
+sampling = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
+prompt = [END, *np.asarray(tokenizer(args.prompt)).tolist()] if args.prompt else [END]
+for ids in generate([prompt] * 3, length=args.length, seed=args.seed, **sampling):
+    print(as_text(ids), "\n" if ids[-1] == END else "…\n")
+
+# %% [markdown]
+# ## Valid, and not always the same
+#
+# They read like tales. Are they? The tales have a grammar, and `parse` of `utils.tales` finds out
+# whether it can tell a text: every sentence well-formed, and nothing that contradicts what was told
+# before. The share of texts that it accepts we call **validity**. Most failures of a good model are
+# of the second kind: it says the wrong name, or the wrong thing.
+
+
+# %%
+def kind_of(text):
+    """valid, ungrammatical or inconsistent."""
+    try:
+        parse(text, "en")
+    except NotATale as problem:
+        return problem.kind
+    return "valid"
+
+
+def validity(texts):
+    return float(np.mean([kind_of(text) == "valid" for text in texts]))
+
+
+# %% [markdown]
+# A model that tells one flawless tale again and again would have full validity. So measure
+# **diversity**, too: cut all texts into runs of four words, and see what share of those runs is
+# different from the others. (The measure is called *distinct-4*; Li and others, *A
+# Diversity-Promoting Objective Function for Neural Conversation Models*, 2016.) It depends on how
+# much text there is, so we always take equally many texts. Real tales give the mark to compare
+# with.
+
+
+# %%
+def diversity(texts, n=4):
+    """The share of different runs of n words among all runs of n words."""
+    runs = []
+    for text in texts:
+        parts = text.split()
+        runs += [tuple(parts[i : i + n]) for i in range(len(parts) - n + 1)]
+    return len(set(runs)) / len(runs)
+
+
+FEW, MANY = 16, 48  # texts for diversity, texts for validity
+real = [tale.text for tale in tales[:MANY]]
+real_diversity = diversity(real[:FEW])
+print(f"real tales: validity {validity(real):.0%}, diversity {real_diversity:.3f}")
+
+# %% [markdown]
+# First, five hundred unconditional tales with the settings at the top. Are any of them copies of
+# tales from training? A model that had learnt by heart would tell those.
+
+# %%
+NUMBER, BATCH = 500, 100
+samples = []
+for number in range(NUMBER // BATCH):
+    samples += generate([[END]] * BATCH, seed=args.seed + number, **sampling)
+texts = [as_text(ids) for ids in samples]
+kinds = [kind_of(text) for text in texts]
+known = {tale.text for tale in corpus("en", "train")}
+for kind in ["valid", "inconsistent", "ungrammatical"]:
+    print(f"{kind:14} {kinds.count(kind) / NUMBER:6.1%}")
+print(f"copies         {np.mean([text in known for text in texts]):6.1%}", end="")
+print(f"   different from each other {len(set(texts)) / NUMBER:.1%}")
+
+# %% [markdown]
+# Where a tale fails, `parse` says why. Here are the first three reasons.
+
+# %%
+for text in [text for text, kind in zip(texts, kinds, strict=True) if kind != "valid"][:3]:
+    try:
+        parse(text, "en")
+    except NotATale as problem:
+        print(f"{problem.kind}: {problem}")
+
+# %% [markdown]
+# ### All methods, all settings
+#
+# Now the comparison. Methods without chance always answer the same to the same beginning, so let
+# all of them continue the same beginnings: the first eight tokens of real tales. A share of so few
+# texts is a rough number. Look for large differences, not for small ones.
+
+# %%
+beginnings = [[END, *np.asarray(tokenizer(text))[:8].tolist()] for text in real]
+results = {}  # (method, setting): (validity, diversity)
+
+
+def note(method, setting, rows):
+    texts = [as_text(ids) for ids in rows]
+    results[method, setting] = validity(texts), diversity(texts[:FEW])
+    print(f"{method:12} {setting:5}   validity {results[method, setting][0]:4.0%}", end="")
+    print(f"   diversity {results[method, setting][1]:.3f}")
+
+
+# %%
+note("greedy", 0, generate(beginnings, top_k=1))
+for temperature in [0.3, 0.6, 1.0, 1.4]:
+    note("temperature", temperature, generate(beginnings, temperature=temperature, seed=args.seed))
+for top_k in [2, 5, 20]:
+    note("top-k", top_k, generate(beginnings, top_k=top_k, seed=args.seed))
+for top_p in [0.5, 0.8, 0.95]:
+    note("top-p", top_p, generate(beginnings, top_p=top_p, seed=args.seed))
+
+# %% [markdown]
+# Beam and contrastive search follow several texts at once, which makes them slow. They get the
+# first few beginnings only, and we leave them to keras-nlp's `generate`. It takes rows of ids,
+# filled up to the length, and a mask that says what is given. (A mask of booleans: with numbers,
+# contrastive search takes the end in front for the end of the text.)
+
+
+# %%
+def library_generate(sampler):
+    """Continue the beginnings with a sampler of keras-nlp; ids up to the end of each tale."""
+    given = len(beginnings[0])
+    ids = np.zeros((FEW, CONTEXT), "int32")
+    ids[:, :given] = beginnings[:FEW]
+    mask = np.zeros(ids.shape, bool)
+    mask[:, :given] = True
+    model.compile(sampler=sampler, jit_compile=True)
+    inputs = {"token_ids": ids, "padding_mask": mask}
+    rows = np.array(model.generate(inputs, stop_token_ids=(END,))["token_ids"]).tolist()
+    return [row[: row.index(END, given) + 1] if END in row[given:] else row for row in rows]
+
+
+# %%
+for width in [2, 4]:
+    note("beam", width, library_generate(samplers.BeamSampler(width)))
+for alpha in [0.2, 0.6]:
+    note("contrastive", alpha, library_generate(samplers.ContrastiveSampler(k=4, alpha=alpha)))
+
+# %%
+figure, axes = plt.subplots(figsize=(7.6, 4.6))
+looks = {  # marker, its size, and where the setting is written: points to the right, and up
+    "greedy": ("*", 17, (10, -4)),
+    "temperature": ("o", 7, (6, -11)),
+    "top-k": ("s", 7, (-8, -15)),
+    "top-p": ("^", 7, (-4, 8)),
+    "beam": ("D", 7, (5, 5)),
+    "contrastive": ("X", 7, (6, -12)),
+}
+for method, (marker, size, place) in looks.items():
+    points = [(setting, *point) for (name, setting), point in results.items() if name == method]
+    settings_, heights, positions = zip(*points, strict=True)
+    axes.plot(positions, heights, marker=marker, markersize=size, label=method)
+    for setting, x, y in zip(settings_, positions, heights, strict=True):
+        if method != "greedy":
+            axes.annotate(f"{setting}", (x, y), xytext=place, textcoords="offset points", size=8)
+axes.axvline(real_diversity, color="black", linestyle=":", linewidth=1.2, label="real tales")
+axes.set(xlabel="diversity: share of different runs of four words", ylabel="validity")
+axes.set_title("Up is correct, to the right is varied; the numbers are the settings")
+figure.legend(loc="outside right upper")
+plt.show()
+
+# %% [markdown]
+# Look at the dotted line first: real tales are that diverse, and a perfect model would stand on it,
+# at the top.
+#
+# * **Greedy and beam search**, on the left, make hardly a mistake, and tell nearly the same tale
+#   every time. A wider beam finds likelier texts, not better ones.
+# * **Contrastive search** with a small $\alpha$ is greedy. A large one demands new words even where
+#   the tale needs an old one: a name has to be repeated.
+# * **Temperature.** From cold to hot the points go to the right, and then they fall: from some heat
+#   on, all that is gained are mistakes.
+# * **Top-k and top-p** come from the point of plain drawing, temperature 1. Cutting the tail moves
+#   them up at once, and to the left only slowly. What is cut off was wrong nearly always. Top-p is
+#   the better knife: how many tokens make sense changes from place to place.
+#
+# The course draws with temperature 1 and a top-p below 1, as in the settings at the top. The
+# temperature leaves the model's probabilities as it has learnt them; top-p takes away the tail,
+# where a model that was trained for a few minutes is least to be trusted.
+
+# %%
+print(f"{'method':12} setting  validity  diversity")
+best = sorted(results.items(), key=lambda item: -item[1][0])
+for (method, setting), (valid, diverse) in best:
+    print(f"{method:12} {setting:7} {valid:9.0%} {diverse:10.3f}")
+
+# %% [markdown]
+# | method | chance | looks at | good for |
+# |---|---|---|---|
+# | greedy | no | the next token | facts, code, tests that must repeat |
+# | temperature | yes | all tokens | variety, with its price |
+# | top-k | yes | the k likeliest | a tail of known size |
+# | top-p | yes | the likeliest until p | most texts; the default here |
+# | beam | no | several texts | translation, short answers |
+# | contrastive | no | candidates and hidden states | long texts without repetition |
+#
+# ## If your result looks different
+#
+# * **Validity is much lower everywhere.** Then the model has not learnt enough: look at its loss
+#   and the floor in lesson 8. How to draw can hide mistakes, not mend them.
+# * **All texts are the same.** You draw with `--top-k 1`, a temperature near zero, or one seed.
+# * **Your tales are others than on this page.** The same seed gives the same tales only with the
+#   same weights, and another processor rounds differently in training.
+#
+# ## Recap
+#
+# * A model gives probabilities; how to choose from them is a decision of its own.
+# * Temperature bends the probabilities, top-k and top-p cut their tail, beam search looks for
+#   likely texts, contrastive search for likely and new tokens.
+# * Validity without diversity is easy, and so is the reverse. Plot both.
+# * The KV cache keeps each token's keys and values, so that a step sends one token through the
+#   model instead of the whole text. The logits are the same.
+#
+# ## Check yourself
+#
+# Replace `...` by your answer and run the cell.
+#
+# **1.** Write temperature for a batch of logits, (batch, vocabulary), and return probabilities of
+# the same shape.
+
+
+# %%
+def batch_temperature(logits, temperature):
+    """Return probabilities of the same shape."""
+    ...
+
+
+check.batch_temperature(batch_temperature)
+
+# %% [markdown]
+# **2.** *Min-p* is another way to cut: keep the tokens whose probability is at least `min_p` times
+# that of the likeliest, and make the rest add to 1. Write it for the probabilities of one place.
+
+
+# %%
+def keep_min_p(p, min_p):
+    """Return probabilities of the same shape."""
+    ...
+
+
+check.keep_min_p(keep_min_p)
+
+# %% [markdown]
+# **3.** How many tokens go through the model, in all, until a text has grown from 1 token to 100?
+# Answer as a pair: without a cache, with one. (The last token, once written, need not go through.)
+
+# %%
+tokens_read = ...
+
+check.tokens_read(tokens_read)
+
+# %% [markdown]
+# **4.** How many numbers does the KV cache of a text hold? `time` is its length in tokens.
+
+
+# %%
+def cache_size(layers, heads, head_dim, time):
+    """Return how many numbers the cache holds."""
+    ...
+
+
+check.cache_size(cache_size)
+
+# %% [markdown]
+# **5.** At temperature 1 a token is four times as likely as another. How many times as likely is it
+# at temperature 0.5?
+
+# %%
+ratio = ...
+
+check.ratio(ratio)
+
+# %% [markdown]
+# ## Next
+#
+# Your model finishes a tale that you begin. It does not answer. In lesson 10 it learns to talk: to
+# tell your words from its own, and to stop when it is your turn.

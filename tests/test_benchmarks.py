@@ -1,0 +1,130 @@
+"""The benchmark beside nanoGPT: the same text for both, honest ratios, sentences for mistakes."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import nanogpt
+from utils.errors import CourseError
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with the files of nanoGPT that the benchmark copies."""
+    folder = tmp_path / "nanoGPT"
+    (folder / "config").mkdir(parents=True)
+    for name in ("train.py", "model.py", "configurator.py", "config/train_shakespeare_char.py"):
+        (folder / name).write_text("", encoding="utf-8")
+    return folder
+
+
+def test_both_read_the_whole_text_nine_tenths_to_train_on(tmp_path):
+    text = "from 一条直线 to GPT\n" * 100
+    nanogpt.prepare(text, tmp_path / "data")
+    meta = pickle.loads((tmp_path / "data" / "meta.pkl").read_bytes())
+    train, validation = (
+        "".join(meta["itos"][i] for i in np.fromfile(tmp_path / "data" / f"{name}.bin", "<u2"))
+        for name in ("train", "val")
+    )
+    assert train + validation == text
+    assert len(train) == int(0.9 * len(text))
+    assert meta["vocab_size"] == len(set(text))
+
+
+def test_a_checkout_is_copied_and_left_alone(checkout, tmp_path):
+    (tmp_path / "copy").mkdir()
+    before = sorted(checkout.rglob("*"))
+    nanogpt.copy_scripts(str(checkout), tmp_path / "copy")
+    assert (tmp_path / "copy" / "config" / "train_shakespeare_char.py").is_file()
+    assert sorted(checkout.rglob("*")) == before
+
+
+def test_speed_is_that_of_a_usual_step():
+    log = "step 0: train loss 4.2\niter 0: loss 4.2, time 900.00ms, mfu -100.00%\n"
+    log += "iter 1: loss 4.1, time 32.00ms, mfu 0.05%\niter 2: loss 4.0, time 32.00ms, mfu 0.05%\n"
+    assert nanogpt.speed_from_log(log) == pytest.approx(12 * 64 / 0.032)
+
+
+def test_a_ratio_of_times_below_one_means_that_we_are_faster():
+    pair = nanogpt.Pair(72.0, 18.0, 1.9, 1.86, 26_000, 39_000)
+    assert pair.time_ratio == 0.25
+    assert pair.speed_ratio == 1.5
+
+
+def main(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["nanogpt", *map(str, arguments)])
+    nanogpt.main()
+
+
+def test_a_folder_without_nanogpt_gets_one_sentence(monkeypatch, tmp_path):
+    text = tmp_path / "text"
+    text.write_text("a" * nanogpt.SHORTEST, encoding="utf-8")
+    for folder in (tmp_path, tmp_path / "missing", ""):
+        with pytest.raises(CourseError, match="is no checkout of nanoGPT"):
+            main(monkeypatch, folder, text)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read"), (b"\xff\xfe\x00", "not text in UTF-8"), (b"short", "5 characters")],
+)
+def test_a_bad_text_gets_one_sentence(monkeypatch, checkout, tmp_path, content, message):
+    text = tmp_path / "text"
+    if content is not None:
+        text.write_bytes(content)
+    with pytest.raises(CourseError, match=message):
+        main(monkeypatch, checkout, text)
+
+
+def test_a_python_without_torch_gets_one_sentence(checkout):
+    for python in ("/no/python", "false"):
+        with pytest.raises(CourseError, match="pip install torch numpy"):
+            nanogpt.python_with_torch(str(checkout), python)
+
+
+def test_a_failed_process_is_reported_with_its_last_words(tmp_path):
+    with pytest.raises(CourseError, match="failed: SystemExit: no room|failed: no room"):
+        nanogpt.run([sys.executable, "-c", "raise SystemExit('no room')"], tmp_path)
+
+
+def test_without_arguments_make_bench_says_what_is_missing():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.nanogpt", "", ""], capture_output=True, encoding="utf-8"
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_loss_of_a_text_counts_each_character_once():
+    from benchmarks import characters
+    from utils.gpt2 import small_gpt2
+    from utils.windows import Windows
+
+    model = small_gpt2(5, num_layers=1, num_heads=1, hidden_dim=8, max_sequence_length=64)
+    ids = np.random.default_rng(0).integers(0, 5, 200)  # three whole windows and the rest
+    loss = 0.0
+    for start in range(0, 199, 64):
+        row = ids[start : start + 65]
+        inputs = {"token_ids": row[None, :-1], "padding_mask": np.ones((1, len(row) - 1))}
+        logits = np.asarray(model(inputs))[0]
+        logits = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        loss -= logits[np.arange(len(row) - 1), row[1:]].sum()
+    ours = characters.validation_loss(model, Windows(ids, 64, end_id=0))
+    assert ours == pytest.approx(loss / 199, abs=1e-5)
+
+
+def test_a_step_learns():
+    import keras
+
+    from benchmarks import characters
+    from utils.gpt2 import small_gpt2
+
+    model = small_gpt2(5, num_layers=1, num_heads=1, hidden_dim=8, max_sequence_length=64)
+    step = characters.step_function(model, keras.optimizers.Adam(0.05), batch_size=2)
+    rows = np.resize([0, 1, 2, 3], (2, 65)).astype("int32")
+    losses = [float(step(rows)) for _ in range(20)]
+    assert losses[0] == pytest.approx(np.log(5), abs=0.1)
+    assert losses[-1] < 0.5

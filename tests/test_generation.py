@@ -1,0 +1,345 @@
+"""The fast generator writes what the model means: same logits, same draws, whatever the batch."""
+
+from itertools import pairwise, product
+
+import keras
+import keras_nlp
+import numpy as np
+import pytest
+import tensorflow as tf
+from lesson_code import definitions
+
+from utils.errors import CourseError
+from utils.generation import (
+    CHUNK,
+    DRAWS,
+    Generator,
+    Sampling,
+    draw_tokens,
+    empty_cache,
+    read_tokens,
+    read_weights,
+)
+from utils.gpt2 import small_gpt2
+from utils.settings import read_command_line
+
+VOCABULARY, CONTEXT, LENGTH, END = 50, 48, 44, 49
+PROMPTS = [[END], list(range(3 * CHUNK - 8)), [3, 4, 5]]
+
+
+def random_model(seed, **changes):
+    """A small GPT-2 with large random weights, so that its answers differ from place to place."""
+    rng = np.random.default_rng(seed)
+    size = {"num_layers": 2, "hidden_dim": 24, "num_heads": 3, "intermediate_dim": 96}
+    model = small_gpt2(VOCABULARY, max_sequence_length=CONTEXT, **{**size, **changes})
+    model.set_weights([rng.normal(size=array.shape) / 2 for array in model.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_model(0)
+
+
+@pytest.fixture(scope="module")
+def generator(model):
+    return Generator(model, END)
+
+
+def logits_of(model, ids):
+    """What keras-nlp answers without a cache: (batch, time) -> (batch, time, vocabulary)."""
+    return np.array(model({"token_ids": ids, "padding_mask": np.ones_like(ids)}))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"num_layers": 3, "num_heads": 1}, {"hidden_dim": 30, "intermediate_dim": 40}]
+)
+@pytest.mark.parametrize(("batch", "new"), [(1, 1), (3, 1), (1, 8), (2, 16)])
+def test_logits_with_the_cache_equal_those_without(changes, batch, new):
+    changed = random_model(1, **changes)
+    weights, heads = read_weights(changed), changed.backbone.num_heads
+    ids = np.random.default_rng(1).integers(0, VOCABULARY, size=(batch, CONTEXT)).astype("int32")
+    cache, parts = empty_cache(weights, heads, batch, CONTEXT), []
+    for position in range(0, CONTEXT, new):
+        tokens = tf.constant(ids[:, position : position + new])
+        logits, cache = read_tokens(weights, tokens, tf.constant(position), cache)
+        parts.append(logits)
+    expected = logits_of(changed, ids)
+    assert np.abs(expected).max() > 1
+    assert np.abs(np.concatenate(parts, axis=1) - expected).max() < 1e-4
+
+
+def greedily(model, prompt):
+    """The likeliest token each time, the plain way."""
+    ids = list(prompt)
+    while len(ids) < LENGTH and not (len(ids) > len(prompt) and ids[-1] == END):
+        ids.append(int(logits_of(model, np.array([ids]))[0, -1].argmax()))
+    return ids
+
+
+def test_top_1_takes_the_likeliest_each_time(model, generator):
+    assert generator(PROMPTS, LENGTH, top_k=1) == [greedily(model, prompt) for prompt in PROMPTS]
+
+
+def test_it_writes_what_keras_nlp_writes(model, generator):
+    model.compile(sampler="greedy")
+    ids = np.zeros((1, LENGTH), "int32")
+    ids[0, :3] = PROMPTS[2]
+    mask = (np.arange(LENGTH) < 3).astype("int32")[None]
+    theirs = model.generate({"token_ids": ids, "padding_mask": mask}, stop_token_ids=None)
+    ours = Generator(model, end_id=-7)(PROMPTS[2:], LENGTH, top_k=1)
+    assert ours[0] == np.array(theirs["token_ids"])[0].tolist()
+
+
+def test_a_seed_repeats_and_another_one_does_not(generator):
+    first, again, other = (generator(PROMPTS, LENGTH, top_p=0.9, seed=s) for s in (5, 5, 6))
+    assert first == again != other
+
+
+def test_a_row_does_not_depend_on_the_others(generator):
+    together = generator(PROMPTS, LENGTH, top_p=0.9, seed=2)
+    for number, prompt in enumerate(PROMPTS):
+        others = [[7]] * number
+        assert generator([*others, prompt], LENGTH, top_p=0.9, seed=2)[number] == together[number]
+
+
+def test_equal_prompts_get_different_texts(generator):
+    first, second = generator([[END], [END]], LENGTH)
+    assert first != second
+
+
+def test_an_end_that_was_expected_inside_the_prompt_ends_nothing(model):
+    likeliest = logits_of(model, np.array([[3, 4, 5]]))[0].argmax(axis=-1)  # after each of them
+    assert likeliest[0] != likeliest[2]
+    text = Generator(model, int(likeliest[0]))([[3, 4, 5]], LENGTH, top_k=1)[0]
+    assert text[:4] == [3, 4, 5, likeliest[2]]
+
+
+def test_rows_begin_with_their_prompts_and_stop_at_the_end(generator):
+    rows = [row for seed in range(8) for row in generator(PROMPTS, LENGTH, 3.0, seed=seed)]
+    for prompt, row in zip(PROMPTS * 8, rows, strict=True):
+        written = row[len(prompt) :]
+        assert row[: len(prompt)] == prompt and written
+        assert END not in written[:-1] and (written[-1] == END or len(row) == LENGTH)
+        assert min(row) >= 0
+    lengths = [len(row) for row in rows]
+    assert min(lengths) < LENGTH == max(lengths)  # or the test has seen one kind only
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=len)
+def test_a_stream_is_the_first_row_token_by_token(generator, prompt):
+    settings = {"temperature": 1.3, "top_k": 20, "top_p": 0.95, "seed": 3}
+    whole = generator([prompt], LENGTH, **settings)[0]
+    assert list(generator.stream(prompt, LENGTH, **settings)) == whole[len(prompt) :]
+
+
+def test_other_settings_compile_nothing_anew(generator):
+    generator(PROMPTS, LENGTH)
+    before = generator._write.experimental_get_tracing_count()
+    for settings in [{"temperature": 0.5}, {"top_k": 3}, {"top_p": 0.2}, {"seed": 9}]:
+        generator(PROMPTS[::-1], LENGTH, **settings)
+    assert generator._write.experimental_get_tracing_count() == before
+
+
+def test_update_takes_the_weights_of_another_model(model):
+    other = random_model(4)
+    generator = Generator(model, END)
+    before = generator([[3]], LENGTH, top_k=1)
+    generator.update(other)
+    after = generator([[3]], LENGTH, top_k=1)
+    assert before == [greedily(model, [3])] and after == [greedily(other, [3])] != before
+
+
+def test_a_backbone_alone_will_do(model, generator):
+    assert Generator(model.backbone, END)([[3]], LENGTH) == generator([[3]], LENGTH)
+
+
+def test_a_model_with_something_added_is_refused():
+    changed = random_model(6)
+    changed.backbone.enable_lora(2)
+    with pytest.raises(CourseError, match="such as LoRA"):
+        Generator(changed, END)
+
+
+# ---- the draw ------------------------------------------------------------------------------------
+
+
+def allowed_probabilities(logits, temperature, top_k, top_p):
+    """What may be drawn, and how often, by sorting."""
+    p = np.exp(logits / temperature)
+    p /= p.sum()
+    order = np.argsort(-p)
+    likelier = np.cumsum(p[order]) - p[order]
+    inside = (np.arange(len(p)) < (top_k or len(p))) & (likelier < top_p)
+    kept = np.zeros_like(p)
+    kept[order[inside]] = p[order[inside]]
+    return kept / kept.sum()
+
+
+def sampling(temperature, top_k, top_p):
+    return Sampling(tf.constant(temperature), tf.constant(top_k or VOCABULARY), tf.constant(top_p))
+
+
+SETTINGS = [(1.0, 0, 1.0), (0.6, 0, 1.0), (2.0, 7, 1.0), (1.0, 1, 1.0), (1.0, 0, 0.8)]
+SETTINGS += [(1.0, 0, 0.01), (0.8, 10, 0.9), (1.5, 4, 0.3)]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_tokens_are_drawn_as_often_as_they_should(settings):
+    rng, draws = np.random.default_rng(8), 20_000
+    logits = 2 * rng.normal(size=VOCABULARY).astype("float32")
+    uniform = rng.random((draws, DRAWS), "float32")
+    drawn = draw_tokens(tf.constant(np.tile(logits, (draws, 1))), uniform, sampling(*settings))
+    seen = np.bincount(drawn, minlength=VOCABULARY) / draws
+    expected = allowed_probabilities(logits, *settings)
+    assert seen[expected == 0].sum() == 0
+    error = np.sqrt(expected * (1 - expected) / draws)
+    assert (np.abs(seen - expected) <= 5 * error + 1e-6).all()
+
+
+def test_hopeless_random_numbers_still_end():
+    """Each draw begins with the least likely token of 500; only the likeliest is allowed."""
+    logits = tf.range(500, dtype=tf.float32)[None] / 100
+    drawn = draw_tokens(logits, tf.zeros((1, DRAWS)), sampling(1.0, 1, 1.0))
+    assert drawn.numpy().tolist() == [499]
+
+
+def test_rows_of_a_batch_are_drawn_each_on_its_own():
+    rng = np.random.default_rng(9)
+    logits, uniform = rng.normal(size=(6, 30)).astype("float32"), rng.random((6, DRAWS), "float32")
+    settings = sampling(1.0, 5, 0.9)
+    together = draw_tokens(tf.constant(logits), uniform, settings).numpy()
+    alone = [draw_tokens(logits[i : i + 1], uniform[i : i + 1], settings)[0] for i in range(6)]
+    assert together.tolist() == np.array(alone).tolist()
+
+
+# ---- mistakes ------------------------------------------------------------------------------------
+
+MISTAKES = [
+    ({"temperature": 0}, "temperature must be a number above 0, not 0"),
+    ({"temperature": -1.0}, "temperature must be"),
+    ({"temperature": float("nan")}, "temperature must be a number above 0, not nan"),
+    ({"temperature": float("inf")}, "temperature must be"),
+    ({"top_k": -1}, "top_k must be a whole number"),
+    ({"top_k": 2.5}, "top_k must be a whole number"),
+    ({"top_p": 0}, "top_p must be a number above 0 and not above 1, not 0"),
+    ({"top_p": 1.01}, "top_p must be"),
+    ({"top_p": float("nan")}, "top_p must be"),
+    ({"seed": -1}, "seed must be"),
+    ({"length": CONTEXT + 1}, f"length must be a whole number from 2 to {CONTEXT}"),
+    ({"length": 1}, "length must be"),
+    ({"prompts": [[1] * CONTEXT]}, f"{CONTEXT} tokens and fills the length of {CONTEXT}"),
+    ({"prompts": [[1, 2, 3]], "length": 3}, "3 tokens and fills the length of 3"),
+    ({"prompts": [[1], []]}, f"begin with the end id, {END}"),
+    ({"prompts": [[VOCABULARY]]}, f"knows 0 to {VOCABULARY - 1}"),
+    ({"prompts": [[-1, 3]]}, f"knows 0 to {VOCABULARY - 1}"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "sentence"), MISTAKES, ids=str)
+def test_a_wrong_setting_is_one_sentence(generator, wrong, sentence):
+    prompts = wrong.get("prompts", [[1]])
+    settings = {name: value for name, value in wrong.items() if name != "prompts"}
+    with pytest.raises(CourseError) as caught:
+        generator(prompts, **settings)
+    assert sentence in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(CourseError):
+        generator.stream(prompts[-1], **settings)  # at once, not at the first token
+
+
+def test_no_prompts_give_no_texts(generator):
+    assert generator([]) == []
+
+
+def test_a_large_top_k_means_all(generator):
+    assert generator([[3]], LENGTH, top_k=10**12) == generator([[3]], LENGTH)
+
+
+def test_mixed_precision_models_are_read(model):
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = random_model(0)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert isinstance(mixed, keras_nlp.models.GPT2CausalLM)
+    assert Generator(mixed, END)([[3]], 12) == Generator(model, END)([[3]], 12)
+
+
+# ---- lesson 9 ------------------------------------------------------------------------------------
+
+lesson = definitions(
+    "09_generation",
+    constants=["words", "table", "table_logits", "hidden"],
+    **{"np": np, "keras": keras},
+)
+
+
+def test_cutting_by_hand_keeps_what_it_should():
+    p = np.array([0.1, 0.4, 0.05, 0.3, 0.15])
+    assert np.allclose(lesson.keep_top_k(p, 2), [0, 4 / 7, 0, 3 / 7, 0])
+    assert np.allclose(lesson.keep_top_p(p, 0.69), [0, 4 / 7, 0, 3 / 7, 0])
+    assert np.count_nonzero(lesson.keep_top_p(p, 0.71)) == 3
+    assert np.allclose(lesson.keep_top_p(p, 1.0), p) and np.allclose(lesson.keep_top_k(p, 9), p)
+    assert np.allclose(lesson.with_temperature(np.log(p), 0.5), p**2 / np.sum(p**2))
+
+
+def test_a_beam_as_wide_as_there_are_texts_finds_the_likeliest():
+    paths = [(0, *rest) for rest in product(range(5), repeat=3)]
+    steps = [[lesson.table_logits[a, b] for a, b in pairwise(p)] for p in paths]
+    best = max(range(len(paths)), key=lambda i: sum(steps[i]))
+    score, ids = lesson.beam_search(0, 4, width=125)[0]
+    assert tuple(ids) == paths[best] and score == pytest.approx(sum(steps[best]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_searches_by_hand_equal_the_library_on_random_tables(seed):
+    rng = np.random.default_rng(seed)
+    table = rng.dirichlet(np.ones(5), size=5)
+    toy = definitions("09_generation", **{"np": np, "keras": keras})
+    toy.table, toy.table_logits, toy.hidden = table, np.log(table), rng.normal(size=(5, 2))
+    samplers = keras_nlp.samplers
+    for width in [1, 2, 4]:
+        theirs = toy.library_search(samplers.BeamSampler(width), 8)
+        score = sum(toy.table_logits[a, b] for a, b in pairwise(theirs))  # two texts may have equal
+        assert toy.beam_search(0, 8, width)[0][0] == pytest.approx(score, abs=1e-5)
+    for k, alpha in [(1, 0.5), (3, 0.2), (4, 0.7)]:
+        theirs = toy.library_search(samplers.ContrastiveSampler(k=k, alpha=alpha), 8)
+        assert toy.contrastive_search(0, 8, k, alpha) == theirs
+
+
+@pytest.mark.parametrize("pieces", [[CONTEXT], [1] * CONTEXT, [5, 1, 20, 2, 20]])
+def test_gpt2_by_hand_gives_the_same_logits_with_and_without_a_cache(model, pieces):
+    lesson.weights = keras.tree.map_structure(np.asarray, read_weights(model))
+    lesson.HEADS = model.backbone.num_heads
+    ids = np.random.default_rng(3).integers(0, VOCABULARY, size=CONTEXT)
+    cache, parts = None, []
+    for part in np.split(ids, np.cumsum(pieces)[:-1]):
+        logits, cache = lesson.gpt2(part.tolist(), cache)
+        parts.append(logits)
+    expected = logits_of(model, ids[None])[0]
+    assert np.abs(np.concatenate(parts) - expected).max() < 1e-4
+
+
+def test_diversity_is_the_share_of_different_runs():
+    assert lesson.diversity(["a b c d e"]) == 1.0
+    assert lesson.diversity(["a b c d", "a b c d", "b c d e", "a b"]) == pytest.approx(2 / 3)
+
+
+WRONG_FLAGS = [
+    ("temperature", ["0", "-1", "nan", "inf", "hot"]),
+    ("top_k", ["-1", "2.5", "nan"]),
+    ("top_p", ["0", "1.5", "nan"]),
+    ("length", ["1", "257"]),
+]
+
+
+@pytest.mark.parametrize(("name", "values"), WRONG_FLAGS, ids=str)
+def test_a_flag_out_of_range_is_one_sentence(name, values, capsys):
+    defaults = {"temperature": 1.0, "top_k": 0, "top_p": 0.8, "prompt": "", "length": 256}
+    flag = "--" + name.replace("_", "-")
+    for value in values:
+        with pytest.raises(SystemExit) as exit_:
+            read_command_line(defaults, [f"{flag}={value}"])
+        said = capsys.readouterr().err
+        assert exit_.value.code == 2 and f"{flag} must be" in said and said.count("\n") == 1

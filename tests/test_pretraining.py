@@ -1,0 +1,251 @@
+"""A training can be killed, says what is wrong, and never loses a good model."""
+
+import math
+import os
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import keras
+import keras_nlp
+import numpy as np
+import pytest
+import tiny_gpt2
+from tiny_gpt2 import RECIPE
+
+from utils import gpt2, pretraining
+from utils.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from utils.corpora import load_corpus
+from utils.gpt2 import from_ids
+from utils.optimizers import Muon
+from utils.pretraining import TrainingFailed, prepare, pretrain, run_folder
+from utils.small_gpt2 import SNAPSHOTS
+from utils.tokenizers import VOCABULARY_SIZE, GPT2Tokenizer
+from utils.windows import TokenLosses, Windows
+
+TINY_PROGRAM = tiny_gpt2.__file__
+TEXT = "".join(
+    f"The {animal} {verb} the {thing}. " for animal in ("hen", "fox", "cow", "cat", "duck")
+    for verb in ("saw", "ate", "hid", "lost") for thing in ("egg", "bun", "hat", "key", "cake")
+) * 6  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch, tmp_path):
+    """A GPT-2 that trains in seconds, and folders of its own."""
+    for name, value in tiny_gpt2.TINY.items():
+        monkeypatch.setitem(gpt2.SMALL, name, value)
+    monkeypatch.setattr(pretraining, "CONTEXT", tiny_gpt2.TINY["max_sequence_length"])
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("COURSE_CHECKPOINTS", str(tmp_path / "checkpoints"))
+
+
+@pytest.fixture
+def text_file(tmp_path):
+    path = tmp_path / "farm.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def corpus(text_file):
+    return load_corpus(str(text_file), RECIPE.vocabulary_size)
+
+
+def weights(run):
+    model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
+    return [np.asarray(weight) for weight in model.backbone.weights]
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Interrupt(keras.callbacks.Callback):
+    def __init__(self, step):
+        super().__init__()
+        self.steps_left = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps_left -= 1
+        if self.steps_left == 0:
+            raise Interrupted
+
+
+def interrupt_training(monkeypatch, corpus, recipe, step):
+    """Train until `step` of this process, then fail."""
+    with monkeypatch.context() as patch:
+        bar = pretraining.Progress
+        patch.setattr(pretraining, "Progress", lambda **_: Interrupt(step))
+        with pytest.raises(Interrupted):
+            pretrain(corpus, recipe)
+        assert pretraining.Progress is not bar
+
+
+def test_an_interrupted_run_ends_like_one_in_one_piece(corpus, monkeypatch, tmp_path, capsys):
+    whole = pretrain(corpus, RECIPE, snapshots=(0, 5))
+    report = capsys.readouterr().out
+    assert report.splitlines()[-1].startswith("step 40/40  loss ")
+    monkeypatch.setenv("COURSE_CHECKPOINTS", str(tmp_path / "again"))
+    for step in (13, 9, 1):
+        interrupt_training(monkeypatch, corpus, RECIPE, step)
+    resumed = pretrain(corpus, RECIPE)
+    assert resumed.history == whole.history
+    for ours, theirs in zip(weights(resumed), weights(whole), strict=True):
+        assert np.array_equal(ours, theirs)
+    # What is finished is not trained again, but reported again.
+    capsys.readouterr()
+    monkeypatch.setattr(pretraining, "_train", None)
+    assert pretrain(corpus, RECIPE).history == whole.history
+    assert capsys.readouterr().out == report
+
+
+def test_a_run_learns_and_keeps_what_later_lessons_need(corpus):
+    run = pretrain(corpus, RECIPE, snapshots=(0, 5))
+    losses = [report["validation_loss"] for report in run.history]
+    assert losses[-1] < losses[0] < math.log(300) + 0.2
+    assert [report["step"] for report in run.history] == list(range(2, 41, 2))
+    model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
+    assert isinstance(model.preprocessor.tokenizer, GPT2Tokenizer)
+    text = "The hen ate the bun."
+    ids = np.asarray(model.preprocessor.tokenizer(text))
+    assert ids.tolist() == corpus.tokenizer.encode(text)
+    rows, mask = Windows(corpus.validation, 32, corpus.tokenizer.end_id).in_order()
+    assert TokenLosses(from_ids(model)).mean(rows, mask) == pytest.approx(
+        run.validation_loss, abs=1e-5
+    )
+    fresh, later = (TokenLosses(from_ids(run.model_at(step))).mean(rows, mask) for step in (0, 5))
+    assert fresh == pytest.approx(math.log(300), abs=0.1) and later < fresh
+    assert list((run.folder / "logs").rglob("events*")), "TensorBoard finds nothing"
+
+
+def test_killed_with_sigkill_it_goes_on_to_the_same_weights(
+    corpus, text_file, tmp_path, monkeypatch
+):
+    undisturbed = weights(pretrain(corpus, RECIPE))
+    elsewhere = tmp_path / "killed"
+    environment = {**os.environ, "COURSE_CHECKPOINTS": str(elsewhere)}
+    command = [sys.executable, "-u", TINY_PROGRAM, str(text_file)]
+    for reports in (3, 11):  # kill it when it has printed so many reports
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+            for _, _ in zip(range(reports), process.stdout, strict=False):
+                pass
+            process.send_signal(signal.SIGKILL)
+    assert list(elsewhere.rglob("checkpoint-*.npz")) and not list(elsewhere.rglob("preset"))
+    result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
+    assert result.returncode == 0, result.stderr
+    assert "step 40/40" in result.stdout and "step  2/40" not in result.stdout
+    monkeypatch.setenv("COURSE_CHECKPOINTS", str(elsewhere))
+    for ours, theirs in zip(weights(pretrain(corpus, RECIPE)), undisturbed, strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_a_second_process_waits_for_the_first(corpus, text_file, tmp_path):
+    command = [sys.executable, "-u", TINY_PROGRAM, str(text_file)]
+    start = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    both = [subprocess.Popen(command, encoding="utf-8", **start) for _ in range(2)]
+    outputs = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert outputs[0][0] == outputs[1][0], "the same reports"
+    assert sum("waiting for it" in stderr for _, stderr in outputs) <= 1
+
+
+def test_a_learning_rate_that_is_far_too_high(corpus):
+    recipe = replace(RECIPE, learning_rate=1e20)
+    with pytest.raises(TrainingFailed, match=r"loss became (nan|inf) at step \d+.*try a tenth"):
+        pretrain(corpus, recipe)
+    kept = list(run_folder(corpus, recipe).glob("checkpoint-*.npz"))
+    for path in kept:
+        with np.load(path) as data:
+            assert all(np.isfinite(data[name]).all() for name in data.files if name.isdigit())
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(corpus, monkeypatch, capsys):
+    interrupt_training(monkeypatch, corpus, RECIPE, 15)
+    folder = run_folder(corpus, RECIPE)
+    older, newest = sorted(folder.glob("checkpoint-*.npz"))
+    newest.write_bytes(newest.read_bytes()[:-2000])
+    model = prepare(gpt2.small_gpt2(corpus.vocabulary_size), RECIPE)
+    step, history = load_checkpoint(folder, model)
+    assert f"{step:07d}" in older.name and history[-1]["step"] == step
+    assert f"{newest} is damaged" in capsys.readouterr().err
+    older.write_bytes(b"")
+    assert load_checkpoint(folder, model) == (0, [])
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(corpus, monkeypatch):
+    interrupt_training(monkeypatch, corpus, RECIPE, 15)
+    folder = run_folder(corpus, RECIPE)
+    before = {path: path.read_bytes() for path in folder.glob("checkpoint-*.npz")}
+    assert before
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))  # bytes in a file
+    try:
+        with pytest.raises(CheckpointError, match="cannot be written.*free some space") as error:
+            pretrain(corpus, RECIPE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "\n" not in str(error.value)
+    assert {path: path.read_bytes() for path in folder.glob("checkpoint-*.npz")} == before
+    assert not list(folder.glob("part-*"))
+    pretrain(corpus, RECIPE)  # there is space again: it goes on
+
+
+def test_a_folder_that_cannot_be_written_to(corpus, text_file, monkeypatch):
+    monkeypatch.setenv("COURSE_CHECKPOINTS", str(text_file))
+    with pytest.raises(CheckpointError, match="COURSE_CHECKPOINTS"):
+        pretrain(corpus, RECIPE)
+
+
+def test_a_checkpoint_of_another_model_is_refused(corpus, tmp_path, monkeypatch):
+    model = prepare(gpt2.small_gpt2(corpus.vocabulary_size), RECIPE)
+    save_checkpoint(tmp_path, model, 1, [])
+    monkeypatch.setitem(gpt2.SMALL, "hidden_dim", 32)
+    with pytest.raises(CheckpointError, match="belongs to another model"):
+        load_checkpoint(tmp_path, prepare(gpt2.small_gpt2(corpus.vocabulary_size), RECIPE))
+
+
+def test_a_text_learnt_by_heart_stops_early_and_the_best_weights_are_kept(tmp_path):
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefgh"), size=4)) for _ in range(40)]
+    path = tmp_path / "noise.txt"
+    path.write_text(" ".join(rng.choice(words, size=400)), encoding="utf-8")
+    recipe = replace(RECIPE, steps=1000, learning_rate=0.05, patience=2)
+    corpus = load_corpus(str(path), recipe.vocabulary_size)
+    run = pretrain(corpus, recipe)
+    losses = [report["validation_loss"] for report in run.history]
+    assert len(losses) < 20 and int(np.argmin(losses)) == len(losses) - 3
+    assert run.validation_loss == pytest.approx(min(losses), abs=1e-4)
+
+
+def test_a_text_shorter_than_a_window(tmp_path):
+    path = tmp_path / "short.txt"
+    path.write_text("Too short.", encoding="utf-8")
+    with pytest.raises(pretraining.CourseError, match="short.txt is too short to learn from"):
+        pretrain(load_corpus(str(path), 258), RECIPE)
+
+
+def test_muon_orthogonalizes_attention_as_one_matrix():
+    """One step for a kernel in three dimensions is the same as for its matrix in two."""
+    rng = np.random.default_rng(0)
+    for shape, matrix in [((12, 3, 4), (12, 12)), ((3, 4, 12), (12, 12)), ((12, 20), (12, 20))]:
+        start, gradient = rng.normal(size=(2, *shape)).astype("float32")
+        kernel = keras.Variable(start, name="kernel")
+        Muon(0.1, weight_decay=None).apply([gradient], [kernel])
+        flat = keras.Variable(start.reshape(matrix), name="kernel")
+        keras.optimizers.Muon(0.1, weight_decay=None).apply([gradient.reshape(matrix)], [flat])
+        assert np.asarray(kernel).reshape(matrix) == pytest.approx(np.asarray(flat), abs=1e-5)
+    bias = keras.Variable(start[:3], name="bias")
+    adamw = Muon(0.1, adam_lr_ratio=1, weight_decay=None, adam_weight_decay=None)
+    adamw.apply([gradient[:3]], [bias])
+    assert np.abs(np.asarray(bias) - start[:3]) == pytest.approx(0.1, abs=1e-3), "AdamW: by sign"
+
+
+def test_the_defaults_belong_together():
+    assert RECIPE.patience == pretraining.Recipe().patience
+    assert pretraining.Recipe().vocabulary_size == VOCABULARY_SIZE
+    assert SNAPSHOTS[0] == 0

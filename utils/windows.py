@@ -1,0 +1,154 @@
+"""Windows of text: what a model sees in one training step.
+
+A *window* is `context` + 1 ids in a row. All but the last are the inputs, all but the first are
+the targets: at each place the model has to say what comes next.
+"""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+
+class Windows:
+    """A text cut into windows.
+
+    Running text is cut anew for each pass over it, at places shifted by a random number, so that
+    no word always stands at the same place. Short documents get a window each, with the end id in
+    front, and padded with end ids behind; the padding has weight 0 in the loss. A window then
+    never shows the model two tales at once, whose heroes it could confuse.
+
+    Args:
+        ids: (tokens,), more than `context` of them to train on; may be a memory map.
+        context: the longest input.
+        end_id: stands at the end of each document, and before the first.
+        documents: give each document its own window.
+    """
+
+    def __init__(
+        self,
+        ids: np.ndarray,
+        context: int,
+        end_id: int,
+        documents: bool = False,
+        least: int | None = None,
+    ):
+        self.ids, self.context, self.end_id = ids, context, end_id
+        # Document i lies between two end ids, marks[i] and marks[i + 1].
+        self.marks = np.flatnonzero(np.asarray(ids) == end_id) if documents else None
+
+    def __len__(self) -> int:
+        """The number of windows in one pass."""
+        if self.marks is not None:
+            return len(self.marks) - 1
+        return max(1, (len(self.ids) - 1) // self.context - 1)
+
+    def in_order(self) -> tuple[np.ndarray, np.ndarray]:
+        """Every window once, so that each id is a target once: for validation.
+
+        Returns:
+            rows: (windows, context + 1), int32.
+            weights: (windows, context), float32, 0 where the target is padding.
+        """
+        if self.marks is not None:
+            return self._rows(self.marks[:-1])
+        return self._rows(np.arange(0, len(self.ids) - 1, self.context))
+
+    def batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The windows of one training step: (batch, context + 1), and weights as above.
+
+        A function of the step and the seed alone. A run that goes on after a break needs no other
+        memory of where it was in the text.
+        """
+        steps_per_pass = max(1, len(self) // batch_size)
+        number, place = divmod(step, steps_per_pass)
+        order = self._shuffled(number, seed)
+        chosen = order[place * batch_size : (place + 1) * batch_size]
+        return self._rows(np.resize(chosen, batch_size))
+
+    def _shuffled(self, number: int, seed: int) -> np.ndarray:
+        """The first places of the windows of one pass, in random order."""
+        rng = np.random.default_rng([seed, number])
+        if self.marks is not None:
+            return rng.permutation(self.marks[:-1])
+        shift = rng.integers(min(self.context, len(self.ids) - self.context))
+        return rng.permutation(len(self)) * self.context + shift
+
+    def _rows(self, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.full((len(starts), self.context + 1), self.end_id, dtype="int32")
+        weights = np.zeros((len(starts), self.context), dtype="float32")
+        stops = starts + self.context + 1
+        if self.marks is not None:
+            following = self.marks[np.searchsorted(self.marks, starts) + 1]
+            stops = np.minimum(stops, following + 1)
+        for row, weight, start, stop in zip(rows, weights, starts, stops, strict=True):
+            text = self.ids[start:stop]
+            row[: len(text)] = text
+            weight[: len(text) - 1] = 1
+        return rows, weights
+
+
+def as_examples(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Windows as `fit` takes them: (inputs, targets, weights), each (batch, context)."""
+    return rows[:, :-1], rows[:, 1:], weights
+
+
+def endless_batches(
+    windows: Windows, batch_size: int, seed: int, first_step: int = 0
+) -> tf.data.Dataset:
+    """The batches of all steps from `first_step` on, for `fit(..., steps_per_epoch=...)`.
+
+    Keras would make such a data set by itself, with TensorFlow's self-tuning switched on. The end
+    of `fit` then waits for a thread that looks for work after 10 ms, 20 ms, … up to minutes
+    (measured with TensorFlow 2.21: a training of 42 s could return after 82 s). It is off here.
+    """
+
+    def batches() -> Iterator:
+        step = first_step
+        while True:
+            yield as_examples(*windows.batch(step, batch_size, seed))
+            step += 1
+
+    shape = (batch_size, windows.context)
+    ids, weights = tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.float32)
+    signature = (ids, ids, weights)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_generator(batches, output_signature=signature).with_options(options)
+
+
+class TokenLosses:
+    """The loss of a model at each token: −log of the probability that it gave to the target.
+
+    Compiled once for one shape, so that a call during training costs nothing but its arithmetic.
+
+    Args:
+        model: takes ids, returns logits; see `utils.gpt2.from_ids`.
+        batch_size: windows at a time.
+    """
+
+    def __init__(self, model: keras.Model, batch_size: int = 50):
+        self.batch_size = batch_size
+
+        @tf.function(jit_compile=True)
+        def losses(inputs, targets):
+            logits = model(inputs, training=False)  # (batch, time, vocabulary)
+            return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+
+        self._losses = losses
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Losses of windows (windows, context + 1) in nats: (windows, context)."""
+        full = -(-len(rows) // self.batch_size) * self.batch_size
+        padded = np.resize(rows, (full, rows.shape[1]))  # one shape for every batch
+        parts = [
+            self._losses(part[:, :-1], part[:, 1:])
+            for part in np.split(padded, full // self.batch_size)
+        ]
+        return np.concatenate(parts)[: len(rows)]
+
+    def mean(self, rows: np.ndarray, weights: np.ndarray) -> float:
+        """Their mean over the targets with weight 1, in nats per token."""
+        return float(np.sum(self(rows) * weights) / np.sum(weights))
