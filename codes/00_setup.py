@@ -9,8 +9,13 @@
 
 # %% [markdown]
 # A **cell** is a piece of a program with its output below. Run one with Shift + Enter, or all of
-# them from the menu. Every lesson begins with its settings; here it is only the seed, the starting
-# point of everything random.
+# them from the menu. Behind the page runs one Python process, the **kernel**; the right one is
+# called `.venv`, after the folder with the Python that the installation has made. If the next cell
+# says `No module named 'utils'`, it is another one: choose `.venv` in the menu, or close the page
+# and start with `make lab`.
+#
+# Every lesson begins with its settings; here it is only the seed, the starting point of everything
+# random.
 
 # %%
 from utils.settings import settings
@@ -18,9 +23,9 @@ from utils.settings import settings
 args = settings(seed=1)
 
 # %% [markdown]
-# In a terminal, `python -m utils.doctor` makes all the checks of this page at once. Here we make
-# them one by one. If this import fails, the notebook runs in another Python than the one that you
-# installed into: choose the kernel of `.venv`, or start with `make lab`.
+# In a terminal, `python -m utils.doctor` makes all the checks of this page at once, and it needs
+# none of the packages that it looks for. Should the next cell end in an error, run that: it names
+# the remedy. Here we make the checks one by one.
 
 # %%
 import os
@@ -68,7 +73,8 @@ report(doctor.check_memory(memory.available, memory.total))
 
 # %% [markdown]
 # What would the checks say on other machines? They judge facts, so we can hand them made-up ones.
-# An Intel Mac with a Python that is too new for it:
+# The problems that the next cells report are not yours. An Intel Mac with a Python that is too new
+# for it:
 
 # %% tags=["nbval-check-output"]
 print(doctor.check_python(doctor.Machine("Darwin", "x86_64", (3, 12, 1))))
@@ -90,7 +96,10 @@ print(doctor.check_python(doctor.Machine("Linux", "x86_64", (3, 14, 0))))
 # %% [markdown]
 # ## The packages
 #
-# Are they there, in versions that fit together? Is Keras set to use TensorFlow?
+# **NumPy** computes with arrays of numbers. **TensorFlow** does too, and can tell how a result
+# changes with them (lesson 1). **Keras** is the friendlier layer on top, with TensorFlow as its
+# *backend*; **keras-nlp** adds the parts of language models. Are they there, in versions that fit
+# together, and with nothing left over from older ones?
 
 # %%
 installed = doctor.installed_versions()
@@ -106,7 +115,7 @@ for package in ["tensorflow", "keras", "keras-nlp", "numpy"]:
 
 # %% [markdown]
 # Many older tutorials tell Mac users to install `tensorflow-macos`. It is superseded, and what is
-# left of it gets in the way. This is what the check says when it finds it:
+# left of it gets in the way. This is what the check says when it finds it, on a made-up machine:
 
 # %% tags=["nbval-check-output"]
 print(doctor.check_leftovers({"tensorflow-macos": "2.12.0", "keras": "2.12.0"}))
@@ -128,8 +137,10 @@ total = tf.reduce_sum(draws)
 print(f"{total:.1f}")
 
 # %% [markdown]
-# `draws` is a **tensor**: a block of numbers with a **shape**, here 1,000 rows of 1,000. A single
-# number is a tensor, too, with the empty shape. So are a list, a table, and a stack of tables.
+# `draws` is a **tensor**: a block of numbers with a **shape**, here 1,000 rows of 1,000. A list of
+# 5 numbers has the shape (5,), a table with 2 rows and 3 columns (2, 3), a stack of 4 such tables
+# (4, 2, 3), which makes 4 · 2 · 3 = 24 numbers. Each position in a shape is an **axis**; to sum
+# over the last one leaves (4, 2). A single number is a tensor, too. Its shape is empty.
 
 # %% tags=["nbval-check-output"]
 print("draws", draws.shape)
@@ -137,19 +148,28 @@ print("total", total.shape)
 
 # %% [markdown]
 # Is this sum plausible? The numbers come from the **normal distribution**: 0 on average, mostly
-# between −1 and 1. The sum of $n$ of them is 0 on average and typically misses by $\sqrt{n}$, which
-# for a million is a thousand. The doctor calls it wrong at ten times that.
+# between −1 and 1. In a sum of $n$ of them most of the positive and the negative cancel out. It is
+# 0 on average and typically misses by $\sqrt{n}$: by 10 for a hundred numbers, by 1,000 for a
+# million. The doctor calls it wrong at ten times that.
 
 # %%
 report(doctor.check_sum(float(total)))
 
 # %% [markdown]
-# Draw what you have drawn. The bars are our numbers, the line is the formula of the normal
-# distribution, $\frac{1}{\sqrt{2\pi}}\, e^{-x^2/2}$. If you see this picture, figures work.
+# Draw what you have drawn. The grey bars, 80 narrow ones, are our numbers, the line is the formula
+# of the normal distribution, $\frac{1}{\sqrt{2\pi}}\, e^{-x^2/2}$. If you see this picture, figures
+# work.
 
 # %%
 grid = np.linspace(-4, 4, 200)
-plt.hist(draws.numpy().ravel(), bins=80, range=(-4, 4), density=True, color="lightgrey")
+plt.hist(
+    draws.numpy().ravel(),
+    bins=80,
+    range=(-4, 4),
+    density=True,
+    color="lightgrey",
+    label="our draws",
+)
 plt.plot(grid, np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi), color=ORANGE, label="the formula")
 plt.title("A million random numbers and the curve they follow")
 plt.xlabel("value")
@@ -158,11 +178,10 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# ## Do the libraries agree?
-#
-# In every lesson we compute a thing twice: by hand in NumPy, and with the library. Let us begin
-# with something small, a matrix times a vector. The two calculate with 7 digits and may add in a
-# different order, so they agree to about the sixth.
+# ## Do the libraries agree? In nearly every lesson we compute a thing twice: by hand, mostly in
+# NumPy, and with the library. Let us begin with something small, a matrix times a vector. The two
+# calculate with 7 digits and may add in a different order, so numbers around 1 can differ by about
+# a millionth.
 
 # %% tags=["nbval-check-output"]
 matrix = rng.normal(size=(3, 4)).astype("float32")
@@ -183,12 +202,15 @@ print("the same seed, the same million numbers:", bool(np.array_equal(draws, aga
 # %% [markdown]
 # ## If your result looks different
 #
-# * **A line begins with `problem`.** Below it stands what to do. Then restart the kernel (a menu of
-#   the notebook) and run all cells again.
+# * **A line about your computer, your memory or your packages begins with `problem`.** Below it
+#   stands what to do. (The five about made-up machines always appear.) Then restart the kernel (a
+#   menu of the notebook) and run all cells again.
 # * **`No module named 'utils'`.** The notebook runs in another Python than the installation: see
-#   the note above the first imports.
-# * **The sum is another number.** It should be only on another version of TensorFlow. What counts
-#   is that it is plausible.
+#   the top of this page.
+# * **The sum is another number, or the last comparison says False.** Did you run the cell with the
+#   draws twice? Each time it draws the *next* million numbers. Restart the kernel and run all
+#   cells. If it still differs, you have another version of TensorFlow; what counts is that the sum
+#   is plausible.
 
 # %% [markdown]
 # ## Recap
@@ -202,13 +224,15 @@ print("the same seed, the same million numbers:", bool(np.array_equal(draws, aga
 # ## Check yourself
 #
 # Each lesson ends with exercises that answer you. Replace `...` by your answer and run the cell.
-# This is what a wrong answer looks like:
+#
+# **1.** How many numbers does a tensor of shape (64, 128, 16) hold? This is what a wrong answer
+# looks like:
 
 # %% tags=["nbval-check-output"]
 check.elements(64 + 128 + 16)
 
 # %% [markdown]
-# **1.** How many numbers does a tensor of shape (64, 128, 16) hold?
+# And now yours.
 
 # %%
 elements = ...

@@ -214,8 +214,8 @@ plt.show()
 # Without the plus each layer passes on a fraction, and fractions multiply: from some depth on the
 # bottom hears nothing and cannot learn. With the plus the gradient has a way around every layer.
 # But $x$ itself grows, since every layer adds to it and a larger $x$ makes a larger $f(x)$, and the
-# gradient grows along. Normalize what goes into $f$, and both problems are gone. The two inventions
-# need each other.
+# gradient grows along. Normalize what goes into $f$, and both problems are gone. The plus needs the
+# norm.
 
 # %% [markdown]
 # ## The block
@@ -229,8 +229,9 @@ plt.show()
 # (Vaswani and others, *Attention Is All You Need*, 2017, sections 3.1 and 3.3; Radford and others,
 # *Language Models are Unsupervised Multitask Learners*, 2019, section 2.3.)
 #
-# Attention is lesson 5's, on Keras's shapes: `einsum` multiplies over the letters that vanish and
-# keeps the rest, so that the heads need no reshape. Letters: **b**atch, **t**ime of the query,
+# Attention is lesson 5's, on Keras's shapes: `einsum` multiplies, then sums over the letters that
+# are missing behind the arrow, so that the heads need no reshape. Letters: **b**atch, **t**ime of
+# the query,
 # **s** time of the key, **f**eatures, **h**ead, **d** the numbers in a head.
 
 
@@ -400,9 +401,10 @@ for name, stacks in gradients.items():
     print(f"{'':9}  first / last  ", *[f"{norms[0] / norms[-1]:6.2f}" for norms in stacks])
 
 # %% [markdown]
-# No drama: at the start the gradient reaches the first block in both, at every depth. So let them
-# learn. The task could not be easier: each token has a secret partner, name it. Attention is not
-# even needed. Same data, same `Adam`, and nothing but the order of the parts differs.
+# At the start the gradient reaches the first block in both, at every depth. So its size cannot be
+# the difference. Let them learn. The task could not be easier: each token has a secret partner,
+# name it. Attention is not even needed. Same data, same `Adam`, and nothing but the order of the
+# parts differs.
 #
 # `tf.function` turns a step into a graph that TensorFlow runs as a whole, which is faster. Keras's
 # `fit` does the same for you.
@@ -451,10 +453,11 @@ panels[0].legend()
 plt.show()
 
 # %% [markdown]
-# With two blocks post-norm is the faster of the two. With eight it does not learn at all: it
-# guesses to the end, while pre-norm takes the depth in its stride. This is what was seen in large
-# models, too: a deep post-norm stack needs a learning rate that starts very small and rises slowly,
-# a **warm-up**, and pre-norm hardly needs one. (Xiong and others, *On Layer Normalization in the
+# With two blocks post-norm is the faster of the two. With eight it gets no further than guessing
+# among the 50 tokens, whose loss is $\ln 50 \approx 3.9$, while pre-norm takes the depth in its
+# stride. At depth post-norm does not bear such large steps. This is what was seen in large models,
+# too: a deep post-norm stack needs a learning rate that starts very small and rises slowly, a
+# **warm-up**, and pre-norm hardly needs one. (Xiong and others, *On Layer Normalization in the
 # Transformer Architecture*, 2020.) So do not read the picture as *post-norm is bad*: BERT is
 # post-norm, twelve blocks deep, and was trained with a warm-up. GPT-2 and nearly everything after
 # it are pre-norm, and so are we from here on.
@@ -465,11 +468,11 @@ plt.show()
 #
 # Stack such blocks and you have a transformer. Which one depends on the mask:
 #
-# * **GPT** has the causal mask. A word sees what stands to its left. The question it learns from:
-#   *what is the next word?*
-# * **BERT** has no mask. A word sees both sides. It would be pointless to ask it for a word that it
-#   sees, so some words are blanked out. The question: *what stood in the blank?* (Devlin and
-#   others, *BERT: Pre-training of Deep Bidirectional Transformers*, 2019, section 3.1.)
+# * **GPT** has the causal mask. A word sees itself and what stands to its left. The question it
+#   learns from: *what is the next word?*
+# * **BERT** has a mask that hides nothing. A word sees both sides. It would be pointless to ask it
+#   for a word that it sees, so some words are blanked out. The question: *what stood in the blank?*
+#   (Devlin and others, *BERT: Pre-training of Deep Bidirectional Transformers*, 2019, section 3.1.)
 
 
 # %%
@@ -564,7 +567,7 @@ def language_model(causal):
             HEADS,
             activation="gelu",
             normalize_first=True,
-            # A product with `WIDTH` numbers of this size keeps the size of what goes in.
+            # So a sum of `WIDTH` products is about as large as what goes in.
             kernel_initializer=keras.initializers.RandomNormal(stddev=WIDTH**-0.5),
             name=f"block_{number}",
         )(x, use_causal_mask=causal)
@@ -627,7 +630,7 @@ assert sum(parts.values()) == gpt.count_params()
 figure, axes = plt.subplots(figsize=(6.8, 2.8))
 bars = axes.barh(list(parts), list(parts.values()), color=BLUE)
 axes.bar_label(bars, fmt="{:,.0f}", padding=3)
-axes.set(xlabel="parameters", title="Two thirds of a block is feed-forward")
+axes.set(xlabel="parameters", title="Feed-forward: two thirds of the blocks")
 axes.margins(x=0.15)
 axes.invert_yaxis()
 axes.grid(False)
@@ -733,9 +736,10 @@ left.legend()
 plt.show()
 
 # %% [markdown]
-# GPT learns from the first step on: which word follows which is worth something at once. BERT stays
-# for a while at guessing the most common word. A blank tells nothing about itself, so before BERT
-# can use its neighbours it must discover that they are what to look at. Then it falls quickly.
+# (Each report is the mean over its tenth of the steps.) GPT is ahead from the first report on:
+# which word follows which is worth something at once. BERT creeps at first, with little more than
+# which words are common. A blank tells nothing about itself, so before BERT can use its neighbours
+# it must discover that they are what to look at. Then it falls quickly.
 
 # %% [markdown]
 # ## The same question to both
@@ -809,15 +813,15 @@ for kind in ["first word", "how it moved", "a name"]:
     show(*questions[kind])
 
 # %% [markdown]
-# In the first row everything that matters stands to the right: `legs are long enough`. BERT is
-# told, GPT has to guess what somebody will say. In the second row the left side gives it away, `I
-# swim every day`, and GPT needs no more. In the third the name stands in the same row once more, to
-# the right of the blank. To copy it takes a pair of heads that work together, as in lesson 5.
+# Cover one side of each blank with your hand. Before the *first word* of a sentence GPT knows next
+# to nothing: many sentences may come. BERT reads the one that does come. For *how it moved* the
+# animal is a good hint, and it may stand on either side. A *name* can only be known if the row has
+# it a second time; then it would have to be copied, and that takes a pair of heads that work
+# together, as in lesson 5.
 #
 # Must GPT be blind on its right side? It has another way. It can say how probable a whole text is:
 # multiply the probabilities of its words. So put each of its ten likeliest answers into the blank,
-# let it read the whole row each time, and keep the most probable row. That is ten readings instead
-# of one.
+# let it read the whole row each time, and keep the most probable row. That is ten more readings.
 
 
 # %%
@@ -847,18 +851,23 @@ for kind, (rows, columns) in questions.items():
     guesses.append(best_of_ten(rows, columns))
     table[kind] = [np.mean(guess == truth) for guess in guesses]
 
-print("the blank     questions    BERT    GPT   GPT, ten readings")
+print("the blank     questions    BERT    GPT   GPT, ten more readings")
 for kind, (bert_right, gpt_right, ten_right) in table.items():
     print(f"{kind:13} {len(questions[kind][0]):9} {bert_right:7.0%} {gpt_right:6.0%}", end="")
     print(f" {ten_right:19.0%}")
 
 # %% [markdown]
 # Read it row by row. The *first word* of a sentence is where both sides are worth most: BERT sees
-# the sentence that follows, GPT must guess which of many it will be. With ten readings GPT sees the
-# right side, too, and does as well or better, at ten times the price. On *any word* the difference
-# is small, since most words of a tale follow from what came before. And *who helped* and *names*
-# are beyond both: at a minute's training they have learnt the phrases, but not yet to look up who
-# it was.
+# the sentence that follows, GPT must guess which of many it will be. With ten more readings GPT
+# sees the right side, too, and does as well or better, at many times the price. On *any word* the
+# difference is small, since most words of a tale follow from what came before. *Who helped* and
+# *names* are hard for both, and not better than guessing among a handful of candidates: at a
+# minute's training they have learnt the phrases, but not yet to look up who it was; and in many of
+# these rows it cannot be looked up, as the row has it only once.
+#
+# Beware: after the same number of steps BERT has answered a quarter as many questions, and is less
+# finished than GPT. (It is better here than in training because now only one word is missing.) The
+# table says what each can do after equal steps, not what each could do in the end.
 
 # %% [markdown]
 # ### The next word
@@ -957,7 +966,8 @@ for name, texts in written.items():
 
 # %% [markdown]
 # Which is better? No need to argue: tales can be parsed. The parser reads a text and says where it
-# stops being a tale. Count the added words up to there.
+# stops being a tale, be it that the grammar is wrong or that a girl is suddenly called *he*. Count
+# the added words up to there.
 
 
 # %%
@@ -981,7 +991,7 @@ for name, texts in written.items():
 
 # %% [markdown]
 # (The real tales do not quite reach 24, because a text that is cut off in the middle of a phrase
-# counts up to the last whole phrase.) Here is everything measured, in one table.
+# counts up to the last whole phrase.) Here is the most important, in one table.
 
 
 # %%
@@ -993,7 +1003,7 @@ any_word, first_word = table["any word"], table["first word"]
 summary = [
     ("fill a blank: any word", per_cent(any_word[0]), per_cent(any_word[1])),
     ("  first word of a sentence", per_cent(first_word[0]), per_cent(first_word[1])),
-    ("  the same, with ten readings", "-", per_cent(first_word[2])),
+    ("  the same, ten more readings", "-", per_cent(first_word[2])),
     ("next word", per_cent(np.mean(bert_next == truth)), per_cent(np.mean(gpt_next == truth))),
     ("perplexity of a held-out text", "-", f"{np.exp(gpt_loss):.2f}"),
     ("words written before a mistake", f"{unbroken['BERT']:.1f}", f"{unbroken['GPT']:.1f}"),
@@ -1007,9 +1017,9 @@ if args.steps >= 900:  # a shorter training may not get there
     assert unbroken["GPT"] > 5 * unbroken["BERT"]
 
 # %% [markdown]
-# Same block, same text, same number of steps. The mask decides: BERT reads, GPT writes. A model
-# that writes can also be made to read, by trying. One that only reads is hard to make write. That
-# is one reason why the chat models of today are GPTs, while BERTs sort mail and rank search
+# Same block, same text, same number of steps; mask and question differ. BERT reads, GPT writes. A
+# model that writes can also be made to read, by trying. One that only reads is hard to make write.
+# That is one reason why the chat models of today are GPTs, while BERTs sort mail and rank search
 # results.
 #
 # ## If your result looks different
@@ -1032,8 +1042,8 @@ if args.steps >= 900:  # a shorter training may not get there
 #   two thirds of a block's parameters.
 # * The residual lets the gradient through, the normalization keeps it in bounds. Pre-norm learns at
 #   depths where post-norm, without a warm-up, does not.
-# * BERT and GPT are one block with two masks. Seeing both sides helps to fill a blank; seeing only
-#   the left side is what makes it possible to write.
+# * BERT and GPT are one block with two masks. Seeing both sides helps to fill a blank, most where
+#   the left side says little; seeing only the left side is what makes it possible to write.
 
 # %% [markdown]
 # ## Check yourself

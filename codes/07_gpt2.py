@@ -64,8 +64,9 @@ print(x)
 # %% [markdown]
 # **The exit.** The model must give a logit to each word that may come next. It compares $x$ with
 # every row of the same table, by dot product: row `the` gives the logit of `the`, and so on. For
-# all at once, that is a product with the table turned on its side. This is called **weight tying**.
-# (Press and Wolf, *Using the Output Embedding to Improve Language Models*, 2017.)
+# all at once, that is a product with the table turned on its side (`.T`). To use one table at both
+# ends is called **weight tying**. (Press and Wolf, *Using the Output Embedding to Improve Language
+# Models*, 2017.)
 
 # %%
 logits = x @ token_table.T  # (time, vocabulary)
@@ -75,8 +76,9 @@ for seen, row in zip(ids, logits, strict=True):
 
 # %% [markdown]
 # Check a number: after `the`, the word `cat` gets $2 \cdot 0 + 0.5 \cdot 2$. But look at the
-# answers. With nothing between entrance and exit, each word expects itself! Of course: no row goes
-# so well with the row of `the` as that row itself. That tells what the blocks are for. **They must
+# answers. With nothing between entrance and exit, each word expects itself! No wonder: among rows
+# of about the same length none has a larger dot product with the row of `the` than that row itself,
+# and the small vector of the place changes little. That tells what the blocks are for. **They must
 # turn the vector of a token into the vector of the next one.** A block adds something to $x$ (that
 # is its residual connection); here we choose by hand what.
 
@@ -102,7 +104,7 @@ axes.set_title("The blocks carry each token to the next one's row")
 plt.show()
 
 # %% [markdown]
-# Keep the picture in mind. At the end of this lesson you will see a trained model do just that.
+# Keep the picture in mind. Later in this lesson you will see a trained model do just that.
 #
 # ## GPT-2, by hand
 #
@@ -138,7 +140,8 @@ def attention(x, joint, joint_bias, out, out_bias, num_heads):
     head_dim = width // num_heads
     qkv = x @ joint + joint_bias  # (batch, time, 3 * width)
     qkv = qkv.reshape(batch, time, 3, num_heads, head_dim)
-    query, key, value = qkv.transpose(2, 0, 3, 1, 4)  # each (batch, heads, time, head_dim)
+    qkv = qkv.transpose(2, 0, 3, 1, 4)  # (3, batch, heads, time, head_dim)
+    query, key, value = qkv
     scores = query @ key.swapaxes(-1, -2) / head_dim**0.5  # (batch, heads, time, time)
     scores = np.where(np.tri(time, dtype=bool), scores, -np.inf)
     mixed = softmax(scores) @ value  # (batch, heads, time, head_dim)
@@ -152,6 +155,14 @@ def attention(x, joint, joint_bias, out, out_bias, num_heads):
 # dictionary from name to array. `h.0.ln_1.weight`, for example, is the gain of the first
 # normalization in block 0, `h.0.ln_1.bias` its bias. The word *weight* stands for a kernel and for
 # a gain alike. All arrays but the two tables come in such pairs.
+#
+# | name | what it is |
+# |---|---|
+# | `wte`, `wpe` | the tables of tokens (*words*) and of positions |
+# | `h.0`, `h.1`, … | the blocks (*hidden* layers) |
+# | `ln_1`, `attn.c_attn`, `attn.c_proj` | norm; query, key, value side by side; output |
+# | `ln_2`, `mlp.c_fc`, `mlp.c_proj` | norm; feed-forward network, wide and narrow again |
+# | `ln_f` | the last (*final*) norm |
 
 
 # %%
@@ -170,9 +181,8 @@ def block(x, weights, name, num_heads):
 
 
 # %% [markdown]
-# And this is GPT-2, all of it: entrance, blocks, a last normalization, exit. `wte` is the *word*
-# (token) *embeddings*, `wpe` those of the positions. How many blocks and heads there are stands in
-# `config`, under the published names, too.
+# And this is GPT-2, all of it: entrance, blocks, a last normalization, exit. How many blocks and
+# heads there are stands in `config`, under the published names, too.
 
 
 # %%
@@ -257,14 +267,14 @@ print(f"{VOCABULARY_SIZE} tokens; the longest of these tales has {max(map(len, r
 print([tokenizer.detokenize([int(i)]) for i in rows[0][:14]])
 
 # %% [markdown]
-# The small GPT-2 of this course has four blocks of width 128 with four heads, and a **context** of
+# The small GPT-2 of this course has two blocks of width 128 with two heads, and a **context** of
 # 256: it sees at most so many tokens at once, for it has no vectors for later places. Send the
 # first tale through, by hand, and read the shapes. The width changes only at the exit.
 
 # %% tags=["nbval-check-output"]
 small = {
-    "n_layer": 4,
-    "n_head": 4,
+    "n_layer": 2,
+    "n_head": 2,
     "n_embd": 128,
     "n_positions": CONTEXT,
     "vocab_size": VOCABULARY_SIZE,
@@ -291,7 +301,8 @@ assert np.array_equal(logits, gpt2(ids, weights, small))
 # [utils/gpt2.py](../utils/gpt2.py) is the latter, with the sizes of this course.
 #
 # Its input is a dictionary. `padding_mask` is 1 where there is text and 0 where a short row was
-# filled up; we have one row at a time or rows of equal length, so ours is all ones.
+# filled up; we have one row at a time or rows of equal length, so ours is all ones. (Fillers
+# *behind* a text need no mask at all, as no earlier place sees them. We shall use that.)
 
 
 # %%
@@ -306,10 +317,10 @@ for weight in backbone.weights[:18]:
     print(f"{weight.path:52} {tuple(weight.shape)}")
 
 # %% [markdown]
-# The two tables, then sixteen arrays of the first block, in the order that you know from lesson 6;
-# then the other blocks, and last the normalization. Name for name, here are the differences: Keras
-# has separate kernels for query, key and value, and in them heads and head_dim are two axes. We lay
-# the three kernels side by side.
+# The two tables, then sixteen arrays of the first block; then the other block, and last the
+# normalization. Keras lists each norm behind the part that it precedes; the calculation is norm
+# first all the same. Name for name, here are the differences: Keras has separate kernels for query,
+# key and value, and in them heads and head_dim are two axes. We lay the three kernels side by side.
 
 
 # %%
@@ -431,9 +442,10 @@ def count_in_keras(config):
 
 
 # %% [markdown]
-# Third witness: keras-nlp also writes down how large the published weights are. The last two
-# columns say how much room the weights take, at four bytes a number, and how much larger the model
-# would be if the exit had a table of its own.
+# Each size is counted in three ways. A fourth witness is not printed: keras-nlp notes the size of
+# each published model, and the `assert` compares it with all three. The last two columns say how
+# much room the weights take, at four bytes a number, and how much larger the model would be if the
+# exit had a table of its own.
 
 # %% tags=["nbval-check-output"]
 print("size     formula         shapes          keras-nlp       gigabytes  untied")
@@ -535,9 +547,9 @@ assert abs(first_loss - np.log(VOCABULARY_SIZE)) < 0.05
 
 # %% [markdown]
 # Why is it so close, when all the weights are random? Because they are *small*. The last
-# normalization makes every $x$ about $\sqrt d$ long, whatever came before. A logit is the dot
-# product of $x$ with a row of the table. If the numbers of the table have the standard deviation
-# $s$, logits have one of $s\sqrt d$.
+# normalization gives the numbers of every $x$ a mean square of 1, whatever came before, so $x$ is
+# about $\sqrt d$ long. A logit is the dot product of $x$ with a row of the table. If the numbers of
+# the table have the standard deviation $s$, the logits have $\sigma = s\sqrt d$.
 
 # %%
 table = backbone.token_embedding.embeddings
@@ -547,15 +559,16 @@ print(f"logits: {table_deviation * 128**0.5:.3f} expected, {fresh_logits.std():.
 
 # %% [markdown]
 # Logits that differ so little make probabilities that are nearly equal. And if they differed more?
-# For logits from a bell curve with standard deviation $\sigma$, the mean of $e^z$ is
-# $e^{\sigma^2/2}$, so the loss should rise to about $\ln V + \sigma^2/2$. Multiply the table by
-# larger and larger factors and measure.
+# The loss is the logarithm of the sum of all $e^z$, minus the logit of the right token. For logits
+# from a bell curve with standard deviation $\sigma$ the mean of $e^z$ is $e^{\sigma^2/2}$, the sum
+# is $V$ times that, and the right token's logit is 0 on average. So the loss should rise to about
+# $\ln V + \sigma^2/2$. Multiply the table by larger and larger factors and measure.
 
 # %%
 factors = [0.1, 1, 2, 5, 10, 20, 50, 100]
 start = table.numpy()
 measured, deviations, expects_itself, peaks = [], [], [], []
-print("factor   logits   loss    ln V + s²/2   expects itself")
+print("factor        σ    loss   ln V + σ²/2   expects itself")
 for factor in factors:
     table.assign(factor * start)
     logits = model.predict_on_batch(feed(inputs))
@@ -573,7 +586,7 @@ assert measured[-1] > 5 * measured[0]
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.3))
 by_formula = np.log(VOCABULARY_SIZE) + np.array(deviations) ** 2 / 2
 left.loglog(factors, measured, marker="o", label="measured")
-left.loglog(factors, by_formula, marker="s", label="ln V + s²/2")
+left.loglog(factors, by_formula, marker="s", label="ln V + σ²/2")
 left.axhline(np.log(VOCABULARY_SIZE), color=GREEN, linestyle=":", label="ln V")
 left.set(xlabel="table multiplied by", ylabel="first loss", title="Large weights: a bad start")
 left.legend()
@@ -586,11 +599,13 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# Up to a factor of 5 the formula is about right. Then the loss leaves it behind, and the last
-# column says why: the model expects each token to follow itself, and is certain of it. That is our
-# three words from the beginning. Entrance and exit are one table, and when its rows are long, they
-# drown out what the blocks add. In the right picture, a model that has seen nothing puts nearly all
-# its probability on one token. Training would first have to undo that.
+# Up to a factor of 5 the formula is right. Then the loss leaves it behind, because one logit is not
+# from the bell curve. The last column says which: the token's own. That is our three words from the
+# beginning. Entrance and exit are one table, and when its rows are long, they drown out what the
+# blocks add. At factor 5 the token's own logit is often the largest, but not by much. Beyond that
+# it takes nearly all the probability, and the loss is about as large as it is. The right picture
+# shows a single prediction: a model that has seen nothing, and is sure. Training would first have
+# to undo that.
 #
 # A factor of 100 is not far-fetched: it gives the table a standard deviation of about 1, and that
 # is what you get when you fill it with plain random numbers. GPT-2's own choice is 0.02,
@@ -639,7 +654,8 @@ wrong_model, wrong_losses = learn_by_heart(inputs)
 
 # %% [markdown]
 # Both losses fall to almost nothing. How low could an honest model get, one that knows how tales
-# are made but has not seen this one? That is the floor, here per token.
+# are made but has not seen this one? That is the floor of lesson 2, here per token and over all our
+# tales; a single one may lie a little above it or below, but not far below.
 
 # %%
 lowest, _ = floor(tales, [len(row) for row in rows])
@@ -657,11 +673,13 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Below the floor there is only learning by heart. The curves look alike. So do not stop at the
-# loss: let the models write. The simplest way is to take the likeliest token each time, which is
-# called **greedy**. The ids behind the last word are fillers; the causal mask hides them, so they
-# may be anything. And the input has the same shape in each step, which saves Keras from preparing
-# itself anew for each length.
+# Far below the floor there is only learning by heart. The curves look alike. (Only the very first
+# number gives a hint: a fresh model leans a little towards the token that it reads, so the loss of
+# the wrong one begins just below $\ln V$.) So do not stop at the loss: let the models write. The
+# simplest way is to take the likeliest token each time, which is called **greedy**. The ids behind
+# the last word are fillers; the causal mask hides them from the places that we read, so they may be
+# anything. And the input has the same shape in each step, which saves Keras from preparing itself
+# anew for each length.
 
 
 # %%
@@ -699,8 +717,8 @@ print(f"this tale {right_losses[-1]:.2f}, another one {other_loss:.2f}", end="")
 print(f", guessing {np.log(VOCABULARY_SIZE):.2f}")
 
 # %% [markdown]
-# Worth as much as guessing, or less: it is sure, and wrong. Lesson 8 trains on many thousands of
-# tales instead.
+# Worth as much as guessing, or less: it is sure, and wrong. Lesson 8 trains on thousands of tales
+# instead.
 #
 # ### Look inside
 #
@@ -735,8 +753,10 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# At the entrance $x$ points to the token itself. Block by block it turns towards the next one.
-# Nobody asked the middle of the model for anything; this way of looking into it is called the
+# At the entrance $x$ points to the token itself, behind the last block to the next one. (This is a
+# model that knows one tale, on that tale. One that is trained on many comes only as near as the
+# next token can be guessed.) Nobody asked the middle of the model for anything; this way of looking
+# into it is called the
 # **logit lens** (nostalgebraist, *interpreting GPT: the logit lens*, 2020).
 #
 # ## A model as a folder
@@ -835,8 +855,9 @@ print(tokenizer.detokenize(continue_greedily(loaded, beginning, 40)))
 # ## The real one
 #
 # So nothing but numbers separates your model from the GPT-2 that OpenAI trained. If you have a
-# network and half a gigabyte to spare, fetch them: set `preset="gpt2_base_en"` in the first cell,
-# or start the script with `--preset gpt2_base_en`. The larger sizes are `gpt2_medium_en`,
+# network and half a gigabyte to spare, fetch them: in the cell with `settings(...)` near the top
+# set `preset="gpt2_base_en"` and run everything again; or, in a terminal, `python codes/07_gpt2.py
+# --preset gpt2_base_en`. The larger sizes are `gpt2_medium_en`,
 # `gpt2_large_en` and `gpt2_extra_large_en`. They are kept, so the second time is quick.
 #
 # If your network does not reach them, get the four files named below on another machine and give
@@ -885,9 +906,11 @@ else:
 #   one with `tanh`, or another `epsilon`. If they differ completely, look for a reshape where heads
 #   and head_dim changed places, or for query, key and value in the wrong order.
 # * **The first loss is far above $\ln V$.** The logits are too large: look at how the token table
-#   was filled. If it is *below*, the model is not fresh, or the mean counts filled-up places.
+#   was filled. If it is *below*, the model is not fresh, the targets are not shifted, or the mean
+#   counts filled-up places.
 # * **The loss on one tale gets stuck.** If it hangs close to what counting the tokens gives, which
-#   the next cell prints, the learning rate is too large. Try `learning_rate=0.003`.
+#   the next cell prints, the learning rate is too large (0.003 may show it). Lower it, and give it
+#   more `steps`.
 # * **The loss falls and the text stutters.** The targets are not shifted.
 
 # %%
@@ -899,7 +922,8 @@ print(f"counting the tokens of the tale gives {-(frequency * np.log(frequency)).
 #
 # * GPT-2 is an embedding table, a stack of pre-norm blocks, a normalization, and the same table
 #   again. In NumPy it fits on a page, and it gives the same logits as keras-nlp's.
-# * The blocks turn the vector of each token into the vector of the next. The logit lens shows it.
+# * The blocks turn the vector of each token into the vector of the next. The logit lens shows it,
+#   for one tale learnt by heart.
 # * The number of parameters follows from four numbers; blocks grow with the square of the width,
 #   the tables only with the width.
 # * Before a training: the first loss must be about $\ln V$, and the model must be able to learn one
@@ -970,5 +994,5 @@ check.first_loss_of_gpt2(first_loss_of_gpt2)
 # %% [markdown]
 # ## Next
 #
-# The model is built, and it can learn. In lesson 8 you will train it on all the tales, down to
-# where no model can go further.
+# The model is built, and it can learn. In [lesson 8](08_pretraining.ipynb) you will train it on all
+# the tales, down to where no model can go further.

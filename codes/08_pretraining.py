@@ -12,7 +12,7 @@
 from utils.settings import settings
 
 args = settings(
-    corpus="tales", steps=1600, batch_size=16, learning_rate=0.02, vocabulary_size=1536, seed=0
+    corpus="tales", steps=1500, batch_size=16, learning_rate=0.02, vocabulary_size=1536, seed=0
 )
 print(args)
 
@@ -21,9 +21,9 @@ print(args)
 # `shakespeare`, `python_docs` or the path of a text file of yours; for a file, `vocabulary_size` is
 # that of its tokenizer. The demonstrations before it are small and always the same.
 #
-# This lesson seeds with `keras.utils.set_random_seed`. The `seed_everything` of the other lessons
-# also asks TensorFlow for kernels that always add in the same order, and then TensorFlow silently
-# ignores the compiler that we need for speed (`jit_compile=True`).
+# Here the seeds are set by `keras.utils.set_random_seed`, further down. The `seed_everything` of
+# the other lessons would also switch off the compiler that makes one machine program of a whole
+# step (`jit_compile=True`), and this lesson needs its speed.
 
 # %%
 from collections import Counter
@@ -111,14 +111,16 @@ assert same
 # %% [markdown]
 # That is how a text is *measured*. To *train* on it, cut it anew for each pass, at places that are
 # shifted by a random number, and shuffle. Otherwise `the` would begin a window each time, and be
-# read with nothing before it. `batch` gives the windows of a training step. Here are four steps
-# with one window each; so short a text is over after one, so each step is a new pass. The windows
-# depend on the number of the step and the seed, and on nothing else: remember that for later.
+# read with nothing before it. `batch` gives the windows of a training step. Here the text stands
+# three times in a row, and a step takes three windows of a pass (what does not fill a step is left
+# for another pass). The windows depend on the number of the step and the seed, and on nothing else:
+# remember that for later.
 
 # %%
-toy = Windows(ids, 4, END)
-for step in range(4):
-    show(*toy.batch(step, batch_size=1, seed=args.seed))
+toy = Windows(np.tile(ids, 3), 4, END)
+for step in range(3):
+    print("step", step)
+    show(*toy.batch(step, batch_size=3, seed=args.seed))
 
 # %% [markdown]
 # ### One tale, one window
@@ -207,10 +209,11 @@ def descend(rate, steps):
 # gradients are large or small. If they go to and fro, $m$ is small and so is the step. (Kingma and
 # Ba, *Adam*, 2015.)
 #
-# Both means start at zero and would be too small at first. Dividing by $1 - \beta^t$ mends that.
-# **AdamW** adds **weight decay**: in each step every parameter also shrinks a little, so that those
-# which nothing holds up fade away. (Loshchilov and Hutter, *Decoupled Weight Decay Regularization*,
-# 2019.)
+# Both means start at zero and are too small at first, but not by the same factor, so their quotient
+# would be wrong. After $t$ steps a mean holds the share $1 - \beta^t$ of what it should; dividing
+# by that mends it. **AdamW** adds **weight decay**: in each step every parameter also shrinks a
+# little, so that those which nothing holds up fade away. (Loshchilov and Hutter, *Decoupled Weight
+# Decay Regularization*, 2019.)
 
 
 # %%
@@ -245,7 +248,7 @@ for decay in [0.0, 0.1]:
     assert difference < 1e-4
 
 # %% [markdown]
-# Step for step the same path. Without decay it ends at the goal; with it, a little nearer to zero.
+# Step for step the same path. Without decay it ends at the goal; with it, nearer to zero.
 # Now watch them go. Gradient descent gets the best it can bear, nine tenths of the limit of lesson
 # 1.
 
@@ -273,9 +276,11 @@ plt.show()
 
 # %% [markdown]
 # Gradient descent zigzags from wall to wall. Adam sets out along the diagonal: at first both
-# numbers change by the learning rate, whatever their slopes. It overshoots, swings back, and then
-# travels along the floor, faster than gradient descent can. In a model with a million parameters,
-# whose gradients differ by large factors, that is what counts: every one of them gets going.
+# numbers change by the learning rate, whatever their slopes. That leads away from the goal at
+# first, and for half of the way gradient descent is ahead. But then Adam travels along the floor,
+# faster than gradient descent can, with a wobble that a falling learning rate would cure. In a
+# model with a million parameters, whose gradients differ by large factors, that is what counts:
+# every one of them gets going.
 #
 # ### Why the learning rate rises first
 #
@@ -332,9 +337,10 @@ plt.show()
 # %% [markdown]
 # ### Clipping
 #
-# Now and then a batch is odd, and its gradient huge. One such step can undo many. **Clipping**
-# limits the damage: if the length of the whole gradient, over all parameters together, is above a
-# limit, scale it down to that limit. The direction stays.
+# Now and then a batch is odd, and its gradient huge. One such step can undo many, with Adam too:
+# $m$ takes in more of a new gradient than $\sqrt v$ does, and then $v$ stays too large for a
+# thousand steps. **Clipping** limits the damage: if the length of the whole gradient, over all
+# parameters together, is above a limit, scale it down to that limit. The direction stays.
 
 
 # %%
@@ -411,20 +417,22 @@ for path, G in list(gradients.items())[:6]:
 G = gradients["transformer_layer_0/feedforward_intermediate_dense/kernel"]  # (128, 512)
 U, S, Vt = np.linalg.svd(G, full_matrices=False)  # G = U @ diag(S) @ Vt
 print(f"largest {S[0]:.1e}, tenth {S[9]:.1e}, median {np.median(S):.1e}")
-print(f"the first ten of {len(S)} hold {np.sum(S[:10] ** 2) / np.sum(S**2):.1%} of its square")
+share = np.sum(S[:10] ** 2) / np.sum(S**2)
+print(f"the first ten of {len(S)} hold {share:.1%} of the sum of their squares")
 
 # %% [markdown]
-# A few directions have nearly all of it. A step along this gradient changes the matrix in these
-# directions and hardly in the others. It is the narrow valley again. **Muon** takes the same step
+# A few directions have nearly all of it. In the valley the gradient, too, pointed almost only
+# across; here a step goes almost only along ten directions of 128. **Muon** takes the same step
 # with all stretches set to 1: in place of $USV^\top$ it uses $UV^\top$, the nearest **orthogonal**
-# matrix. Rare directions get as much of the step as common ones. (Jordan and others, *Muon: An
-# optimizer for hidden layers in neural networks*, 2024.)
+# matrix (for an oblong one: rows of length 1, at right angles to each other). Rare directions get
+# as much of the step as common ones. (Jordan and others, *Muon: An optimizer for hidden layers in
+# neural networks*, 2024.)
 #
 # To compute singular values in each step would be slow. There is a shortcut that needs nothing but
 # products, the **Newton–Schulz** iteration. Put a matrix $X = USV^\top$ into a polynomial with odd
 # powers only, $aX + b\,XX^\top X + c\,(XX^\top)^2 X$, and you get $U\,(aS + bS^3 + cS^5)\,V^\top$:
 # the directions stay, each singular value goes through the polynomial. The three numbers are chosen
-# so that a few rounds bring nearly everything between 0 and 1 close to 1.
+# so that a few rounds bring nearly everything between 0 and 1 into the neighbourhood of 1.
 
 # %%
 A, B, C = 3.4445, -4.7750, 2.0315
@@ -449,8 +457,8 @@ print("the directions are the same:", same)
 assert same
 
 # %% [markdown]
-# One is zero and stays so: what comes out of a new normalization has the mean zero, so nothing ever
-# went in along the direction (1, 1, … 1).
+# One is zero and stays so. What goes into this kernel comes from a new normalization, so its 128
+# features have the mean zero: nothing ever went in along the direction (1, 1, … 1).
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
@@ -469,10 +477,11 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# It does not hit 1 exactly, and need not. Around it there is little: a running mean of the
-# gradients as in Adam, a look ahead along it, and a factor that makes the step of a large matrix as
-# strong as that of a small one. (Liu and others, *Muon is Scalable for LLM Training*, 2025, section
-# 2.2.)
+# It does not hit 1 exactly, and need not. Around it there is little: a running sum of the
+# gradients, the **momentum**; today's gradient once more, as a look ahead; and a factor that grows
+# with the matrix, since the larger an orthogonal matrix, the smaller its numbers. With it they are
+# about 0.2 for any size, which is Adam's usual stride. (Liu and others, *Muon is Scalable for LLM
+# Training*, 2025, section 2.2.)
 
 
 # %%
@@ -513,8 +522,10 @@ print(f"of {total:,} parameters Muon moves {kernels:,}, or {with_two_axes:,} wit
 
 # %% [markdown]
 # Everything else is no matrix that turns anything (biases, gains), or a table to look things up in
-# (the embeddings). Those go to AdamW inside the same optimizer. Note that Muon needs no clipping:
-# its step has the same size whatever the gradient.
+# (the embeddings). Those go to AdamW inside the same optimizer. Muon's own part needs no clipping,
+# as its step has the same size whatever the gradient; and in our runs the AdamW part has done well
+# without it, so the real run below does not clip. Warm-up stays: Muon's first step is a full one as
+# well, along a single noisy gradient.
 
 # %% [markdown]
 # ## How fast? A sweep you can see
@@ -605,9 +616,10 @@ plt.show()
 # So a coarse sweep is enough.
 #
 # The dotted line is the loss of a model that knows no more than how frequent each token is. In so
-# short a run AdamW comes down to it at nearly any rate, and there it stays; Muon passes. (Given
-# more steps AdamW passes, too: enlarge `SWEEP_STEPS` and see.) The best rates of the two are not to
-# be compared, since a rate has a meaning only together with its optimizer.
+# short a run AdamW comes down to it at nearly any rate, and no further; Muon passes. (Given more
+# steps AdamW passes, too: enlarge `SWEEP_STEPS` and see.) The best rates of the two are not to be
+# compared, since a rate has a meaning only together with its optimizer. Nor is the best rate of one
+# model that of another: the real run below, longer and with larger batches, takes 0.02.
 
 # %% [markdown]
 # ## Killed, and resumed
@@ -743,15 +755,15 @@ plt.plot(*enough[:, [0, 2]].T, marker="^", label="all tales, validation")
 plt.plot(best[0], best[2], "*", color="black", markersize=13, label="kept")
 plt.xlabel("step")
 plt.ylabel("loss, nats per token")
-plt.title("Below the star it only learns by heart")
+plt.title("After the star it only learns by heart")
 plt.legend()
 plt.show()
 print(f"stopped at step {by_heart[-1, 0]:.0f}, kept step {best[0]:.0f}")
 
 # %% [markdown]
-# With few tales the training loss goes on falling and the validation loss turns: from there on the
-# model learns what is special to these tales. With all of them it does not turn. More text is the
-# best cure, early stopping the cheapest.
+# With few tales (each step reads a quarter of them) the training loss goes on falling and the
+# validation loss turns: from there on the model learns what is special to these tales. With all of
+# them it does not turn. More text is the best cure, early stopping the cheapest.
 #
 # ## The real run
 #
@@ -764,9 +776,10 @@ print(f"stopped at step {by_heart[-1, 0]:.0f}, kept step {best[0]:.0f}")
 # %%
 windows = Windows(corpus.train, CONTEXT, corpus.tokenizer.end_id, corpus.documents)
 passes = args.steps * args.batch_size / len(windows)
-filler = 1 - (len(corpus.train) - 1) / (len(windows) * CONTEXT)
+filler = 1 - (len(corpus.train) - 1) / (len(windows) * windows.context)
 print(f"{corpus.name}: {len(corpus.train):,} tokens, {corpus.vocabulary_size} different ones")
-print(f"{len(windows):,} windows of {CONTEXT}, {args.batch_size} in a step: {passes:.1f} passes")
+print(f"{len(windows):,} windows of {windows.context}, {args.batch_size} in a step", end="")
+print(f": {passes:.1f} passes")
 if corpus.documents:
     print(f"{filler:.0%} of the answers are filler")
 
@@ -775,10 +788,10 @@ if corpus.documents:
 # its last checkpoint. When it is finished it is not trained again, but prints the same reports.
 # (`make run` makes the same model.) Early weights are kept after the steps in `SNAPSHOTS`.
 #
-# The batches come from a data set of TensorFlow. If you feed `fit` with arrays instead, TensorFlow
-# 2.21 may sit idle at the end for as long as it has trained, because a thread that tunes the data
-# set by itself looks up only now and then; `endless_batches` in `utils/windows.py` switches that
-# off.
+# In the reports below, `loss` is the mean over the steps since the report before, while the model
+# was still getting better; `validation_loss` is measured at the end of them, on a part of the
+# validation text. So at first the training loss is the higher one. What counts is the loss on the
+# whole validation text, which comes last.
 
 # %%
 recipe = Recipe(**{name: value for name, value in vars(args).items() if name != "corpus"})
@@ -842,12 +855,12 @@ plt.show()
 
 # %% [markdown]
 # Before the first step the model guesses, and its loss is the logarithm of the vocabulary's size.
-# Next it learns which tokens are frequent, then which token follows which. That takes some dozens
-# of steps and is over by the first reports; you saw it in the sweep, where AdamW got no further.
-# What comes after, no table could hold: phrases, sentences, the order of a tale, and at last who is
-# who. The end of the curve is flat for two reasons. The floor is near, and the learning rate falls
-# to zero. (The training loss may even dip below the floor, since the model has read these tales
-# before. The floor is for new ones.)
+# Next it learns which tokens are frequent (in the sweep AdamW got no further), then which token
+# follows which. That takes some dozens of steps, and is over by the first report. What comes after,
+# no table could hold: phrases, sentences, the order of a tale, and at last who is who. The end of
+# the curve is flat for two reasons. The floor is near, and the learning rate falls to zero. (The
+# training loss may even dip below the floor, since the model has read these tales before. The floor
+# is for new ones.)
 #
 # ### It learns to write
 #
@@ -885,11 +898,11 @@ print(written["end"][0])
 # %% [markdown]
 # At first noise, made of pieces of words. After a hundred steps there are sentences, and many are
 # good, but nobody remembers anything: names change, and so do the things that are lost. After three
-# hundred the sentences come in order, and still they are about now this child, now that. At the end
-# it is a story.
+# hundred the sentences come in order, and still they are about now this child, now that. The last
+# one reads like a story. Is it one?
 #
-# Is it one? The tales have a parser: it reads a text and says whether it is a tale, and if not, in
-# which sentence it stops being one. There are eight texts from each stage.
+# The tales have a parser: it reads a text and says whether it is a tale, and if not, in which
+# sentence it stops being one. There are eight texts from each stage.
 
 
 # %%
@@ -913,17 +926,20 @@ else:
     print("Only tales can be parsed.")
 
 # %% [markdown]
-# Compare the reasons. *Is not how a tale goes on* is a mistake of grammar, *does not fit what was
-# told before* one of memory. How many of its texts are tales, and how that depends on the way of
-# drawing, is a subject of lesson 9.
+# The parser stops at the first mistake. *Is not how a tale goes on* is a mistake of grammar, *does
+# not fit what was told before* one of memory: early texts break the grammar before their memory can
+# be put to the test. A late mistake is well hidden; find it in the text above. How many of its
+# texts are tales, and how that depends on the way of drawing, is a subject of lesson 9.
 #
 # ## Where is the surprise?
 #
 # A loss is a mean over many tokens, and a mean hides things. So look at one held-out tale, word by
 # word. What does each word cost the model? And what *must* it cost? A reader who knows the rules of
 # the tales by heart is not surprised by most words. But when a name is drawn from a list, even that
-# reader pays $-\log$ of its probability. `surprises` computes this exactly: the first $k$ words are
-# as probable as all tales together that begin with them.
+# reader pays $-\log$ of its probability: of twelve equally likely names, the first costs $\log 12$,
+# about 2.5 nats. `surprises` computes this exactly. The probability of a beginning of $k$ words is
+# the sum of those of all tales that begin so; divide it by that of the first $k - 1$ words, and you
+# have the probability of word $k$ after them.
 #
 # The model predicts tokens, the grammar tells words, so we add up the tokens of each word.
 
@@ -933,7 +949,7 @@ if english:
     stories = tell_again("en", "validation", 200)  # the first ones of corpus.validation
     validation = Windows(corpus.validation, CONTEXT, corpus.tokenizer.end_id, documents=True)
     rows, _ = validation.in_order()
-    rows = rows[: len(stories)]  # (200, CONTEXT + 1)
+    rows = rows[: len(stories)]  # (200, context + 1)
 else:
     print("This part needs the English tales: it compares the model with their grammar.")
 
@@ -952,7 +968,7 @@ if english:
     by_stage = {}
     for stage, weights in stages.items():
         writer.set_weights(weights)
-        losses = token_losses(rows)  # (200, CONTEXT)
+        losses = token_losses(rows)  # (200, context)
         pairs = zip(stories, losses, strict=True)
         by_stage[stage] = [word_losses(story.text, loss) for story, loss in pairs]
     by_model = by_stage["end"]
@@ -991,13 +1007,15 @@ if english:
 # %% [markdown]
 # Read a few sentences along the bars. Where the tale makes a choice, who it is about, what got
 # lost, where it fell, there is a bar, and it ends near the mark: the model knows not only what may
-# come, but how probable it is. Once a phrase has begun, its words are free. And so is everything
-# that was said before: the name of the hero costs where it is first told, and then never again.
-# **The loss of a language model is the price of the choices. Everything else it has learnt.**
+# come, but how probable it is. Once a phrase has begun, its words are free. And so is what was said
+# before, wherever it must come: the hero's name costs where it is first told, and after that only
+# where it opens a sentence. What is chosen there is not who, but *which sentence comes next*; it
+# could have begun with another word, and the reader of the grammar pays as well. **The loss of a
+# language model is the price of the choices. Everything else it has learnt.**
 #
-# Where a bar is higher than its mark, the model has more to learn. (Where it is lower, it was
-# lucky: it believed more in what came than it should. That does not help on average.) Which words
-# are dearest to it, over all these tales?
+# Where bar and mark differ, the model's probabilities are not yet exact. Where the bar is lower, it
+# was lucky; on average the high ones cost more than the low ones save. Which words cost it most
+# above the floor, over all these tales?
 
 # %%
 if english:
@@ -1005,13 +1023,14 @@ if english:
     for story, owed, paid in zip(stories, exact, by_model, strict=True):
         for word, nats in zip([*split_words(story.text), "END"], paid - owed, strict=True):
             excess[word.strip()] += nats / len(stories)
-    print(f"above the floor: {sum(excess.values()):.2f} nats a tale, most of it at")
+    print(f"above the floor: {sum(excess.values()):.2f} nats a tale; the largest parts of it:")
     for word, nats in excess.most_common(8):
         print(f"  {word:10} {nats:.2f}")
 
 # %% [markdown]
-# If names stood at the top, the model would not have learnt to copy them. If no word stands out,
-# what is missing is spread thinly over everything.
+# If a few words have most of it, there is something that the model has not learnt. If no word
+# stands out, what is missing is spread thinly. For names one has to look twice: where a name is
+# first told it is a draw, and only where it comes again is there something to remember.
 
 # %% [markdown]
 # ### What is learnt when
@@ -1041,8 +1060,10 @@ if english:
 # %% [markdown]
 # Read it column by column. *The rest*, phrases and grammar, falls fastest. *Names again* take
 # longer: to copy a name needs two heads that work together, as in lesson 5, and as long as they
-# have not found each other, a name is a choice among all names. And the *choices* fall to their
-# floor and stay there: nothing is to be learnt from dice.
+# have not found each other, a name is a choice among all names. And the *choices* come down to
+# their floor and can go no lower: nothing is to be learnt from dice. Compare what is above the
+# floor at the end: most of it is here. The model knows what may come, but not yet exactly how
+# probable each thing is.
 
 # %% [markdown]
 # ## What a run leaves behind
@@ -1065,7 +1086,7 @@ for path in sorted(run.folder.iterdir()):
 # ## Your own text
 #
 # `python codes/08_pretraining.py --corpus my.txt` trains on a text of yours, in any language, from
-# some kilobytes to a hundred megabytes; in a notebook, set `corpus` in the first cell. It must be a
+# some kilobytes to a hundred megabytes; in a notebook, set `corpus` at the top. It must be a
 # plain text file in UTF-8. The last tenth becomes the validation text. What to expect:
 #
 # * **A tokenizer of its own** is trained first, on a sample, with `vocabulary_size` tokens. A small
@@ -1171,5 +1192,6 @@ check.times_less_probable(times_less_probable)
 # %% [markdown]
 # ## Next
 #
-# Your model can write, and so far it has drawn each token just as it came. In lesson 9 you will
-# learn other ways to draw, what each does to the tales, and how to make it many times as fast.
+# Your model can write, and so far it has drawn each token just as it came. In [lesson
+# 9](09_generation.ipynb) you will learn other ways to draw, what each does to the tales, and how to
+# make it many times as fast.

@@ -16,7 +16,7 @@
 # %%
 from utils.settings import settings
 
-args = settings(temperature=1.0, top_k=0, top_p=0.8, prompt="", length=256, seed=9)
+args = settings(temperature=1.0, top_k=0, top_p=0.9, prompt="", length=256, seed=9)
 print(args)
 
 # %%
@@ -32,7 +32,7 @@ from utils.exercises import lesson_09 as check
 from utils.generation import Generator, read_weights
 from utils.plots import BLUE, STYLE
 from utils.small_gpt2 import pretrained
-from utils.tales import NotATale, corpus, parse
+from utils.tales import NotATale, corpus, parse, sentences
 
 plt.style.use(STYLE)
 rng = np.random.default_rng(args.seed)
@@ -133,8 +133,8 @@ print("all   ", p)
 print("top-2 ", keep_top_k(p, 2))
 
 # %% [markdown]
-# But how many are worth keeping? After `crow` one word is nearly certain; after `the` three are
-# sensible. **Top-p**, or *nucleus sampling*, counts probability instead of words: keep the
+# But how many are worth keeping? After `crow` one word is nearly certain; after `the` two are
+# likely. **Top-p**, or *nucleus sampling*, counts probability instead of words: keep the
 # likeliest until they have at least $p$ together. The sum of those *before* a word decides whether
 # it still is needed. (Holtzman and others, *The Curious Case of Neural Text Degeneration*, 2020.)
 
@@ -218,13 +218,14 @@ for width in [1, 2]:
 # The last method looks inside. Take the $k$ likeliest tokens, and give each a score: its
 # probability, minus a penalty for being similar to what has been written. What is similar is read
 # off the model's **hidden states**, the vectors that its last layer makes of the tokens, by their
-# cosine (lesson 4). With $\alpha$ between the two:
+# cosine (lesson 4). A number $\alpha$ from 0 to 1 says how much the penalty weighs:
 #
 # $$\text{score} = (1 - \alpha)\,p - \alpha \max_j \cos(h, h_j)$$
 #
-# where $h$ is the hidden state that the candidate would get and the $h_j$ are those of all tokens
-# so far. The best score wins, so nothing is random. (Su and others, *A Contrastive Framework for
-# Neural Text Generation*, 2022, section 4.2.) Our toy has a vector for each word.
+# where $h$ is the hidden state that the candidate would get, for which it has to go through the
+# model, and the $h_j$ are those of all tokens so far. The best score wins, so nothing is random.
+# (Su and others, *A Contrastive Framework for Neural Text Generation*, 2022, section 4.2.) For our
+# toy we make up a vector per word: alike for the two animals, and rather alike for the two verbs.
 
 # %%
 hidden = np.array([[1.0, 0.1], [0.1, 1.0], [0.3, 1.0], [-1.0, 0.2], [-1.0, -0.6]])
@@ -272,8 +273,8 @@ def library_search(sampler, length):
 
 
 # %% [markdown]
-# First the methods without chance. They must agree word for word. (Contrastive search among a
-# single candidate is greedy.)
+# First the methods without chance. They must agree word for word. (For greedy we call our
+# contrastive search with a single candidate.)
 
 # %% tags=["nbval-check-output"]
 samplers = keras_nlp.samplers
@@ -429,8 +430,9 @@ assert difference < 1e-4
 
 # %% [markdown]
 # The same logits. How much work is saved? Count multiplications. A token that goes through a block
-# costs $12 d^2$ in the kernels (lesson 6) and $2d$ for each token that it looks at, for the score
-# and for the mean. At the exit there are $V d$, and only the last place needs one.
+# costs $12 d^2$ in the kernels (lesson 6) and $2d$ for each token that it looks at: $d$ for the
+# scores and $d$ for the weighted mean of the values. The exit costs $V d$. Our `gpt2` computes it
+# for every place; we count only the last one, which is all that is needed.
 
 
 # %%
@@ -447,7 +449,7 @@ without = [sum(multiplications(n, 0) for n in range(1, length + 1)) for length i
 with_cache = [sum(multiplications(1, n) for n in range(length)) for length in lengths]
 
 # %% tags=["nbval-check-output"]
-print("tokens   without cache   with cache   million multiplications")
+print("tokens   without cache   with cache   (multiplications in millions)")
 for length, plain, cached in zip(lengths, without, with_cache, strict=True):
     print(f"{length:6} {plain / 1e6:15,.1f} {cached / 1e6:12,.1f}   {plain / cached:6.1f} times")
 
@@ -463,17 +465,20 @@ right.set_title("The longer the text, the more is saved")
 plt.show()
 
 # %% [markdown]
-# Without a cache the work for a text grows with the square of its length, and worse. With it each
-# token costs nearly the same. The price is memory: two vectors for each token in each layer.
+# Without a cache a text of twice the length has twice as many steps, each with twice as many
+# tokens: the work grows with the square of the length at least (for attention, with its cube). With
+# it each token costs nearly the same. The price is memory: two vectors for each token in each
+# layer.
 #
 # Is the saving real, in seconds? Write greedily in both ways, and take the time. Seconds differ
 # from machine to machine and from run to run, so you see them only when you run this lesson in a
-# terminal; here it says whether the cache was faster.
+# terminal (`python codes/09_generation.py`); here it says whether the cache was faster. It saves
+# less time than multiplications: with one token at a time, NumPy mostly waits for Python.
 
 
 # %%
 def write_greedily(length, use_cache):
-    """Ids of the likeliest text, from END on, and the seconds it took."""
+    """Ids of the greedy text, from END on, and the seconds it took."""
     start, ids, cache = perf_counter(), [END], None
     while len(ids) < length:
         logits, cache = gpt2(ids[-1:], cache) if use_cache else gpt2(ids)
@@ -506,9 +511,13 @@ print(f"{len(compiled)} tokens, as by hand: {compiled == by_hand}")
 print(as_text(compiled))
 
 # %% [markdown]
-# That is the model's likeliest tale, word by word, and `top_k=1` always gives this one. Now with
-# chance: three tales from nothing, that is, after an end. These are called **unconditional**
-# samples. The prompt, the length and the way to draw come from the settings at the top.
+# That is the greedy tale: at each place the likeliest token, which need not make the likeliest
+# tale, as the crow has shown. `top_k=1` always gives this one. Now with chance, in the order that
+# is usual: first the temperature bends the probabilities, then top-k and top-p cut them (`top_k=0`
+# and
+# `top_p=1.0` cut nothing). Three tales from nothing, that is, after an end. These are called
+# **unconditional** samples. The prompt, the length and the way to draw come from the settings at
+# the top.
 
 # %%
 sampling = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
@@ -581,7 +590,10 @@ print(f"copies         {np.mean([text in known for text in texts]):6.1%}", end="
 print(f"   different from each other {len(set(texts)) / NUMBER:.1%}")
 
 # %% [markdown]
-# Where a tale fails, `parse` says why. Here are the first three reasons.
+# A copy would be a tale that it has by heart. Where a tale fails, `parse` says why. Here are the
+# first three reasons, each with the sentence. *Inconsistent* are good English sentences that
+# contradict what was told before; *ungrammatical* is everything else, a tale without an end among
+# it.
 
 # %%
 for text in [text for text, kind in zip(texts, kinds, strict=True) if kind != "valid"][:3]:
@@ -589,13 +601,15 @@ for text in [text for text, kind in zip(texts, kinds, strict=True) if kind != "v
         parse(text, "en")
     except NotATale as problem:
         print(f"{problem.kind}: {problem}")
+        print(f"   {sentences(text)[problem.sentence - 1]}")
 
 # %% [markdown]
 # ### All methods, all settings
 #
 # Now the comparison. Methods without chance always answer the same to the same beginning, so let
 # all of them continue the same beginnings: the first eight tokens of real tales. A share of so few
-# texts is a rough number. Look for large differences, not for small ones.
+# texts is a rough number: with 48 of them, differences below about ten points may be chance, and
+# with 16, one text is six points.
 
 # %%
 beginnings = [[END, *np.asarray(tokenizer(text))[:8].tolist()] for text in real]
@@ -605,8 +619,8 @@ results = {}  # (method, setting): (validity, diversity)
 def note(method, setting, rows):
     texts = [as_text(ids) for ids in rows]
     results[method, setting] = validity(texts), diversity(texts[:FEW])
-    print(f"{method:12} {setting:5}   validity {results[method, setting][0]:4.0%}", end="")
-    print(f"   diversity {results[method, setting][1]:.3f}")
+    print(f"{method:12} {setting:5}   {len(texts)} texts   validity", end="")
+    print(f" {results[method, setting][0]:4.0%}   diversity {results[method, setting][1]:.3f}")
 
 
 # %%
@@ -615,14 +629,16 @@ for temperature in [0.3, 0.6, 1.0, 1.4]:
     note("temperature", temperature, generate(beginnings, temperature=temperature, seed=args.seed))
 for top_k in [2, 5, 20]:
     note("top-k", top_k, generate(beginnings, top_k=top_k, seed=args.seed))
-for top_p in [0.5, 0.8, 0.95]:
+for top_p in [0.5, 0.8, 0.9, 0.95]:
     note("top-p", top_p, generate(beginnings, top_p=top_p, seed=args.seed))
 
 # %% [markdown]
-# Beam and contrastive search follow several texts at once, which makes them slow. They get the
-# first few beginnings only, and we leave them to keras-nlp's `generate`. It takes rows of ids,
-# filled up to the length, and a mask that says what is given. (A mask of booleans: with numbers,
-# contrastive search takes the end in front for the end of the text.)
+# Beam search follows several texts at once, contrastive search tries several candidates in each
+# step, and that makes them slow. They get the first few beginnings only, and we leave them to
+# keras-nlp's
+# `generate`. It takes rows of ids, filled up to the length, and a mask that says what is given.
+# (The mask must be boolean: otherwise contrastive search takes the END in front of each tale for
+# its end.)
 
 
 # %%
@@ -648,12 +664,12 @@ for alpha in [0.2, 0.6]:
 # %%
 figure, axes = plt.subplots(figsize=(7.6, 4.6))
 looks = {  # marker, its size, and where the setting is written: points to the right, and up
-    "greedy": ("*", 17, (10, -4)),
     "temperature": ("o", 7, (6, -11)),
     "top-k": ("s", 7, (-8, -15)),
     "top-p": ("^", 7, (-4, 8)),
     "beam": ("D", 7, (5, 5)),
     "contrastive": ("X", 7, (6, -12)),
+    "greedy": ("*", 15, (0, 0)),  # last: it lies on top of contrastive search with a small alpha
 }
 for method, (marker, size, place) in looks.items():
     points = [(setting, *point) for (name, setting), point in results.items() if name == method]
@@ -672,25 +688,23 @@ plt.show()
 # Look at the dotted line first: real tales are that diverse, and a perfect model would stand on it,
 # at the top.
 #
-# * **Greedy and beam search**, on the left, make hardly a mistake, and tell nearly the same tale
-#   every time. A wider beam finds likelier texts, not better ones.
+# * **Greedy and beam search**, on the left, make hardly a mistake, and their tales resemble each
+#   other. They do not run in circles as the toy did: our tales are short, and to end them has been
+#   learnt, too.
 # * **Contrastive search** with a small $\alpha$ is greedy. A large one demands new words even where
-#   the tale needs an old one: a name has to be repeated.
+#   the tale needs an old one: a name has to be repeated. It was made against repetition within a
+#   long text, and ours have none.
 # * **Temperature.** From cold to hot the points go to the right, and then they fall: from some heat
-#   on, all that is gained are mistakes.
-# * **Top-k and top-p** come from the point of plain drawing, temperature 1. Cutting the tail moves
-#   them up at once, and to the left only slowly. What is cut off was wrong nearly always. Top-p is
-#   the better knife: how many tokens make sense changes from place to place.
+#   on, all that is gained are mistakes. (A mistake makes new runs of words, too. So one can even be
+#   more diverse than real tales.)
+# * **Top-k and top-p**, with all tokens kept, would be plain drawing, temperature 1. The more of
+#   the tail is cut off, the higher they stand, and the further to the left. Top-p is the better
+#   knife: how many tokens make sense changes from place to place.
 #
-# The course draws with temperature 1 and a top-p below 1, as in the settings at the top. The
-# temperature leaves the model's probabilities as it has learnt them; top-p takes away the tail,
-# where a model that was trained for a few minutes is least to be trusted.
-
-# %%
-print(f"{'method':12} setting  validity  diversity")
-best = sorted(results.items(), key=lambda item: -item[1][0])
-for (method, setting), (valid, diverse) in best:
-    print(f"{method:12} {setting:7} {valid:9.0%} {diverse:10.3f}")
+# A low temperature and a top-p below 1 come equally close to the mark; so few texts cannot tell
+# them apart. The course draws with temperature 1 and top-p, as in the settings at the top, for
+# another reason: what is kept keeps the ratios that the model has learnt, and only the tail is
+# taken away, where a model that was trained for a few minutes is least to be trusted.
 
 # %% [markdown]
 # | method | chance | looks at | good for |
@@ -700,13 +714,15 @@ for (method, setting), (valid, diverse) in best:
 # | top-k | yes | the k likeliest | a tail of known size |
 # | top-p | yes | the likeliest until p | most texts; the default here |
 # | beam | no | several texts | translation, short answers |
-# | contrastive | no | candidates and hidden states | long texts without repetition |
+# | contrastive | no | candidates and hidden states | long texts of models that would repeat
+# themselves |
 #
 # ## If your result looks different
 #
 # * **Validity is much lower everywhere.** Then the model has not learnt enough: look at its loss
 #   and the floor in lesson 8. How to draw can hide mistakes, not mend them.
-# * **All texts are the same.** You draw with `--top-k 1`, a temperature near zero, or one seed.
+# * **All texts are the same.** You draw with `top_k=1`, or with a temperature near zero. That each
+#   *run* tells the same tales is meant to be so: give it another `seed`.
 # * **Your tales are others than on this page.** The same seed gives the same tales only with the
 #   same weights, and another processor rounds differently in training.
 #

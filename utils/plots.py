@@ -50,5 +50,5 @@ def plot_losses(history: list[dict], floor: float | None = None) -> None:
     plt.yscale("log")
     plt.xlabel("step")
     plt.ylabel("loss, nats per token")
-    plt.title("Loss" if floor is None else "The loss comes down to the floor, and no further")
+    plt.title("Loss" if floor is None else "The validation loss comes down to the floor")
     plt.legend()

@@ -78,9 +78,13 @@ def texts(run: "Run", number: int, seed: int) -> list[str]:
     """Texts that the model of a run makes up, from their first token to their end."""
     import keras_nlp
 
+    from utils.generation import Generator
+
     model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
-    model.compile(sampler=keras_nlp.samplers.RandomSampler(seed=seed), jit_compile=True)
-    return model.generate([""] * number)
+    tokenizer = model.preprocessor.tokenizer
+    end_id = tokenizer.end_token_id
+    rows = Generator(model, end_id)([[end_id]] * number, top_p=0.9, seed=seed)
+    return [tokenizer.detokenize([i for i in row if i != end_id]) for row in rows]
 
 
 if __name__ == "__main__":

@@ -755,14 +755,18 @@ QUESTIONS = """
 always:
     who: 这个故事讲的是谁？ / 故事里的孩子叫什么名字？ / 这个故事的主人公是谁？ => {hero}
     > who: {she}和谁住在一起？ / 谁和{she}一起生活？ => {relative}
-    > where: {she}住在哪里？ / {she}的家在哪儿？ => {home}
+    > where: {she}住在哪里？ / {she}的家在哪儿？ => 在{home}
     who: {hero}和谁住在一起？ / 谁和{hero}一起生活？ => {relative}
+    where: {hero}住在哪里？ / {hero}的家在哪儿？ => 在{home}
+    > who: {she}和谁一起住在那儿？ / 那儿还住着谁？ => {relative}
     where: {hero}去了哪里？ / 故事发生在什么地方？ => {place}
-    where: {prize}在哪里？ / {hero}是在哪里看见{prize}的？ => {where}
+    where: {prize}在哪里？ / {hero}是在哪里看见{prize}的？ => 在{where}
     > why: 为什么{she}自己够不着？ / {she}自己为什么没有办法？ => 因为{why}
-    > who: 后来是谁帮了{she}？ / 最后谁把它带了回来？ => {helper}{pal}
+    > who: 后来是谁帮了{she}？ / 最后谁帮上了忙？ => {helper}{pal}
     why: 为什么{hero}自己拿不到{prize}？ / {hero}为什么需要别人帮忙？ => 因为{why}
-    who: 谁帮了{hero}？ / 是谁救了{prize}？ / 谁把{prize}带了回来？ => {helper}{pal}
+    > who: 后来是谁帮了{she}？ / 最后谁帮上了忙？ => {helper}{pal}
+    who: 谁帮了{hero}？ / 是谁救了{prize}？ / 最后是谁帮了{hero}的忙？ => {helper}{pal}
+    > why: {she}为什么需要帮忙？ / 为什么{she}一个人不行？ => 因为{why}
     what: 帮忙的{helper}叫什么名字？ / {helper}叫什么？ => {pal}
     what: {pal}是谁？ / 名叫{pal}的是谁？ => 一{count}{helper}
     order: {hero}自己试着去拿，是在{pal}来之前还是之后？ / {hero}是在{pal}来之前还是之后自己试的？ => 之前
@@ -774,22 +778,24 @@ always:
 plot=treasure:
     what: {hero}丢了什么？ / {hero}把什么弄丢了？ => {prize}
     > who: 它是谁给{she}的？ / {she}是从谁那里得到它的？ => {relative}
-    > where: 它落在哪里了？ / 它掉在哪儿了？ => {where}
+    > where: 它落在哪里了？ / 它掉在哪儿了？ => 在{where}
     what: {hero}的{prize}是什么样的？ / {prize}是什么样子的？ => {look}
     who: {hero}的{prize}是谁给的？ / 谁把{prize}给了{hero}？ => {relative}
 
 plot=keepsake:
     what: {relative}丢了什么？ / {hero}要找什么？ => {prize}
-    > who: 是谁找到了它？ / 谁去找它了？ => {hero}
-    > where: 它在哪里？ / 它落在哪儿了？ => {where}
-    who: {prize}是谁的？ / 谁丢了{prize}？ => {relative}
+    > who: 谁去找它了？ / 是谁找到了它？ => {hero}
+    > where: 它在哪里？ / 它落在哪儿了？ => 在{where}
+    who: 谁丢了{prize}？ / {prize}是谁丢的？ => {relative}
     why: {hero}为什么去{place}？ / {hero}去{place}做什么？ => 去找{prize}
+    > where: 它在哪里？ / {she}最后在哪里看见了它？ => 在{where}
 
 plot=creature:
-    who: 谁遇到了麻烦？ / 谁需要帮助？ => 一只{tiny}{prize}
-    > where: 它在哪里？ / 它困在什么地方？ => {where}
+    who: 谁遇到了麻烦？ / {hero}发现了谁？ => 一只{tiny}{prize}
+    > where: 它在哪里？ / 它困在什么地方？ => 在{where}
     > who: 谁救了它？ / 最后是谁帮了它？ => {helper}{pal}
     why: {hero}为什么去{place}？ / {hero}去{place}做什么？ => 去{purpose}
+    > who: {she}在那里发现了谁？ / 谁在那里遇到了麻烦？ => 一只{tiny}{prize}
 
 packed=yes:
     what: {hero}带了什么吃的？ / {hero}带了什么点心？ => 一块{snack}

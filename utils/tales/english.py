@@ -178,7 +178,7 @@ thing:
     puppet
     mitten
     paper boat
-    paper bird
+    drum
     teddy bear
     toy lion
     pinwheel
@@ -304,14 +304,14 @@ treekind:
 
 lost:
     Suddenly a gust of wind pulled the {prize} out of {her} hands and dropped it [stuck]
-    A magpie snatched the {prize}, flew a little way and dropped it [stuck]
-    There {she} tripped over a [root|stone], and the {prize} flew through the air and landed [stuck]
+    {At} {place}, a magpie snatched the {prize}, flew a little way and dropped it [stuck]
+    {At} {place}, {she} tripped over a [root|stone], and the {prize} flew through the air and landed [stuck]
     {She} threw the {prize} up and caught it, again and again, until it landed [stuck]
-    While {she} stopped [purpose], a magpie took the {prize} and dropped it [stuck]
-    But {she} was not careful, and soon the {prize} lay [stuck]
+    While {she} stopped {at} {place} [purpose], a magpie took the {prize} and dropped it [stuck]
+    But {at} {place}, {she} was not careful, and soon the {prize} lay [stuck]
     "Watch me!" {she} called to the birds and threw the {prize} as high as {she} could, but it came down [stuck]
-    Before {she} knew it, the wind had taken the {prize}, and now it lay [stuck]
-    {She} ran and sang and danced until the {prize} slipped out of {her} hands and landed [stuck]
+    The wind was strong {at} {place}, and before {she} knew it, the {prize} lay [stuck]
+    {She} ran and sang and danced {at} {place} until the {prize} slipped out of {her} hands and landed [stuck]
 
 stuck:
     [where=trouble {land}]. [try {trouble}].
@@ -360,12 +360,12 @@ search:
     2 There was a [snack] on the table, so {hero} put the {snack} into {her} [bag] and set off for [place] to look for it. :: packed=yes
 
 found:
-    {She} searched for a long time until {she} saw the {prize} [stuck]
-    Something was shining, and it was the {prize} [stuck]
+    {She} searched {place} for a long time until {she} saw the {prize} [stuck]
+    {At} {place}, something was shining, and it was the {prize} [stuck]
     {She} did not have to look for long, because the {prize} lay [stuck]
-    {She} walked up and down, and there it was at last, [stuck]
+    {She} walked up and down {at} {place}, and there it was at last, [stuck]
     A magpie was laughing, because it had dropped the {prize} [stuck]
-    {She} looked left and right, up and down, and there was the {prize} [stuck]
+    {She} looked left and right, up and down {at} {place}, and there was the {prize} [stuck]
     By evening, {her} feet were tired, but then {she} saw the {prize} [stuck]
 
 # --- A small animal in trouble --------------------------------------------------------------------
@@ -388,13 +388,13 @@ purpose:
     to watch the clouds
 
 cry:
-    Suddenly {she} heard a thin voice. A [tiny] [prize=creature] was sitting [stuck]
+    {At} {place}, {she} heard a thin voice. A [tiny] [prize=creature] was sitting [stuck]
     "Help, help!" somebody called. A [tiny] [prize=creature] was sitting [stuck]
-    There {she} saw a [tiny] [prize=creature]. It was trembling with fear [stuck]
-    Somebody was crying. {Hero} looked around and found a [tiny] [prize=creature] [stuck]
-    A [tiny] [prize=creature] had lost its way and was stuck [stuck]
+    {At} {place}, {she} saw a [tiny] [prize=creature]. It was trembling with fear [stuck]
+    Somebody was crying {at} {place}. {Hero} looked around and found a [tiny] [prize=creature] [stuck]
+    {At} {place}, a [tiny] [prize=creature] had lost its way and was stuck [stuck]
     "I want to go home," said a thin voice. It was a [tiny] [prize=creature] [stuck]
-    On the way, {she} found a [tiny] [prize=creature]. It had been sitting for hours [stuck]
+    On the way to {place}, {she} found a [tiny] [prize=creature]. It had been sitting for hours [stuck]
 
 tiny:
     tiny
@@ -772,19 +772,24 @@ always:
     > who: Who did {she} live with? / Who lived with {him}? => {her} {relative}
     > where: Where did {she} live? / Where was {her} home? => {home}
     who: Who did {hero} live with? / Who lived with {hero}? => {her} {relative}
-    where: Where did {hero} go? / Where does the story happen? => {at} {place}
-    where: Where was the {prize}? / Where did {hero} see the {prize}? => {where}
+    where: Where did {hero} live? / Where was the home of {hero}? => {home}
+    > who: Who lived there with {him}? / Who else lived there? => {her} {relative}
+    where: Where did {hero} go? / Where was {hero} going? => to {place}
+    where: Where does the story happen? / Where did it all happen? => {at} {place}
+    where: Where was the {prize}? / Where exactly was the {prize}? => {where}
     > why: Why couldn't {she} get it? / Why could {she} not do it alone? => because {why}
-    > who: Who helped {him}? / Who brought it back in the end? => {pal} the {helper}
+    > who: Who helped {him}? / Who was able to help? => {pal} the {helper}
     why: Why couldn't {hero} get the {prize}? / Why did {hero} need help? => because {why}
-    who: Who helped {hero}? / Who saved the {prize}? / Who brought the {prize} back? => {pal} the {helper}
+    > who: Who helped {him}? / Who was able to help? => {pal} the {helper}
+    who: Who helped {hero}? / Who saved the {prize}? / Who was able to help {hero}? => {pal} the {helper}
+    > why: Why did {she} need help? / Why couldn't {she} do it alone? => because {why}
     what: What was the name of the {helper}? / What was the {helper} called? => {pal}
     what: Who was {pal}? / What was {pal}? => a {helper}
     order: Did {hero} try it alone before or after {pal} came? / Was it before or after {pal} came that {hero} tried it alone? => before
     order: Did {pal} come before or after {hero} tried it alone? / Was it before or after {hero} tried it alone that {pal} came? => after
     order: Who did {hero} meet first, the {other} or the {helper}? / Who came first, the {helper} or the {other}? => the {other}
-    > why: Why couldn't it help? / Why did it not help? => it could not {skill}
-    why: Why couldn't the {other} help? / Why did the {other} not help {hero}? => it could not {skill}
+    > why: Why couldn't it help? / Why did it not help? => because it could not {skill}
+    why: Why couldn't the {other} help? / Why did the {other} not help {hero}? => because it could not {skill}
 
 plot=treasure:
     what: What did {hero} lose? / What was lost? => a {look} {prize}
@@ -794,17 +799,19 @@ plot=treasure:
     who: Who had given {hero} the {prize}? / Who did {hero} get the {prize} from? => {her} {relative}
 
 plot=keepsake:
-    what: What had {her} {relative} lost? / What was {hero} looking for? => the {prize}
-    > who: Who found it? / Who went to look for it? => {hero}
+    what: What had {hero}'s {relative} lost? / What was {hero} looking for? => the {prize}
+    > who: Who went to look for it? / Who found it? => {hero}
     > where: Where was it? / Where did {hero} find it? => {where}
-    who: Whose {prize} was it? / Who had lost the {prize}? => {her} {relative}
-    why: Why did {hero} go to {place}? / What was {hero} going to do there? => to look for the {prize}
+    who: Who had lost the {prize}? / Who was missing the {prize}? => {her} {relative}
+    why: Why did {hero} go to {place}? / What did {hero} go to {place} for? => to look for the {prize}
+    > where: Where was it? / Where did {she} see it at last? => {where}
 
 plot=creature:
-    who: Who was in trouble? / Who needed help? => a {tiny} {prize}
+    who: Who was in trouble? / Who did {hero} find? => a {tiny} {prize}
     > where: Where was it? / Where was it sitting? => {where}
     > who: Who saved it? / Who helped it in the end? => {pal} the {helper}
-    why: Why did {hero} go to {place}? / What did {hero} want to do there? => {purpose}
+    why: Why did {hero} go to {place}? / What did {hero} go to {place} for? => {purpose}
+    > who: Who did {she} find there? / Who was in trouble there? => a {tiny} {prize}
 
 packed=yes:
     what: What did {hero} have to eat? / What food did {hero} take along? => a {snack}

@@ -1,0 +1,349 @@
+"""Dialogues to learn conversation from: questions about the tales, and small talk.
+
+about_tales("en", "train", 1000)    # generated; the system's message is the tale
+small_talk("en", "train")           # written by hand, in datasets/dialogues/
+read_jsonl(path)                    # your own: {"messages": [{"role": …, "content": …}, …]}
+
+python -m utils.dialogues --language zh                   # read one aloud
+python -m utils.dialogues --language zh --write FOLDER    # have them all as files
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from io import TextIOWrapper
+from pathlib import Path
+from random import Random
+from typing import Any, NoReturn
+
+from utils.bpe import Tokenizer
+from utils.errors import CourseError
+from utils.tales import LANGUAGES, SPLITS, Question, Story, corpus
+from utils.tales.grammar import capitalised
+
+ROLES = ("system", "user", "assistant")
+# The window of the small GPT-2. A tale and a few questions about it fit.
+CONTEXT = 256
+# Follow-ups are the harder questions, so most of those that a tale offers are asked.
+FOLLOW_UP_PROBABILITY = 0.7
+# In small talk, every so manieth line of the file is held out.
+HELD_OUT = 10
+DATASETS = Path(__file__).resolve().parents[1] / "datasets"
+
+
+class DialogueError(CourseError):
+    """A file or a request that gives no dialogues; one sentence says why."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What one side says. `role` is "system", "user" or "assistant"."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """Messages in turn: perhaps one of the system, then user and assistant, the assistant last.
+
+    `kinds` has one word for each reply: "who", "where", "what", "why" or "order" for a question
+    about a tale, the topic for small talk, "" where nobody said.
+    """
+
+    messages: tuple[Message, ...]
+    kinds: tuple[str, ...]
+
+    def replies(self) -> Iterator[tuple[tuple[Message, ...], str, str]]:
+        """Each reply with what came before it: (messages, right reply, kind)."""
+        places = (n for n, message in enumerate(self.messages) if message.role == "assistant")
+        for place, kind in zip(places, self.kinds, strict=True):
+            yield self.messages[:place], self.messages[place].content, kind
+
+
+def num_tokens(messages: Iterable[Message], tokenizer: Tokenizer) -> int:
+    """The length of a dialogue: its text, a token for each role, and one to end each reply."""
+    marks = {"system": 1, "user": 1, "assistant": 2}
+    return sum(len(tokenizer.encode(m.content)) + marks[m.role] for m in messages)
+
+
+# ---- about the tales -----------------------------------------------------------------------------
+
+
+def about_tales(
+    language: str = "en",
+    split: str = "train",
+    number: int | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> list[Dialogue]:
+    """One dialogue about each of the first tales of a split, always the same.
+
+    The tale is the system's message. As many questions follow as fit into `CONTEXT` tokens. A tale
+    that leaves no room for any is left out, so there may be fewer dialogues than tales.
+
+    Args:
+        language: "en" or "zh".
+        split: "train", "validation" or "test"; a dialogue is in the split of its tale.
+        number: how many tales; None for all.
+        tokenizer: what counts the tokens; None for the one of the course.
+
+    Raises:
+        DialogueError: for an unknown language or split, or a number below 1.
+    """
+    _check(language, split, tuple(SPLITS))
+    if number is not None and number < 1:
+        raise DialogueError(f"The number of tales must be at least 1, not {number}.")
+    tokenizer = tokenizer or Tokenizer.load(DATASETS / f"tokenizer-{language}")
+    told = (_about(story, tokenizer) for story in corpus(language, split, number))
+    return [dialogue for dialogue in told if dialogue.kinds]
+
+
+def _about(story: Story, tokenizer: Tokenizer) -> Dialogue:
+    """The dialogue about a tale; without any question if none fits."""
+    rng = Random(story.text)  # the tale alone decides what is asked, not the tales before it
+    messages = [Message("system", story.text)]
+    kinds: list[str] = []
+    room = CONTEXT - num_tokens(messages, tokenizer)
+    questions = story.questions
+    for question in rng.sample(questions, len(questions)):
+        for asked in _chain(question, rng):
+            turn = _turn(asked, story.language, rng)
+            needed = num_tokens(turn, tokenizer)
+            if needed > room or _given_away(asked.answer, messages):
+                break  # its follow-ups would make no sense without it
+            messages += turn
+            kinds.append(asked.kind)
+            room -= needed
+    return Dialogue(tuple(messages), tuple(kinds))
+
+
+def _chain(question: Question, rng: Random) -> list[Question]:
+    """A question and those of its follow-ups that are asked right after it."""
+    wanted = [f for f in question.follow_ups if rng.random() < FOLLOW_UP_PROBABILITY]
+    return [question, *wanted]
+
+
+def _turn(question: Question, language: str, rng: Random) -> list[Message]:
+    asked = Message("user", rng.choice(question.phrasings))
+    return [asked, Message("assistant", _as_sentence(question.answer, language))]
+
+
+def _as_sentence(answer: str, language: str) -> str:
+    return capitalised(answer) + {"en": ".", "zh": "。"}[language]
+
+
+def _given_away(answer: str, messages: Sequence[Message]) -> bool:
+    """Whether the dialogue has named it already, so that nobody would ask any more.
+
+    "Pip the mouse" names "Pip" and "a mouse", and so does the question what the mouse is called.
+    """
+    core = re.sub(r"^((to|in|at|on|a|the) )*|^(在|一[只位块])", "", answer).lower()
+    return any(core in message.content.lower() for message in messages[1:])
+
+
+# ---- small talk ----------------------------------------------------------------------------------
+
+
+def small_talk(language: str = "en", split: str = "train") -> list[Dialogue]:
+    """The small talk written for the course: "train", or the held-out "validation".
+
+    What is held out asks in other words for what "train" talks about.
+
+    Raises:
+        DialogueError: for another language or split, and if the file is missing or damaged.
+    """
+    _check(language, split, ("train", "validation"))
+    dialogues = read_jsonl(small_talk_file(language))
+    held_out = split == "validation"
+    return [d for n, d in enumerate(dialogues, 1) if (n % HELD_OUT == 0) == held_out]
+
+
+def small_talk_file(language: str) -> Path:
+    """The file with the small talk of a language."""
+    return DATASETS / "dialogues" / f"small-talk-{language}.jsonl"
+
+
+def _check(language: str, split: str, splits: Sequence[str]) -> None:
+    if language not in LANGUAGES:
+        raise DialogueError(f"The languages are {' and '.join(LANGUAGES)}, not {language!r}.")
+    if split not in splits:
+        raise DialogueError(f"The splits are {', '.join(splits)}, not {split!r}.")
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def as_jsonl(dialogues: Iterable[Dialogue]) -> str:
+    """The text of a file: one JSON object a line, with the kinds and the messages."""
+    return "".join(f"{json.dumps(_as_record(d), ensure_ascii=False)}\n" for d in dialogues)
+
+
+def _as_record(dialogue: Dialogue) -> dict[str, Any]:
+    messages = [{"role": m.role, "content": m.content} for m in dialogue.messages]
+    return {"kinds": list(dialogue.kinds), "messages": messages}
+
+
+def write_jsonl(path: Path | str, dialogues: Iterable[Dialogue]) -> None:
+    """Write dialogues as JSON Lines in UTF-8.
+
+    Raises:
+        DialogueError: if the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(as_jsonl(dialogues), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise DialogueError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def read_jsonl(path: Path | str) -> list[Dialogue]:
+    """Read dialogues from JSON Lines; `kinds` may be missing, empty lines are skipped.
+
+    Raises:
+        DialogueError: if the file cannot be read or holds no dialogue, and for a line that is no
+            dialogue: with its number and what is wrong.
+    """
+    try:
+        # not splitlines(): JSON may hold U+2028 and the like within a line
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise DialogueError(f"{path} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise DialogueError(f"{path} is not text in UTF-8: save it in that encoding.") from error
+    dialogues = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                dialogues.append(_dialogue(line))
+            except DialogueError as error:
+                raise DialogueError(f"{path}, line {number}: {error}") from None
+    if not dialogues:
+        raise DialogueError(f"{path} holds no dialogue.")
+    return dialogues
+
+
+def _dialogue(line: str) -> Dialogue:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DialogueError("this is not JSON, which puts one object on one line.") from error
+    if not isinstance(record, dict) or not isinstance(record.get("messages"), list):
+        raise DialogueError('a dialogue is {"messages": [a list of messages]}.')
+    messages = tuple(_message(found) for found in record["messages"])
+    _check_turns([message.role for message in messages])
+    replies = sum(message.role == "assistant" for message in messages)
+    kinds = record.get("kinds", [""] * replies)
+    if not isinstance(kinds, list) or [type(kind) for kind in kinds] != [str] * replies:
+        raise DialogueError(f'"kinds" must be one word for each of the {replies} replies.')
+    return Dialogue(messages, tuple(kinds))
+
+
+def _message(found: object) -> Message:
+    if not isinstance(found, dict) or not {"role", "content"} <= set(found):
+        raise DialogueError('a message is {"role": …, "content": …}.')
+    role, content = found["role"], found["content"]
+    if role not in ROLES:
+        raise DialogueError(f"the roles are {', '.join(ROLES)}, not {role!r}.")
+    if not isinstance(content, str) or not content.strip():
+        raise DialogueError(f"a message of the {role} has no text.")
+    return Message(role, content)
+
+
+def _check_turns(roles: list[str]) -> None:
+    if "assistant" not in roles:
+        raise DialogueError("the assistant says nothing, so there is nothing to learn.")
+    talk = roles[1:] if roles[0] == "system" else roles
+    if talk != ["user", "assistant"] * (len(talk) // 2):
+        raise DialogueError(
+            "user and assistant must take turns, the user first and the assistant last,"
+            " with at most one message of the system before them."
+        )
+
+
+# ---- the command ---------------------------------------------------------------------------------
+
+
+def files(language: str, number: int | None = None) -> dict[str, list[Dialogue]]:
+    """All dialogues of a language, by the name of the file that holds them."""
+    tales = {
+        f"tale-talk-{language}-{split}.jsonl": about_tales(language, split, number)
+        for split in SPLITS
+    }
+    talk = {
+        f"small-talk-{language}-{split}.jsonl": small_talk(language, split)
+        for split in ("train", "validation")
+    }
+    return tales | talk
+
+
+def describe(language: str) -> str:
+    """The files in numbers, as the Markdown table of the data card."""
+    tokenizer = Tokenizer.load(DATASETS / f"tokenizer-{language}")
+    rows = ["| file | dialogues | replies | tokens a reply | SHA-256 |", "|---|---|---|---|---|"]
+    shipped = {f"dialogues/{small_talk_file(language).name}": read_jsonl(small_talk_file(language))}
+    for name, dialogues in (shipped | files(language)).items():
+        replies = [reply for dialogue in dialogues for _, reply, _ in dialogue.replies()]
+        tokens = sum(len(tokenizer.encode(reply)) for reply in replies) / len(replies)
+        digest = hashlib.sha256(as_jsonl(dialogues).encode("utf-8")).hexdigest()
+        size = f"{len(dialogues):,} | {len(replies):,} | {tokens:.1f}"
+        rows.append(f"| `{name}` | {size} | `{digest}` |")
+    return "\n".join(rows)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{message}; see python -m utils.dialogues --help\n")
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run the command; a wrong value ends it with code 2 and one sentence."""
+    parser = _Parser(
+        prog="python -m utils.dialogues",
+        description="Print dialogues about the tales, or write all dialogues to files.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--language", choices=LANGUAGES, default="en", help="default: en")
+    parser.add_argument(
+        "--tales", type=int, help="tales of each split (default: 1; with --write, all)"
+    )
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="write JSON Lines there")
+    parser.add_argument("--describe", action="store_true", help="print the files in numbers")
+    args = parser.parse_args(words)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # Windows would use a code page without 汉字
+    try:
+        if args.write:
+            _write(args.write, files(args.language, args.tales))
+        elif args.describe:
+            print(describe(args.language))
+        else:
+            _print(about_tales(args.language, "train", 1 if args.tales is None else args.tales))
+    except CourseError as error:
+        parser.exit(2, f"{error}\n")
+
+
+def _write(folder: Path, found: dict[str, list[Dialogue]]) -> None:
+    for name, dialogues in found.items():
+        write_jsonl(folder / name, dialogues)
+        kinds = Counter(kind for dialogue in dialogues for kind in dialogue.kinds)
+        counts = ", ".join(f"{kind} {count:,}" for kind, count in sorted(kinds.items()))
+        print(f"{folder / name}  {len(dialogues):,} dialogues; replies: {counts}")
+
+
+def _print(dialogues: Iterable[Dialogue]) -> None:
+    for dialogue in dialogues:
+        for message in dialogue.messages:
+            print(f"{message.role}: {message.content}")
+        print()
+
+
+if __name__ == "__main__":
+    main()
