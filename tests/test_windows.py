@@ -25,22 +25,27 @@ def test_in_running_text_each_token_but_the_first_is_a_target_once(length):
     assert targets.tolist() == list(range(1, length))
 
 
-@pytest.mark.parametrize("documents", [True, False])
-def test_one_pass_shows_every_window_once_and_each_pass_another_order(documents):
-    ids = np.tile(np.append(np.arange(4), END), 41)[4:]  # 40 documents between end ids
-    windows = Windows(ids, context=4, end_id=END, documents=documents)
-    if not documents:
-        windows = Windows(np.arange(165), context=4, end_id=END)
-    per_pass = len(windows) // 8
-    passes = [
-        np.concatenate([windows.batch(n * per_pass + i, 8, seed=1)[0] for i in range(per_pass)])
-        for n in range(2)
-    ]
-    if not documents:
-        for rows in passes:
-            assert len(np.unique(rows[:, 0])) == len(rows)
-        assert not np.array_equal(*passes)
-        assert not np.array_equal(*(np.sort(rows[:, 0]) for rows in passes)), "the same cuts"
+def passes_of(windows, seed=1):
+    """The rows of the first two passes, eight windows in a step."""
+    steps = len(windows) // 8
+    batches = [windows.batch(step, 8, seed)[0] for step in range(2 * steps)]
+    return np.concatenate(batches[:steps]), np.concatenate(batches[steps:])
+
+
+def test_one_pass_shows_every_document_once_and_each_pass_another_order():
+    documents = [[END, n // 8, n % 8, END] for n in range(40)]
+    ids = np.array([END, *(i for document in documents for i in document[1:])])
+    first, second = passes_of(Windows(ids, context=9, end_id=END, documents=True))
+    assert first.shape == (40, 4)  # no longer than the longest document
+    assert sorted(first.tolist()) == sorted(second.tolist()) == documents
+    assert not np.array_equal(first, second)
+
+
+def test_each_pass_cuts_running_text_at_other_places():
+    first, second = passes_of(Windows(np.arange(165), context=4, end_id=END))
+    for rows in (first, second):
+        assert len(np.unique(rows[:, :-1])) == rows[:, :-1].size, "a token is read twice"
+    assert not np.array_equal(np.sort(first[:, 0]), np.sort(second[:, 0]))
 
 
 def test_a_batch_depends_on_the_step_and_the_seed_alone():

@@ -33,7 +33,7 @@ ROLES = ("system", "user", "assistant")
 CONTEXT = 256
 # Follow-ups are the harder questions, so most of those that a tale offers are asked.
 FOLLOW_UP_PROBABILITY = 0.7
-# In small talk, every so manieth line of the file is held out.
+# One line in so many of the small talk is held out.
 HELD_OUT = 10
 DATASETS = Path(__file__).resolve().parents[1] / "datasets"
 
