@@ -28,7 +28,7 @@ from utils.quiet import import_tensorflow
 OTHER_SIDE = Path(__file__).with_name("generation_transformers.py")
 PROMPT = [5, 3, 8, 13, 21, 34, 55, 89]
 SAMPLING = {"temperature": 0.9, "top_k": 40, "top_p": 0.95}
-SMALL = {"layers": 4, "heads": 4, "width": 128, "context": 256, "vocabulary": 1280}
+SMALL = {"layers": 2, "heads": 2, "width": 128, "context": 256, "vocabulary": 1536}
 GPT2_124M = {"layers": 12, "heads": 12, "width": 768, "context": 256, "vocabulary": 50257}
 # name, shape, batch, new tokens, repetitions, and at least so many times transformers' speed
 CASES = [

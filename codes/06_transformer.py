@@ -861,9 +861,8 @@ for kind, (bert_right, gpt_right, ten_right) in table.items():
 # the sentence that follows, GPT must guess which of many it will be. With ten more readings GPT
 # sees the right side, too, and does as well or better, at many times the price. On *any word* the
 # difference is small, since most words of a tale follow from what came before. *Who helped* and
-# *names* are hard for both, and not better than guessing among a handful of candidates: at a
-# minute's training they have learnt the phrases, but not yet to look up who it was; and in many of
-# these rows it cannot be looked up, as the row has it only once.
+# *names* are hard for both: at a minute's training they have learnt the phrases, but not yet to
+# look up who it was. (In many of these rows it cannot be looked up, as the row has it only once.)
 #
 # Beware: after the same number of steps BERT has answered a quarter as many questions, and is less
 # finished than GPT. (It is better here than in training because now only one word is missing.) The
