@@ -12,7 +12,7 @@
 from utils.settings import settings
 
 args = settings(
-    corpus="tales", steps=1500, batch_size=16, learning_rate=0.02, vocabulary_size=1536, seed=0
+    corpus="tales", steps=1400, batch_size=16, learning_rate=0.02, vocabulary_size=1536, seed=0
 )
 print(args)
 
@@ -898,8 +898,8 @@ print(written["end"][0])
 # %% [markdown]
 # At first noise, made of pieces of words. After a hundred steps there are sentences, and many are
 # good, but nobody remembers anything: names change, and so do the things that are lost. After three
-# hundred the sentences come in order, and still they are about now this child, now that. The last
-# one reads like a story. Is it one?
+# hundred the sentences come in order, and still things get mixed up. The last one reads like a
+# story. Is it one?
 #
 # The tales have a parser: it reads a text and says whether it is a tale, and if not, in which
 # sentence it stops being one. There are eight texts from each stage.

@@ -18,7 +18,7 @@ class Recipe:
         patience: reports without a better validation loss after which it stops.
     """
 
-    steps: int = 1500
+    steps: int = 1400
     batch_size: int = 16
     learning_rate: float = 0.02
     seed: int = 0
