@@ -16,7 +16,7 @@
 # %%
 from utils.settings import settings
 
-args = settings(temperature=1.0, top_k=0, top_p=0.9, prompt="", length=256, seed=9)
+args = settings(temperature=1.0, top_k=0, top_p=0.8, prompt="", length=256, seed=9)
 print(args)
 
 # %%

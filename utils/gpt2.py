@@ -4,10 +4,10 @@ import keras
 import keras_nlp
 from keras import ops
 
-# Two layers are the least with which a model can copy what was said before (lesson 5), and in the few
-# minutes of a training two get further than three or four, which take longer for each step. Every
-# tale of the course fits into 256 tokens. Everything else has GPT-2's own proportions: heads of 64
-# features, a feed-forward network four times as wide as the model.
+# Two layers are the least with which a model can copy what was said before (lesson 5), and in the
+# few minutes of a training two get further than three or four, which take longer for each step.
+# Every tale of the course fits into 256 tokens. Everything else has GPT-2's own proportions: heads
+# of 64 features, a feed-forward network four times as wide as the model.
 SMALL = {
     "num_layers": 2,
     "num_heads": 2,

@@ -83,7 +83,7 @@ def texts(run: "Run", number: int, seed: int) -> list[str]:
     model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
     tokenizer = model.preprocessor.tokenizer
     end_id = tokenizer.end_token_id
-    rows = Generator(model, end_id)([[end_id]] * number, top_p=0.9, seed=seed)
+    rows = Generator(model, end_id)([[end_id]] * number, top_p=0.8, seed=seed)
     return [tokenizer.detokenize([i for i in row if i != end_id]) for row in rows]
 
 
