@@ -663,24 +663,25 @@ for alpha in [0.2, 0.6]:
 
 # %%
 figure, axes = plt.subplots(figsize=(7.6, 4.6))
-looks = {  # marker, its size, and where the setting is written: points to the right, and up
-    "temperature": ("o", 7, (6, -11)),
-    "top-k": ("s", 7, (-8, -15)),
-    "top-p": ("^", 7, (-4, 8)),
-    "beam": ("D", 7, (5, 5)),
-    "contrastive": ("X", 7, (6, -12)),
-    "greedy": ("*", 15, (0, 0)),  # last: it lies on top of contrastive search with a small alpha
+looks = {  # marker, its size, a letter for the setting, and where it is written
+    "temperature": ("o", 7, "T", (7, -12)),
+    "top-k": ("s", 7, "k", (-18, -14)),
+    "top-p": ("^", 7, "p", (-12, 8)),
+    "beam": ("D", 7, "width", (6, 5)),
+    "contrastive": ("X", 7, "α", (7, -12)),
+    "greedy": ("*", 15, "", (0, 0)),  # last, on top of others that make the same texts
 }
-for method, (marker, size, place) in looks.items():
+for method, (marker, size, letter, place) in looks.items():
     points = [(setting, *point) for (name, setting), point in results.items() if name == method]
     settings_, heights, positions = zip(*points, strict=True)
-    axes.plot(positions, heights, marker=marker, markersize=size, label=method)
+    (line,) = axes.plot(positions, heights, marker=marker, markersize=size, label=method)
+    style = {"textcoords": "offset points", "size": 8, "color": line.get_color()}
     for setting, x, y in zip(settings_, positions, heights, strict=True):
-        if method != "greedy":
-            axes.annotate(f"{setting}", (x, y), xytext=place, textcoords="offset points", size=8)
+        if letter:
+            axes.annotate(f"{letter} {setting}", (x, y), xytext=place, **style)
 axes.axvline(real_diversity, color="black", linestyle=":", linewidth=1.2, label="real tales")
 axes.set(xlabel="diversity: share of different runs of four words", ylabel="validity")
-axes.set_title("Up is correct, to the right is varied; the numbers are the settings")
+axes.set_title("Up is correct, to the right is varied")
 figure.legend(loc="outside right upper")
 plt.show()
 
@@ -697,8 +698,8 @@ plt.show()
 # * **Temperature.** From cold to hot the points go to the right, and then they fall: from some heat
 #   on, all that is gained are mistakes. (A mistake makes new runs of words, too. So one can even be
 #   more diverse than real tales.)
-# * **Top-k and top-p**, with all tokens kept, would be plain drawing, temperature 1. The more of
-#   the tail is cut off, the higher they stand, and the further to the left. Top-p is the better
+# * **Top-k and top-p**, with all tokens kept, would be plain drawing, temperature 1. Cut off the
+#   tail, and they rise at once; cut off more, and they mostly move to the left. Top-p is the better
 #   knife: how many tokens make sense changes from place to place.
 #
 # A low temperature and a top-p below 1 come equally close to the mark; so few texts cannot tell
