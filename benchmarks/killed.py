@@ -3,7 +3,8 @@
     python -m benchmarks.killed
 
 trains the small GPT-2 on Python's own help texts twice, for `--steps` steps: once in one piece, and
-once killed at ten random moments and started again each time. Then it compares all arrays of the last checkpoints, bit for bit.
+once killed at ten random moments and started again each time. Then it compares all arrays of the
+last checkpoints, bit for bit.
 """
 
 import argparse
