@@ -602,10 +602,10 @@ plt.show()
 # Up to a factor of 5 the formula is right. Then the loss leaves it behind, because one logit is not
 # from the bell curve. The last column says which: the token's own. That is our three words from the
 # beginning. Entrance and exit are one table, and when its rows are long, they drown out what the
-# blocks add. At factor 5 the token's own logit is often the largest, but not by much. Beyond that
-# it takes nearly all the probability, and the loss is about as large as it is. The right picture
-# shows a single prediction: a model that has seen nothing, and is sure. Training would first have
-# to undo that.
+# blocks add. At factor 5 the token's own logit is mostly the largest already, but too small to
+# matter. Beyond that it takes nearly all the probability, and the loss is about as large as it is.
+# The right picture shows a single prediction: a model that has seen nothing, and is sure. Training
+# would first have to undo that.
 #
 # A factor of 100 is not far-fetched: it gives the table a standard deviation of about 1, and that
 # is what you get when you fill it with plain random numbers. GPT-2's own choice is 0.02,
