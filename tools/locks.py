@@ -33,6 +33,8 @@ PLATFORMS = {
     "linux-aarch64": ("linux", "aarch64"),
     "win32-AMD64": ("win32", "AMD64"),
 }
+# Published without wheels. Allowed because it is pure Python, which pip builds anywhere in a second.
+SOURCE_ONLY = ("rouge-score",)
 PYTHONS = ("3.11.0", "3.11.9", "3.12.9", "3.13.9")
 
 INTEL = "sys_platform == 'darwin' and platform_machine == 'x86_64'"
@@ -168,7 +170,7 @@ def simplify(pin: Pin) -> Pin:
 
 
 def resolve(*options: str, known: str = "") -> list[Pin]:
-    """Let uv choose the versions, from binary wheels alone, for all platforms at once.
+    """Let uv choose the versions, from wheels (but for SOURCE_ONLY), for all platforms at once.
 
     Args:
         options: further options for `uv pip compile`.
@@ -179,6 +181,7 @@ def resolve(*options: str, known: str = "") -> list[Pin]:
         output.write_text(known, encoding="utf-8")
         command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--universal"]
         command += ["--python-version", "3.11", "--only-binary", ":all:", "--quiet"]
+        command += [word for name in SOURCE_ONLY for word in ("--no-binary", name)]
         command += ["--no-emit-index-url", "--no-header", "--annotation-style", "line"]
         done = subprocess.run(
             [*command, "--output-file", str(output), *options],
