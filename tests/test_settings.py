@@ -20,6 +20,11 @@ def test_defaults_and_overrides():
     assert (args.epochs, args.learning_rate, args.seed) == (500, 0.5, 4)
 
 
+def test_a_switch_is_a_flag_without_a_value():
+    assert read_command_line({"chat": False}, ["--chat"]).chat is True
+    assert read_command_line({"chat": False}, []).chat is False
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -111,7 +111,8 @@ def read_tokens(
     Args:
         weights: of the model.
         tokens: (batch, new), ids; usually new = 1.
-        position: the place of the first of them in the text.
+        position: the place of the first of them in the text, (), or one for each row, (batch,); in
+            rows that have come to different places, new must be 1.
         cache: filled up to that place.
 
     Returns:
@@ -120,7 +121,7 @@ def read_tokens(
     """
     batch, new = tokens.shape
     x = tf.gather(weights.token_table, tokens)  # (batch, new, width)
-    x += tf.gather(weights.position_table, position + tf.range(new))
+    x += tf.gather(weights.position_table, position[..., None] + tf.range(new))
     x = tf.reshape(x, (batch * new, -1))  # a plain matrix is faster
     cache_after = []
     for block, layer_cache in zip(weights.blocks, cache, strict=True):
@@ -142,14 +143,24 @@ def _attention(x, block, new, position, cache):
     joint = tf.reshape(x @ block.joint + block.joint_bias, (batch, new, 3, heads, head_dim))
     query, key, value = tf.unstack(tf.transpose(joint, (2, 0, 3, 1, 4)))
     # each (batch, heads, new, head_dim)
-    keys = ops.slice_update(cache.keys, (0, 0, 0, position), tf.linalg.matrix_transpose(key))
-    values = ops.slice_update(cache.values, (0, 0, position, 0), value)
+    keys, values = _remember(cache, tf.linalg.matrix_transpose(key), value, position)
     scores = _product(query, keys) / math.sqrt(head_dim)  # (batch, heads, new, length)
-    past = tf.range(length) <= (position + tf.range(new))[:, None]  # (new, length)
+    past = tf.range(length) <= (position[..., None] + tf.range(new))[..., None]
+    past = tf.reshape(past, (-1, 1, new, length))  # (1 or batch, 1, new, length)
     weights = tf.nn.softmax(tf.where(past, scores, -math.inf))
     mixed = tf.transpose(_product(weights, values), (0, 2, 1, 3))  # (batch, new, heads, head_dim)
     mixed = tf.reshape(mixed, x.shape)
     return mixed @ block.out + block.out_bias, LayerCache(keys, values)
+
+
+def _remember(cache, key, value, position):
+    """The keys and values of the cache, with new ones at a place, or each row's at its own."""
+    if position.shape.rank == 0:
+        keys = ops.slice_update(cache.keys, (0, 0, 0, position), key)
+        return keys, ops.slice_update(cache.values, (0, 0, position, 0), value)
+    here = tf.range(cache.keys.shape[-1]) == position[:, None]  # (batch, length)
+    keys = tf.where(here[:, None, None, :], key, cache.keys)
+    return keys, tf.where(here[:, None, :, None], value, cache.values)
 
 
 def _product(a, b):
@@ -278,14 +289,14 @@ class Generator:
             GenerationError: for a setting that makes no sense, or a prompt that does not fit.
         """
         length = self.context if length is None else length
-        sampling = _sampling(temperature, top_k, top_p)
-        self._check(prompts, length, seed)
+        sampling = as_sampling(temperature, top_k, top_p)
+        self.check(prompts, length, seed)
         if not prompts:
             return []
         rows = np.full((len(prompts), length), TO_WRITE, "int32")
         for row, prompt in zip(rows, prompts, strict=True):
             row[: len(prompt)] = prompt
-        uniform = np.stack([_uniform(seed, row, length) for row in range(len(prompts))])
+        uniform = np.stack([random_numbers(seed, row, length) for row in range(len(prompts))])
         position, cache = self._read_prompts(rows, min(map(len, prompts)))
         texts = self._write(rows, tf.constant(position), cache, uniform, sampling).numpy().tolist()
         return [self._cut(text, len(prompt)) for text, prompt in zip(texts, prompts, strict=True)]
@@ -304,12 +315,12 @@ class Generator:
         Arguments and errors are those of a call, and so are the ids.
         """
         length = self.context if length is None else length
-        sampling = _sampling(temperature, top_k, top_p)
-        self._check([prompt], length, seed)
+        sampling = as_sampling(temperature, top_k, top_p)
+        self.check([prompt], length, seed)
         return self._stream(list(prompt), length, sampling, seed)
 
     def _stream(self, text: list[int], length: int, sampling: Sampling, seed: int) -> Iterator[int]:
-        uniform = _uniform(seed, 0, length)
+        uniform = random_numbers(seed, 0, length)
         rows = np.full((1, length), TO_WRITE, "int32")
         rows[0, : len(text)] = text
         position, cache = self._read_prompts(rows, len(text))
@@ -368,7 +379,8 @@ class Generator:
             texts = ops.slice_update(texts, (0, position), current[:, None])
         return texts
 
-    def _check(self, prompts: Sequence[Sequence[int]], length: int, seed: int) -> None:
+    def check(self, prompts: Sequence[Sequence[int]], length: int, seed: int) -> None:
+        """Raise GenerationError for prompts, a length or a seed that cannot be."""
         if seed < 0:
             raise GenerationError(f"seed must be a whole number, 0 or more, not {seed}.")
         if not 2 <= length <= self.context:
@@ -394,12 +406,13 @@ class Generator:
                 )
 
 
-def _uniform(seed: int, row: int, length: int) -> np.ndarray:
-    """The random numbers of one row, (length, DRAWS)."""
+def random_numbers(seed: int, row: int, length: int) -> np.ndarray:
+    """The random numbers of one text, (length, DRAWS); a batch numbers its rows from 0."""
     return np.random.default_rng([seed, row]).random((length, DRAWS), "float32")
 
 
-def _sampling(temperature: float, top_k: int, top_p: float) -> Sampling:
+def as_sampling(temperature: float, top_k: int, top_p: float) -> Sampling:
+    """The settings as tensors of shape (); raises GenerationError for one that makes no sense."""
     if not 0 < temperature < math.inf:  # also true for NaN
         raise GenerationError(
             f"temperature must be a number above 0, not {temperature}: for the likeliest token"
@@ -414,8 +427,9 @@ def _sampling(temperature: float, top_k: int, top_p: float) -> Sampling:
             f"top_p must be a number above 0 and not above 1, not {top_p}: 1 keeps all tokens."
         )
     everything = np.iinfo("int32").max
+    smallest = float(np.finfo("float32").tiny)  # below it a number is 0, and no draw would do
     return Sampling(
-        tf.constant(temperature, tf.float32),
+        tf.constant(max(temperature, smallest), tf.float32),
         tf.constant(min(top_k, everything) or everything, tf.int32),
-        tf.constant(top_p, tf.float32),
+        tf.constant(max(top_p, smallest), tf.float32),
     )

@@ -53,6 +53,28 @@ def share(meaning: str) -> Hyperparameter:
     return Hyperparameter(meaning, "a number above 0 and not above 1", convert)
 
 
+def one_of(meaning: str, *names: str) -> Hyperparameter:
+    """One of `names`."""
+
+    def convert(text: str) -> str:
+        if text not in names:
+            raise ValueError(text)
+        return text
+
+    return Hyperparameter(meaning, " or ".join(names), convert)
+
+
+def switch(meaning: str) -> Hyperparameter:
+    """On or off: True or False in a notebook, a flag without a value in a script."""
+
+    def convert(text: str) -> bool:
+        if text not in ("True", "False"):
+            raise ValueError(text)
+        return text == "True"
+
+    return Hyperparameter(meaning, "True or False", convert)
+
+
 def name_or_folder(meaning: str, *names: str) -> Hyperparameter:
     """One of `names`, or the path of a folder that is there."""
 
@@ -77,6 +99,7 @@ def name_or_file(meaning: str, *names: str) -> Hyperparameter:
 
 VOCABULARY = {
     "corpus": name_or_file("the text to learn", "tales", "tales-zh", "shakespeare", "python_docs"),
+    "language": one_of("the language of the tales", "en", "zh"),
     "epochs": whole_number("passes over the training data", 1, 1_000_000),
     "steps": whole_number("gradient steps", 1, 1_000_000),
     "batch_size": whole_number("examples in one gradient step", 1, 1_000_000),
@@ -90,6 +113,7 @@ VOCABULARY = {
     "temperature": positive_number("divides the logits: below 1 careful, above 1 daring"),
     "top_k": whole_number("draw among so many likeliest tokens, 0 for all", 0, 50_257),
     "top_p": share("draw among the likeliest tokens that together have this probability"),
+    "chat": switch("skip the lesson and talk in the terminal"),
     "prompt": Hyperparameter("how the text begins", "a text", str),
     "length": whole_number("tokens of a generated text, prompt included", 2, 256),
     "preset": name_or_folder(

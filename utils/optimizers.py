@@ -20,6 +20,35 @@ def warmup_cosine(
 
 
 @keras.saving.register_keras_serializable(package="course")
+class WarmupStableDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises in a line to `peak`, stays there, and falls in a line to 0.
+
+    For a run that has no steps to waste below the highest rate that it may use.
+
+    Source: Hu and others, *MiniCPM*, 2024, section 4.
+
+    Args:
+        peak: the highest rate.
+        steps: of the whole training.
+        warmup: steps until the peak.
+        decay: steps of the fall at the end.
+    """
+
+    def __init__(self, peak: float, steps: int, warmup: int, decay: int):
+        self.peak, self.steps, self.warmup, self.decay = peak, steps, warmup, decay
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        rising = (step + 1) / max(1, self.warmup)
+        falling = (self.steps - step) / max(1, self.decay)
+        return self.peak * ops.clip(ops.minimum(rising, falling), 0.0, 1.0)
+
+    def get_config(self) -> dict:
+        """The arguments."""
+        return vars(self).copy()
+
+
+@keras.saving.register_keras_serializable(package="course")
 class Muon(keras.optimizers.Muon):
     """Keras's Muon, for the attention of keras-nlp too.
 

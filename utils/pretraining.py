@@ -25,8 +25,8 @@ from utils.corpora import Corpus
 from utils.errors import CourseError
 from utils.gpt2 import SMALL, from_ids, small_gpt2
 from utils.optimizers import Muon, warmup_cosine
-from utils.recipe import Recipe
-from utils.tokenizers import as_keras
+from utils.recipe import ChatRecipe, Recipe
+from utils.tokenizers import GPT2Tokenizer, as_keras
 from utils.training import Progress
 from utils.windows import TokenLosses, Windows, endless_batches
 
@@ -112,9 +112,9 @@ def pretrain(
     folder = run_folder(corpus, recipe)
     with one_at_a_time(folder):
         if is_finished(folder):
-            run = _read(folder)
+            run = read_run(folder)
             if not quiet:
-                _print_again(run.history, recipe)
+                print_again(run.history, recipe)
         else:
             run = _train(corpus, recipe, folder, snapshots)
     return run
@@ -132,11 +132,13 @@ def is_finished(folder: Path) -> bool:
     return (folder / "preset").is_dir()
 
 
-def _read(folder: Path) -> Run:
+def read_run(folder: Path) -> Run:
+    """A finished run, from its folder."""
     return Run(folder, **json.loads((folder / RESULT).read_text(encoding="utf-8")))
 
 
-def _print_again(history: list[dict], recipe: Recipe) -> None:
+def print_again(history: list[dict], recipe: Recipe | ChatRecipe) -> None:
+    """Print the reports of a finished run, as it did itself."""
     progress = Progress(steps_per_epoch=recipe.steps_per_report)
     for number, report in enumerate(history, start=1):
         losses = {name: report[name] for name in ("loss", "validation_loss")}
@@ -177,8 +179,10 @@ def _train(corpus: Corpus, recipe: Recipe, folder: Path, snapshots: Collection[i
     result = {"history": history, "validation_loss": TokenLosses(model).mean(*validation)}
     with whole(folder / RESULT) as path:
         path.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    _save_preset(gpt2, corpus, folder / "preset")  # last: it says that the run is finished
-    return _read(folder)
+    save_preset(
+        gpt2, as_keras(corpus.tokenizer), folder / "preset"
+    )  # last: it says that the run is finished
+    return read_run(folder)
 
 
 class Keeper(keras.callbacks.Callback):
@@ -236,11 +240,9 @@ class Keeper(keras.callbacks.Callback):
             )
 
 
-def _save_preset(model: keras_nlp.models.GPT2CausalLM, corpus: Corpus, path: Path) -> None:
-    """Write the model together with its tokenizer, as keras-nlp's `from_preset` reads them."""
-    preprocessor = keras_nlp.models.GPT2CausalLMPreprocessor(
-        as_keras(corpus.tokenizer), sequence_length=CONTEXT
-    )
+def save_preset(model: keras_nlp.models.GPT2CausalLM, tokenizer: GPT2Tokenizer, path: Path) -> None:
+    """Write a model together with its tokenizer, as keras-nlp's `from_preset` reads them."""
+    preprocessor = keras_nlp.models.GPT2CausalLMPreprocessor(tokenizer, sequence_length=CONTEXT)
     complete = keras_nlp.models.GPT2CausalLM(model.backbone, preprocessor)
     need_space(path.parent, 10 * complete.count_params())  # HDF5 cannot say it by itself
     with whole(path) as part:

@@ -29,3 +29,27 @@ class Recipe:
     def steps_per_report(self) -> int:
         """Steps between two reports."""
         return max(1, self.steps // REPORTS)
+
+
+@dataclass(frozen=True)
+class ChatRecipe:
+    """The settings of a fine-tuning.
+
+    Attributes:
+        steps: gradient steps.
+        batch_size: rows in a step, each with a tale or packed with small talk.
+        learning_rate: the highest one, of AdamW: a tenth of pretraining's.
+        seed: of the order of the rows.
+        patience: reports without a better validation loss after which it stops.
+    """
+
+    steps: int = 2600
+    batch_size: int = 4
+    learning_rate: float = 0.002
+    seed: int = 0
+    patience: int = 4
+
+    @property
+    def steps_per_report(self) -> int:
+        """Steps between two reports."""
+        return max(1, self.steps // REPORTS)

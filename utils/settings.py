@@ -55,6 +55,9 @@ def read_command_line(defaults: dict[str, object], words: Sequence[str]) -> argp
     _checked(defaults)
     parser = _OneSentenceParser(description=_title(Path(sys.argv[0])), allow_abbrev=False)
     for name, default in defaults.items():
+        if isinstance(default, bool):
+            parser.add_argument(_flag(name), action="store_true", help=VOCABULARY[name].meaning)
+            continue
         parser.add_argument(
             _flag(name),
             type=_converter(name),

@@ -4,6 +4,8 @@ A *window* is `context` + 1 ids in a row. All but the last are the inputs, all b
 the targets: at each place the model has to say what comes next.
 """
 
+from typing import Protocol
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -88,8 +90,17 @@ def as_examples(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, ...]
     return rows[:, :-1], rows[:, 1:], weights
 
 
+class Batches(Protocol):
+    """What can give the rows of any step: `Windows`, or something like it."""
+
+    context: int
+
+    def batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (batch, context + 1), and the weights of their targets, (batch, context)."""
+
+
 def endless_batches(
-    windows: Windows, batch_size: int, seed: int, first_step: int = 0
+    windows: Batches, batch_size: int, seed: int, first_step: int = 0
 ) -> tf.data.Dataset:
     """The batches of all steps from `first_step` on, for `fit(..., steps_per_epoch=...)`.
 

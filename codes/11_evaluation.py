@@ -1,0 +1,1134 @@
+# %% [markdown]
+# # 11. Evaluation: how good is it?
+#
+# At the end of this lesson you will have computed by hand, and in agreement with the libraries that
+# papers use, the numbers in which language models are measured. You will know what each of them
+# does not see, and how far mere chance may have moved it.
+#
+# You need: the loss from [lesson 2](02_next_token.ipynb), the small GPT-2 that [lesson
+# 8](08_pretraining.ipynb) trains, and how it is made to write, from [lesson
+# 9](09_generation.ipynb). If the model is not there yet, this lesson trains it first, which takes
+# some minutes.
+
+# %%
+from utils.settings import settings
+
+args = settings(seed=11)
+print(args)
+
+# %%
+import re
+import string
+from collections import Counter
+from types import SimpleNamespace
+
+import keras
+import keras_nlp
+import matplotlib.pyplot as plt
+import numpy as np
+import sacrebleu
+import tensorflow as tf
+from rouge_score.rouge_scorer import RougeScorer
+
+from utils.corpora import load_corpus
+from utils.dialogues import about_tales
+from utils.exercises import lesson_11 as check
+from utils.generation import Generator
+from utils.gpt2 import from_ids
+from utils.plots import BLUE, GREEN, ORANGE, PURPLE, STYLE
+from utils.small_gpt2 import pretrained
+from utils.tales import NotATale, corpus, parse, sentences
+from utils.windows import TokenLosses
+
+plt.style.use(STYLE)
+rng = np.random.default_rng(args.seed)
+keras.utils.set_random_seed(args.seed)
+np.set_printoptions(precision=3, suppress=True)
+
+# %% [markdown]
+# A language model can be examined in two ways. Show it the right text and ask how probable it finds
+# that: **perplexity**. Or let it write, and compare what it wrote with what should stand there:
+# exact match, F1, BLEU and ROUGE. The first needs no writing and no opinion. The second is nearer
+# to what a user sees, and there the trouble begins.
+#
+# ## Perplexity
+#
+# A text of four tokens, with the probability that some model gives to each after reading those
+# before it. **Perplexity** is $e$ to the power of the mean loss (lesson 2). Where a batch is filled
+# up, only tokens that count go into the mean, as their weights say.
+
+# %% tags=["nbval-check-output"]
+words = ["the", "cat", "sat", "."]
+p = np.array([1 / 2, 1 / 4, 1 / 8, 1 / 4])
+losses = -np.log(p)  # nats
+for word, probability, loss in zip(words, p, losses, strict=True):
+    print(f"{word:4} probability {probability:.3f}   loss {loss:.3f}")
+
+
+def perplexity(losses, weights=None):
+    """e to the mean of losses in nats; of those with weight 1, if there are weights."""
+    return float(np.exp(np.average(losses, weights=weights)))
+
+
+print(f"probability of the text: 1 in {1 / p.prod():.0f}")
+print(f"perplexity {perplexity(losses):.2f}, its 4th power {perplexity(losses) ** 4:.0f}")
+
+# %% [markdown]
+# A text of as many tokens, each drawn from four equally likely ones, would have the same
+# probability. So a perplexity of 4 means: as unsure as between four tokens at each place.
+#
+# ### The same in keras-nlp
+#
+# keras-nlp has it as a metric, which wants the probabilities of the whole vocabulary. Ours has two
+# tokens, the right one and the other. We give it two texts, the second one short and filled up.
+
+# %% tags=["nbval-check-output"]
+p = np.array([[1 / 2, 1 / 4, 1 / 8, 1 / 4], [1 / 2, 1 / 2, 1, 1]])  # (batch, time)
+weights = np.array([[1, 1, 1, 1], [1, 1, 0, 0]])
+
+
+def library_perplexity(p, weights, batch_size):
+    """keras-nlp's perplexity, fed with batches of so many texts."""
+    metric = keras_nlp.metrics.Perplexity()
+    for start in range(0, len(p), batch_size):
+        some = slice(start, start + batch_size)
+        both = np.stack([p[some], 1 - p[some]], axis=-1)  # (batch, time, vocabulary of 2)
+        metric.update_state(np.zeros(p[some].shape), both, weights[some])
+    return float(metric.result())
+
+
+print(f"by hand                       {perplexity(-np.log(p), weights):.3f}")
+print(f"keras-nlp, both in one batch  {library_perplexity(p, weights, 2):.3f}")
+print(f"keras-nlp, one after another  {library_perplexity(p, weights, 1):.3f}")
+
+# %% [markdown]
+# The last one differs. Of each batch keras-nlp takes the mean loss, and then the mean of those,
+# weighted by how many *texts* the batch has, not how many *tokens*. So the short text counts as
+# much as the long one. If batches hold unequal numbers of tokens, collect the losses yourself and
+# take one mean at the end. The same for a thousand texts of two to twelve tokens:
+
+# %%
+p = rng.uniform(0.05, 1, size=(1000, 12))
+lengths = rng.integers(2, 13, size=1000)
+weights = (np.arange(12) < lengths[:, None]).astype(float)  # (1000, 12)
+by_hand, in_one = perplexity(-np.log(p), weights), library_perplexity(p, weights, 1000)
+print(f"1,000 texts: by hand {by_hand:.5f}, keras-nlp {in_one:.5f}")
+print(f"keras-nlp in batches of ten: {library_perplexity(p, weights, 10):.5f}")
+assert abs(by_hand - in_one) < 1e-4
+
+# %% [markdown]
+# ### Perplexity of what?
+#
+# A perplexity is *per token*, and a token is whatever the tokenizer says. Take the text from above,
+# with its 1 in 256, and cut it into fewer or more pieces. Its probability stays.
+
+# %% tags=["nbval-check-output"]
+for pieces in [2, 4, 8]:
+    print(f"{pieces} tokens: perplexity {perplexity([np.log(256) / pieces] * pieces):4.1f}")
+
+# %% [markdown]
+# Same model, same text, three perplexities. So perplexities of models with different tokenizers
+# must not be compared; divide the loss of the whole text by its characters or words instead.
+#
+# Now your own GPT-2. Lesson 8 kept its loss on the held-out tales, and the tales have a floor.
+
+# %%
+run = pretrained("tales")
+model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
+tokenizer = model.preprocessor.tokenizer
+model.preprocessor = None  # from here on, ids in and logits out
+CONTEXT, END = model.backbone.max_sequence_length, tokenizer.token_to_id("<|endoftext|>")
+floor = load_corpus("tales").floor
+print(f"the model {perplexity(run.validation_loss):.3f}, the floor {perplexity(floor):.3f}")
+
+# %% [markdown]
+# To look at single tales, put each into a row of its own, between two ends. `TokenLosses` of lesson
+# 8 gives the loss at each token. Their sum we can divide by tokens, words or characters. And for
+# some tales we give the model's logits to keras-nlp.
+
+
+# %%
+def framed(texts):
+    """Rows (texts, CONTEXT + 1) of END, a text, END, filled up, and weights (texts, CONTEXT)."""
+    rows = np.full((len(texts), CONTEXT + 1), END, "int32")
+    weights = np.zeros((len(texts), CONTEXT))
+    for row, weight, text in zip(rows, weights, texts, strict=True):
+        ids = np.asarray(tokenizer(text))[: CONTEXT - 1]
+        row[1 : len(ids) + 1] = ids
+        weight[: len(ids) + 1] = 1  # the END behind the text is to be predicted, too
+    return rows, weights
+
+
+reader = from_ids(model)  # ids to logits
+token_losses = TokenLosses(reader)
+tales = corpus("en", "validation", 1000)
+real = [tale.text for tale in tales[:100]]
+rows, weights = framed(real)
+losses = token_losses(rows)  # (100, CONTEXT)
+
+# %%
+nats = (losses * weights).sum()
+units = {
+    "token": weights.sum(),
+    "word": sum(len(text.split()) for text in real),
+    "character": sum(len(text) for text in real),
+}
+for unit, number in units.items():
+    print(f"perplexity per {unit:9} {np.exp(nats / number):.3f}")
+
+some = slice(0, 20)
+metric = keras_nlp.metrics.Perplexity(from_logits=True)
+metric.update_state(rows[some, 1:], reader(rows[some, :-1]), weights[some])
+by_hand = perplexity(losses[some], weights[some])
+print(f"by hand {by_hand:.5f}, keras-nlp {float(metric.result()):.5f}")
+assert abs(by_hand - float(metric.result())) < 1e-4
+
+# %% [markdown]
+# ### What it misses
+#
+# Perplexity is a mean over tokens, so it hardly notices a single one. But one word can be a
+# contradiction. Let the model write tales, drawing from all tokens, so that it makes its mistakes;
+# `parse` (lesson 9) tells grammatical mistakes from contradictions. What perplexity do these tales
+# have?
+
+
+# %%
+def kind_of(text):
+    """valid, ungrammatical or inconsistent."""
+    try:
+        parse(text, "en")
+    except NotATale as problem:
+        return problem.kind
+    return "valid"
+
+
+def perplexities(texts):
+    """The model's perplexity for each text: (texts,)."""
+    rows, weights = framed(texts)
+    return np.exp((token_losses(rows) * weights).sum(axis=1) / weights.sum(axis=1))
+
+
+# %%
+rows = Generator(model, END)([[END]] * 100, seed=args.seed)
+written = [tokenizer.detokenize([i for i in ids if i != END]) for ids in rows]
+groups = {"real": real, "valid": [], "inconsistent": [], "ungrammatical": []}
+for text in written:
+    groups[kind_of(text)].append(text)
+measured = {name: perplexities(texts) for name, texts in groups.items()}
+for name, values in measured.items():
+    print(f"{name:13} {len(values):3} tales, median perplexity {np.median(values):.3f}")
+usual = np.quantile(measured["real"], [0.05, 0.95])
+assert usual[0] < np.median(measured["inconsistent"]) < usual[1]
+
+# %%
+figure, axes = plt.subplots(figsize=(7, 3))
+for height, (values, color) in enumerate(
+    zip(measured.values(), [BLUE, GREEN, ORANGE, PURPLE], strict=True)
+):
+    spread = height + np.resize(np.linspace(-0.25, 0.25, 7), len(values))
+    axes.plot(values, spread, ".", color=color, markersize=4)
+    axes.plot(np.median(values), height, "|", color="black", markersize=24, markeredgewidth=2)
+axes.set_yticks(range(4), ["real tales", "model's: valid", "inconsistent", "ungrammatical"])
+axes.set(xlabel="perplexity of a tale", title="Contradictions do not stand out")
+axes.invert_yaxis()
+plt.show()
+
+# %% [markdown]
+# Each dot is a tale, each black mark a median. Bad grammar shows a little; tales that contradict
+# themselves lie among the real ones. Here is the least perplexing of them, and what is wrong with
+# it.
+
+# %%
+lowest = int(measured["inconsistent"].argmin())
+text, value = groups["inconsistent"][lowest], measured["inconsistent"][lowest]
+print(text)
+print(f"\nperplexity {value:.3f}; higher in {np.mean(measured['real'] > value):.0%} of real tales")
+try:
+    parse(text, "en")
+except NotATale as problem:
+    print(problem)
+assert value < np.median(measured["real"])
+
+# %% [markdown]
+# ## Answers: exact match and F1
+#
+# Now let somebody write, and compare. The easiest case are short answers, such as those to
+# questions about a tale. Is `a red kite` the same as `The red kite.`? It should not fail for a
+# capital letter and a full stop. So both are **normalized** first: lower case, no punctuation, no
+# articles, no spare spaces. These are the rules of SQuAD, a well-known set of questions. (Rajpurkar
+# and others, *SQuAD: 100,000+ Questions for Machine Comprehension of Text*, 2016.)
+#
+# Chinese has no articles, but punctuation marks of its own, and no spaces between words. So let
+# each Chinese character be a token, and a run of Latin letters or digits another.
+
+# %% tags=["nbval-check-output"]
+PUNCTUATION = {
+    "en": string.punctuation,  # all that ASCII has
+    "zh": string.punctuation + "，。、！？：；“”‘’（）《》【】…—～·",
+}
+
+
+def normalize(text, language="en"):
+    """Lower case, without punctuation, articles and spare spaces."""
+    text = "".join(char for char in text.lower() if char not in PUNCTUATION[language])
+    if language == "en":
+        text = re.sub(r"\b(a|an|the)\b", " ", text)
+    return " ".join(text.split())
+
+
+def answer_tokens(text, language="en"):
+    text = normalize(text, language)
+    return text.split() if language == "en" else re.findall(r"[a-z0-9]+|\S", text)
+
+
+for text in ["To the pond.", "the  Pond", "Jack's red kite", "An apple, a day"]:
+    print(f"{text:16} {answer_tokens(text)}")
+for text in ["在小镇边上。", "“一只 iPhone！”"]:
+    print(text, answer_tokens(text, "zh"))
+
+# %% [markdown]
+# **Exact match** is 1 if nothing differs any more, else 0.
+#
+# **F1** gives credit for a part. Count the tokens that both have, each as often as the two share
+# it. *Precision* is their share of the answer: is what it says right? *Recall* is their share of
+# the reference: did it say everything? F1 is the harmonic mean of the two, which is small if either
+# is. With $m$ matches among $c$ tokens of the candidate and $r$ of the reference:
+#
+# $$P = \frac{m}{c} \qquad R = \frac{m}{r} \qquad F_1 = \frac{2 P R}{P + R} = \frac{2m}{c + r}$$
+
+
+# %%
+def precision_recall_f1(matches, num_candidate, num_reference):
+    precision = matches / max(1, num_candidate)
+    recall = matches / max(1, num_reference)
+    return precision, recall, 2 * matches / max(1, num_candidate + num_reference)
+
+
+def exact_match(candidate, reference, language="en"):
+    return float(answer_tokens(candidate, language) == answer_tokens(reference, language))
+
+
+def token_f1(candidate, reference, language="en"):
+    """F1 of two texts over their tokens, in any order; 1 if neither has a token."""
+    ours, theirs = answer_tokens(candidate, language), answer_tokens(reference, language)
+    if not ours and not theirs:
+        return 1.0
+    matches = (Counter(ours) & Counter(theirs)).total()  # & keeps the smaller of two counts
+    return precision_recall_f1(matches, len(ours), len(theirs))[2]
+
+
+# %% tags=["nbval-check-output"]
+answers = {
+    ("en", "To the pond."): ["to pond", "The pond", "To the old pond.", "pond pond pond", "Home."],
+    ("zh", "在小镇边上。"): ["在小镇边上", "小镇边上", "在小镇旁边。", "在家里。"],
+}
+for (language, reference), candidates in answers.items():
+    print(reference)
+    for text in candidates:
+        exact = exact_match(text, reference, language)
+        print(f"   match {exact:.0f}   F1 {token_f1(text, reference, language):.2f}   {text}")
+
+# %% [markdown]
+# ### A thousand bad answers
+#
+# To compare with a library one needs many pairs, from right to quite wrong. So take right texts and
+# spoil them: *drop* a share of their tokens, *swap* them with the token before, or *replace* them
+# by tokens from elsewhere. Tokens are words here, or else single characters: Chinese ones, and
+# punctuation marks.
+
+
+# %%
+def tokens(text):
+    return re.findall(r"[A-Za-z0-9'-]+|\S", text)
+
+
+def spoil(right, how, share, vocabulary):
+    """A copy of a list of tokens in which about such a share was dropped, swapped or replaced."""
+    spoilt = []
+    for token in right:
+        hit = rng.random() < share
+        if hit and how == "dropped":
+            continue
+        other = vocabulary[rng.integers(len(vocabulary))]
+        spoilt.append(other if hit and how == "replaced" else token)
+        if hit and how == "swapped":
+            spoilt[-2:] = reversed(spoilt[-2:])
+    return spoilt
+
+
+# %%
+HOW = ["dropped", "swapped", "replaced"]
+SPACE = {"en": " ", "zh": ""}
+
+
+def spoilt_copies(texts, language):
+    """For each text a copy, spoilt in one of the three ways and to any degree."""
+    vocabulary = [token for text in texts for token in tokens(text)]
+    copies = []
+    for number, text in enumerate(texts):
+        copy = spoil(tokens(text), HOW[number % 3], rng.random(), vocabulary)
+        copies.append(SPACE[language].join(copy))
+    return copies
+
+
+# %%
+def right_answers(language):
+    """A thousand answers to questions about held-out tales."""
+    dialogues = about_tales(language, "validation", 250)
+    return [reply for dialogue in dialogues for _, reply, _ in dialogue.replies()][:1000]
+
+
+correct = {language: right_answers(language) for language in SPACE}
+given = {language: spoilt_copies(texts, language) for language, texts in correct.items()}
+for language in SPACE:
+    for number in range(3):
+        print(f"{HOW[number]:9} {correct[language][number]}  ->  {given[language][number]}")
+
+# %% [markdown]
+# The library is *rouge-score*, of which more below. Its ROUGE-1 is this F1, if it gets our tokens;
+# and its ROUGE-L, which looks at the order, is 1 only for an exact match. So both can be compared.
+# (Mind the order of its arguments: the reference comes first.)
+
+# %%
+for language in SPACE:
+    cut = SimpleNamespace(tokenize=lambda text, language=language: answer_tokens(text, language))
+    scorer = RougeScorer(["rouge1", "rougeL"], tokenizer=cut)
+    differences, same = [], 0
+    for ours, theirs in zip(given[language], correct[language], strict=True):
+        score = scorer.score(theirs, ours)
+        differences.append(abs(token_f1(ours, theirs, language) - score["rouge1"].fmeasure))
+        same += exact_match(ours, theirs, language) == (score["rougeL"].fmeasure == 1)
+    print(f"{language}: {len(differences)} pairs, match agrees in {same}", end="")
+    print(f", largest difference of F1 {max(differences):.0e}")
+    assert max(differences) < 1e-9 and same == len(differences) == 1000
+
+# %% [markdown]
+# ## BLEU
+#
+# Longer texts are hardly ever equal, and F1 does not care about the order of words. **BLEU** was
+# made for translations. It counts runs of tokens, **n-grams**: a translation is good if many of its
+# single words, pairs, triples and quadruples stand in the reference, too. (Papineni and others,
+# *BLEU: a Method for Automatic Evaluation of Machine Translation*, 2002.)
+
+
+# %%
+def ngrams(tokens, n):
+    """How often each run of n tokens comes."""
+    return Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
+
+
+reference = tokens("the cat sat on the mat.")
+for n in [1, 2]:
+    print({" ".join(gram): count for gram, count in ngrams(reference, n).items()})
+
+# %% [markdown]
+# ### Clipping
+#
+# Of the n-grams of the candidate, which share is in the reference? Counted naively, `the the the
+# the` is perfect: each word is there. So an n-gram counts at most as often as the reference has it.
+# That is called **clipping**, and it is what `&` does with two counters.
+
+
+# %% tags=["nbval-check-output"]
+def clipped(candidate, reference, n):
+    """How many n-grams of the candidate are in the reference, too, and how many it has."""
+    ours = ngrams(candidate, n)
+    return (ours & ngrams(reference, n)).total(), ours.total()
+
+
+for text in ["the the the the", "the cat sat on a mat.", "on the mat sat the cat.", "the cat"]:
+    counts = [clipped(tokens(text), reference, n) for n in [1, 2, 3, 4]]
+    print(f"{text:24}", *[f"{matches}/{total}" for matches, total in counts])
+
+# %% [markdown]
+# From left to right: single words, pairs, triples, quadruples. The third one has all words right,
+# but few longer runs.
+#
+# ### Brevity penalty
+#
+# The last one is flawless, because it says so little. These precisions have no recall beside them;
+# instead, BLEU punishes a candidate that is shorter than its reference. With lengths $c$ and $r$
+# the **brevity penalty** is
+#
+# $$B = \min\left(1, e^{1 - r/c}\right)$$
+#
+# BLEU is $B$ times the *geometric* mean of the four precisions, in per cent. In a geometric mean a
+# zero makes everything zero.
+#
+# ### Add first, then divide
+#
+# BLEU belongs to a whole **corpus**. Matches, totals and lengths are added over all pairs, and only
+# then divided. So let us keep the ten counts of a pair together.
+
+
+# %%
+def bleu_counts(candidate, reference):
+    """Matches and totals for n = 1 to 4, and both lengths, of two lists of tokens: (10,)."""
+    matches, totals = zip(*[clipped(candidate, reference, n) for n in [1, 2, 3, 4]], strict=True)
+    return np.array([*matches, *totals, len(candidate), len(reference)])
+
+
+# %% [markdown]
+# One thing is left. Few pairs, or short ones, may have no quadruple in common. Then the mean would
+# be zero, however good the rest. **Smoothing** puts a small number there. sacrebleu's way, and so
+# ours: the first precision without a match gets half a match, the next one a quarter, and so on.
+# (The mean of the logarithms is the logarithm of the geometric mean.)
+
+
+# %% tags=["nbval-check-output"]
+def bleu(counts):
+    """BLEU in per cent from ten counts, those of a pair or the sums over many."""
+    matches, totals, (length, wanted) = counts[:4], counts[4:8], counts[8:]
+    if matches[0] == 0 or totals[3] == 0:
+        return 0.0  # nothing is right, or all is too short for a quadruple
+    precisions, half = [], 1.0
+    for match, total in zip(matches, totals, strict=True):
+        if match == 0:
+            half /= 2
+        precisions.append((match or half) / total)
+    brevity = min(1, np.exp(1 - wanted / length))
+    return float(100 * brevity * np.exp(np.mean(np.log(precisions))))
+
+
+for text in ["the cat sat on a mat.", "on the mat sat the cat.", "the cat sat on"]:
+    print(f"{text:24} BLEU {bleu(bleu_counts(tokens(text), reference)):5.1f}")
+
+# %% [markdown]
+# Why add first? Otherwise a short pair would weigh as much as a long one, and a pair too short for
+# a quadruple would be worth nothing. (A row of counts: four matches, four totals, two lengths.)
+
+# %% tags=["nbval-check-output"]
+pairs = [("the cat sat on a mat.", "the cat sat on the mat."), ("it sat.", "there it sat.")]
+counts = np.array([bleu_counts(tokens(ours), tokens(theirs)) for ours, theirs in pairs])
+print(counts)
+print("each pair   ", [round(bleu(row), 1) for row in counts])
+print("their mean  ", round(float(np.mean([bleu(row) for row in counts])), 1))
+print("as a corpus ", round(bleu(counts.sum(axis=0)), 1))
+
+# %% [markdown]
+# ### The same in sacrebleu
+#
+# BLEU depends on the tokens as well. Papers used to cut in their own ways, and their numbers could
+# not be compared; the library **sacrebleu** ended that by cutting itself. (Post, *A Call for
+# Clarity in Reporting BLEU Scores*, 2018.) It has a tokenizer called `13a` for English and `zh` for
+# Chinese. For the tales our `tokens` cuts like both. In general it does not: `13a` has rules for
+# numbers such as `3.14`, for instance. So for a paper use the library.
+#
+# The pairs are made of the first two sentences of a thousand held-out tales, and of spoilt
+# copies.
+
+# %%
+held_out = {"en": tales, "zh": corpus("zh", "validation", 1000)}
+openings, copies = {}, {}
+for language, space in SPACE.items():
+    openings[language] = [space.join(sentences(t.text)[:2]) for t in held_out[language]]
+    copies[language] = spoilt_copies(openings[language], language)
+print(openings["en"][1], "\n  ->", copies["en"][1])
+print(openings["zh"][1], "\n  ->", copies["zh"][1])
+
+# %%
+all_counts = {}
+for language, name in [("en", "13a"), ("zh", "zh")]:
+    pairs = list(zip(copies[language], openings[language], strict=True))
+    counts = np.array([bleu_counts(tokens(ours), tokens(theirs)) for ours, theirs in pairs])
+    library = sacrebleu.BLEU(tokenize=name, force=True)  # force: no warnings
+    theirs = [library.corpus_score([copy], [[text]]).score for copy, text in pairs]
+    single = np.abs([bleu(row) for row in counts] - np.array(theirs)).max()
+    whole = library.corpus_score(copies[language], [openings[language]]).score
+    print(f"{language}: {len(pairs)} pairs, one by one: largest difference {single:.0e}", end="")
+    print(f"; as a corpus {bleu(counts.sum(axis=0)):.6f}, sacrebleu {whole:.6f}")
+    assert single < 1e-9 and abs(bleu(counts.sum(axis=0)) - whole) < 1e-9
+    all_counts[language] = counts  # (1000, 10)
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
+ratio = np.linspace(0.2, 1.6, 100)  # candidate's length over the reference's
+left.plot(ratio, np.minimum(1, np.exp(1 - 1 / ratio)))
+left.set(xlabel="length of the candidate / of the reference", title="Brevity penalty")
+for shift, (language, counts) in zip([-0.2, 0.2], all_counts.items(), strict=True):
+    sums = counts.sum(axis=0)
+    bars = right.bar(np.arange(1, 5) + shift, sums[:4] / sums[4:8], 0.38, label=language)
+    right.bar_label(bars, fmt="%.2f", fontsize=8)
+right.set(xlabel="n", title="Precision of n-grams", ylim=(0, 1))
+right.set_xticks(range(1, 5))
+right.legend()
+plt.show()
+
+# %% [markdown]
+# On the left: a candidate of half the length loses most of its BLEU, one that is too long loses
+# nothing here (its precision suffers instead). On the right: the longer the run, the less of it
+# survives.
+#
+# ### keras-nlp, and Chinese
+#
+# keras-nlp has `Bleu`, too, from 0 to 1. It cuts as `13a` does. First our thousand pairs, then a
+# Chinese text compared with itself.
+
+
+# %%
+def library_bleu(candidates, references, **options):
+    """keras-nlp's BLEU in per cent; a list of references for each candidate."""
+    metric = keras_nlp.metrics.Bleu(**options)
+    metric.update_state([[reference] for reference in references], candidates)
+    return 100 * float(metric.result())
+
+
+by_hand, by_library = {}, {}
+for language in SPACE:
+    by_hand[language] = bleu(all_counts[language].sum(axis=0))
+    by_library[language] = library_bleu(copies[language], openings[language])
+    print(f"{language}: by hand {by_hand[language]:.4f}, keras-nlp {by_library[language]:.4f}")
+assert abs(by_library["en"] - by_hand["en"]) < 1e-3 and by_library["zh"] < 1
+chinese = openings["zh"][1]
+itself = library_bleu([chinese], [chinese])
+print(chinese)
+print(f"compared with itself: {itself:.1f}")
+assert itself == 0
+
+# %% [markdown]
+# English agrees, Chinese does not at all. The reason is the cut: `13a` separates words at spaces
+# and at *ASCII* punctuation. Chinese has neither, so a whole text is one single token. One wrong
+# character, and nothing is right; and where nothing is wrong, there still is no pair of tokens, let
+# alone a quadruple. So cut it ourselves: put spaces between our tokens, and tell keras-nlp to
+# separate at spaces and nowhere else.
+#
+# A second difference shows only in small samples: keras-nlp does not smooth. If no quadruple is
+# right, it says zero. The last line below is for `on the mat sat the cat.`
+
+
+# %%
+def spaced(texts):
+    return [" ".join(tokens(text)) for text in texts]
+
+
+pair = spaced(copies["zh"]), spaced(openings["zh"])
+mended = library_bleu(*pair, tokenizer=tf.strings.split)
+print(f"zh: by hand {by_hand['zh']:.4f}, keras-nlp with our tokens {mended:.4f}")
+assert abs(mended - by_hand["zh"]) < 1e-3
+
+unsmoothed = library_bleu(["on the mat sat the cat."], ["the cat sat on the mat."])
+smoothed = bleu(bleu_counts(tokens("on the mat sat the cat."), reference))
+print(f"one short pair: by hand {smoothed:.1f}, keras-nlp {unsmoothed:.1f}")
+
+# %% [markdown]
+# ## ROUGE
+#
+# For summaries the question is turned round: what matters most is that everything important is
+# *there*. So **ROUGE** looks at recall as well. **ROUGE-N** is precision, recall and F1 of clipped
+# n-grams, usually for n = 1 and n = 2. (Lin, *ROUGE: A Package for Automatic Evaluation of
+# Summaries*, 2004.) With the counts that we have it is a line.
+
+
+# %% tags=["nbval-check-output"]
+def rouge_n(candidate, reference, n):
+    """Precision, recall and F1 of the n-grams of two lists of tokens."""
+    matches, total = clipped(candidate, reference, n)
+    return precision_recall_f1(matches, total, ngrams(reference, n).total())
+
+
+for text in ["the cat sat on a mat.", "on the mat sat the cat.", "the cat"]:
+    for n in [1, 2]:
+        precision, recall, f1 = rouge_n(tokens(text), reference, n)
+        print(f"{text:24} ROUGE-{n}  precision {precision:.2f}  recall {recall:.2f}  F1 {f1:.2f}")
+
+# %% [markdown]
+# ### ROUGE-L: the longest common subsequence
+#
+# Runs must be unbroken. `the cat sat on the mat` and `the old cat sat down on the mat` have no
+# quadruple in common, although one has only two words more. **ROUGE-L** allows gaps: it asks for
+# the longest list of words that both texts contain *in the same order*, the **longest common
+# subsequence**.
+#
+# To try all subsequences would take forever. Instead build up a table: `table[i, j]` is the answer
+# for the first `i` words of one text and the first `j` of the other. If the last two words are
+# equal, it is one more than without both. If not, one of them is of no use, so it is the better of
+# the two answers without one. That is **dynamic programming**: each answer is made of smaller ones,
+# and each is computed once.
+
+
+# %% tags=["nbval-check-output"]
+def lcs_table(a, b):
+    """Lengths of the longest common subsequences of all beginnings: (len(a) + 1, len(b) + 1)."""
+    table = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
+    for i in range(1, len(a) + 1):
+        for j in range(1, len(b) + 1):
+            if a[i - 1] == b[j - 1]:
+                table[i][j] = table[i - 1][j - 1] + 1
+            else:
+                table[i][j] = max(table[i - 1][j], table[i][j - 1])
+    return np.array(table)
+
+
+def rouge_l(candidate, reference):
+    """Precision, recall and F1 by the longest common subsequence of two lists of tokens."""
+    length = lcs_table(candidate, reference)[-1, -1]
+    return precision_recall_f1(length, len(candidate), len(reference))
+
+
+for text in ["the cat sat on a mat.", "on the mat sat the cat.", "the cat"]:
+    precision, recall, f1 = rouge_l(tokens(text), reference)
+    print(f"{text:24} ROUGE-L  precision {precision:.2f}  recall {recall:.2f}  F1 {f1:.2f}")
+
+# %% [markdown]
+# Which words are they? Walk through the table from its end: where two words are equal, take them
+# and go back in both texts; where not, go to the larger neighbour.
+
+
+# %%
+def common(a, b):
+    """Pairs of places (i, j) with a[i] == b[j] that make up a longest common subsequence."""
+    table, i, j, places = lcs_table(a, b), len(a), len(b), []
+    while i and j:
+        if a[i - 1] == b[j - 1]:
+            i, j = i - 1, j - 1
+            places.append((i, j))
+        elif table[i - 1, j] >= table[i, j - 1]:
+            i -= 1
+        else:
+            j -= 1
+    return places[::-1]
+
+
+candidate = tokens("the old cat sat down on the mat.")
+print(" ".join(candidate[i] for i, _ in common(candidate, reference)))
+
+# %%
+table = lcs_table(candidate, reference)
+figure, axes = plt.subplots(figsize=(6.4, 4.4))
+axes.imshow(table, aspect="auto", alpha=0.6)
+for (i, j), length in np.ndenumerate(table):
+    axes.text(j, i, length, ha="center", va="center", fontsize=9)
+for i, j in common(candidate, reference):
+    axes.plot(j + 1, i + 1, "o", color=ORANGE, markersize=20, fillstyle="none", markeredgewidth=2)
+axes.set_xticks(range(len(reference) + 1), ["", *reference])
+axes.set_yticks(range(len(candidate) + 1), ["", *candidate])
+axes.set(xlabel="reference", ylabel="candidate", title="Circles: the words taken, in order")
+axes.grid(visible=False)
+plt.show()
+
+# %% [markdown]
+# ### The same in rouge-score
+#
+# The library *rouge-score* does what Lin's own program does. Its tokens are runs of letters from a
+# to z and digits, in lower case, and nothing else; even the apostrophe separates. We add Chinese
+# characters, each a token of its own.
+
+
+# %%
+def rouge_tokens(text):
+    return re.findall(r"[a-z0-9]+|[\u4e00-\u9fff]", text.lower())
+
+
+def rouge(candidate, reference):
+    """Nine numbers: precision, recall and F1 of ROUGE-1, ROUGE-2 and ROUGE-L."""
+    pair = rouge_tokens(candidate), rouge_tokens(reference)
+    return np.array([rouge_n(*pair, 1), rouge_n(*pair, 2), rouge_l(*pair)])  # (3, 3)
+
+
+# %%
+rouges = {}
+NAMES = ["rouge1", "rouge2", "rougeL"]
+for language, cut in [("en", None), ("zh", SimpleNamespace(tokenize=rouge_tokens))]:
+    scorer = RougeScorer(NAMES, tokenizer=cut)
+    pairs = list(zip(copies[language], openings[language], strict=True))
+    ours = np.array([rouge(*pair) for pair in pairs])  # (1000, 3, 3)
+    scores = [scorer.score(text, copy) for copy, text in pairs]
+    theirs = np.array([[score[name] for name in NAMES] for score in scores])
+    difference = np.abs(ours - theirs).max()
+    print(f"{language}: {len(pairs)} pairs, largest difference {difference:.0e}", end="")
+    print(f", mean F1 {ours.mean(axis=0)[:, 2]}")
+    assert difference < 1e-9
+    rouges[language] = ours
+
+# %% [markdown]
+# keras-nlp's `RougeN` and `RougeL` call rouge-score, and return the means. But they do not let us
+# choose the tokens. Again a Chinese text is compared with itself.
+
+
+# %%
+def library_rouge(metric, candidates, references):
+    """The mean F1 of one of keras-nlp's ROUGE metrics."""
+    metric.update_state(references, candidates)
+    return float(metric.result()["f1_score"])
+
+
+mean_f1 = {language: values.mean(axis=0)[:, 2] for language, values in rouges.items()}
+metrics = [keras_nlp.metrics.RougeN(order=2), keras_nlp.metrics.RougeL()]
+theirs = [library_rouge(metric, copies["en"], openings["en"]) for metric in metrics]
+print(f"en: by hand {mean_f1['en'][1:]}, keras-nlp {np.array(theirs)}")
+assert np.abs(theirs - mean_f1["en"][1:]).max() < 1e-4
+itself = library_rouge(keras_nlp.metrics.RougeL(), [chinese], [chinese])
+print(f"Chinese with itself: by hand {rouge(chinese, chinese)[2, 2]:.1f}, keras-nlp {itself:.1f}")
+assert itself == 0
+
+# %% [markdown]
+# The Chinese text gets an exact zero. Nothing of it is a letter from a to z, so for rouge-score it
+# has no tokens at all. A zero like this one is easily taken for a bad model. There is a way out,
+# though: write each character as a number. Different characters have different numbers, and
+# rouge-score knows digits.
+
+
+# %%
+def as_numbers(text):
+    return " ".join(str(ord(char)) for char in text if "\u4e00" <= char <= "\u9fff")
+
+
+print(as_numbers("小猫在家。"))
+numbers = [[as_numbers(text) for text in texts["zh"]] for texts in (copies, openings)]
+theirs = library_rouge(keras_nlp.metrics.RougeL(), *numbers)
+print(f"zh: ROUGE-L by hand {mean_f1['zh'][2]:.5f}, keras-nlp {theirs:.5f}")
+assert abs(theirs - mean_f1["zh"][2]) < 1e-4
+
+# %% [markdown]
+# ## What each of them sees
+#
+# All four on the same texts: openings of tales, of which a growing share is dropped, swapped or
+# replaced. ROUGE and BLEU get the same tokens here, and BLEU is divided by 100.
+
+
+# %%
+def damage(how, share, texts):
+    """BLEU, and mean F1 of ROUGE-1, ROUGE-2 and ROUGE-L, of copies spoilt to this degree: (4,)."""
+    vocabulary = [token for text in texts for token in text]
+    pairs = [(spoil(text, how, share, vocabulary), text) for text in texts]
+    score = bleu(np.sum([bleu_counts(*pair) for pair in pairs], axis=0)) / 100
+    f1s = [[rouge_n(*pair, 1)[2], rouge_n(*pair, 2)[2], rouge_l(*pair)[2]] for pair in pairs]
+    return np.array([score, *np.mean(f1s, axis=0)])
+
+
+SHARES, MEASURES = np.linspace(0, 0.5, 6), ["BLEU", "ROUGE-1", "ROUGE-2", "ROUGE-L"]
+some = [tokens(text) for text in openings["en"][:50]]
+seen = {how: np.array([damage(how, share, some) for share in SHARES]) for how in HOW}
+at_half = {how: dict(zip(MEASURES, values[-1], strict=True)) for how, values in seen.items()}
+for how, values in at_half.items():
+    print(f"half of the tokens {how:9}", *[f"{name} {v:.2f}" for name, v in values.items()])
+assert at_half["swapped"]["ROUGE-1"] > 0.999
+assert abs(at_half["dropped"]["ROUGE-1"] - at_half["dropped"]["ROUGE-L"]) < 1e-9
+assert all(min(values, key=values.get) == "BLEU" for values in at_half.values())
+
+# %%
+figure, panels = plt.subplots(1, 3, figsize=(8.4, 3.2), sharey=True)
+for axes, (how, values) in zip(panels, seen.items(), strict=True):
+    for value, label, marker in zip(values.T, MEASURES, "os^D", strict=True):
+        axes.plot(SHARES, value, marker=marker, markersize=4, label=label)
+    axes.set(xlabel="share of the tokens", title=f"Tokens {how}", ylim=(0, 1.03))
+panels[0].legend()
+plt.show()
+
+# %% [markdown]
+# * **ROUGE-1** (and F1, which is the same) does not see order at all: in the middle its line is
+#   flat.
+# * **ROUGE-2 and BLEU** see order, and dislike everything that breaks a run. One wrong word spoils
+#   two pairs and four quadruples.
+# * **ROUGE-L** lies between: a word that has moved is lost, the others still count. Where tokens
+#   are only dropped, their order is right, so it equals ROUGE-1.
+# * **BLEU** falls fastest, and for dropped tokens it falls twice: by precision and by brevity.
+#
+# ## How they are fooled
+#
+# None of them knows what a word means. Here is a question about a tale, the right answer, and some
+# candidates, of which one knows at once whether they are right.
+
+# %%
+print("Why couldn't Jack get the kite?")
+reference = "Because the water was too deep."
+candidates = {
+    "Because the water was too deep.": "right",
+    "The pond was over his head.": "right",
+    "Jack couldn't get it because the water was too deep for him to stand in.": "right",
+    "Because the water was not too deep.": "wrong",
+    "Because the water was too cold.": "wrong",
+    "deep too was water the Because.": "nonsense",
+}
+
+
+# %% tags=["nbval-check-output"]
+def all_measures(candidate, reference):
+    """Every measure of one pair of English texts, from 0 to 1."""
+    rouge_f1s = rouge(candidate, reference)[:, 2]
+    return {
+        "match": exact_match(candidate, reference),
+        "F1": token_f1(candidate, reference),
+        "BLEU": bleu(bleu_counts(tokens(candidate), tokens(reference))) / 100,
+        **dict(zip(["ROUGE-1", "ROUGE-2", "ROUGE-L"], rouge_f1s, strict=True)),
+    }
+
+
+scored = {text: all_measures(text, reference) for text in candidates}
+print(f"{'':9}", *[f"{name:>7}" for name in scored[reference]])
+for text, verdict in candidates.items():
+    print(f"{verdict:9}", *[f"{value:7.2f}" for value in scored[text].values()], f"  {text}")
+wrong = scored["Because the water was not too deep."]
+other_words = scored["The pond was over his head."]
+assert all(wrong[name] > other_words[name] for name in wrong if name != "match")
+
+# %% [markdown]
+# * **`not` costs one word** and turns the answer round. Every measure but exact match takes it for
+#   far better than the right answer in other words.
+# * **Other words** get next to nothing. A measure that compares tokens needs references in the
+#   words of the candidate; so several references help, or questions that leave little choice.
+# * **A long answer** contains everything and has low precision. F1 punishes that, and puts it below
+#   both wrong ones.
+# * **Word salad** has all words, so F1 and ROUGE-1 are full.
+#
+# Chinese characters bring a trap of their own. Turn two of them round, and they are another word;
+# here a sea becomes a city. And `不`, not, is a single character.
+
+# %% tags=["nbval-check-output"]
+for given_answer, right_answer in [("在上海。", "在海上。"), ("因为水不深。", "因为水很深。")]:
+    f1 = token_f1(given_answer, right_answer, "zh")
+    order = rouge_l(rouge_tokens(given_answer), rouge_tokens(right_answer))[2]
+    print(f"{given_answer} for {right_answer}  F1 {f1:.2f}  ROUGE-L {order:.2f}")
+
+# %% [markdown]
+# So never trust one number: read some answers, and take two measures whose faults differ. And use
+# them where they are strong. The same measure, on the same questions, for two models that answer in
+# the same style, says which is better, if the difference is not mere chance. Is it?
+#
+# ## How sure?
+#
+# A hundred questions have been answered, and we know the mean F1. With a hundred other questions it
+# would have been another number. How far off might it be? We have no other questions; but these are
+# our best picture of what questions are like. So draw from *them*: a hundred at random, each put
+# back after it was drawn, so that some come twice and some not at all. Compute the mean. Do this a
+# few thousand times. This is the **bootstrap**. (Efron, *Bootstrap Methods: Another Look at the
+# Jackknife*, 1979.)
+
+# %%
+answers = correct["en"][:100]
+vocabulary = [token for text in answers for token in tokens(text)]
+first = [" ".join(spoil(tokens(text), "replaced", 0.25, vocabulary)) for text in answers]
+scores = np.array([token_f1(*pair) for pair in zip(first, answers, strict=True)])  # (100,)
+print(f"mean F1 {scores.mean():.3f}")
+for _ in range(4):
+    chosen = rng.integers(len(scores), size=len(scores))
+    times = np.bincount(chosen, minlength=len(scores))
+    print(
+        f"drawn again {scores[chosen].mean():.3f}, the first ten questions so often: {times[:10]}"
+    )
+
+
+# %%
+def bootstrap(scores, resamples=5000):
+    """Means of resampled scores, (resamples,)."""
+    chosen = rng.integers(len(scores), size=(resamples, len(scores)))
+    return scores[chosen].mean(axis=1)
+
+
+def interval(values, level=0.95):
+    """Lower and upper end of the middle part of the values, along the first axis."""
+    return np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+
+
+means = bootstrap(scores)
+low, high = interval(means)
+print(f"mean F1 {scores.mean():.3f}, 95 % interval {low:.3f} to {high:.3f}")
+by_formula = scores.std() / len(scores) ** 0.5
+print(f"standard deviation of the mean: bootstrap {means.std():.4f}, formula {by_formula:.4f}")
+assert abs(means.std() / by_formula - 1) < 0.05
+
+# %% [markdown]
+# The middle 95 % of those means is the **percentile interval**. For a mean there is also a formula:
+# its standard deviation is that of the scores, divided by the root of their number. The bootstrap
+# finds the same without a formula, and also works where nobody knows one.
+#
+# ### Is the second one better?
+#
+# A second model answers the same questions. It makes the mistakes of the first, and a few more of
+# its own.
+
+# %%
+second = [" ".join(spoil(tokens(text), "dropped", 0.12, vocabulary)) for text in first]
+second_scores = np.array([token_f1(*pair) for pair in zip(second, answers, strict=True)])
+intervals = {"first": interval(bootstrap(scores)), "second": interval(bootstrap(second_scores))}
+for name, (low, high) in intervals.items():
+    print(f"{name:7} 95 % interval {low:.3f} to {high:.3f}")
+low, high = interval(bootstrap(scores - second_scores))
+print(f"difference on the same questions: 95 % interval {low:.3f} to {high:.3f}")
+assert intervals["second"][1] > intervals["first"][0] and low > 0
+
+# %% [markdown]
+# The two intervals overlap, and one might say: nobody knows. But questions that are hard for
+# one are hard for both, so both means waver *together*. Compare question by question instead: take
+# the bootstrap of the differences. Its interval is narrower and does not contain zero, so the first
+# model is better on questions of this kind. (Koehn, *Statistical Significance Tests for Machine
+# Translation Evaluation*, 2004.)
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
+for values, color in [(scores, BLUE), (second_scores, ORANGE)]:
+    name = "first" if values is scores else "second"
+    left.hist(bootstrap(values), bins=40, alpha=0.6, color=color, label=name)
+left.set(xlabel="mean F1", yticks=[], title="Each by itself: they overlap")
+left.legend()
+right.hist(bootstrap(scores - second_scores), bins=40, alpha=0.6, color=GREEN)
+right.axvline(0, color="black")
+right.axvspan(low, high, ymax=0.04, color="black", label="95 % interval")
+right.set(xlabel="first minus second", yticks=[], title="Question by question: clear of zero")
+right.legend()
+plt.show()
+
+# %% [markdown]
+# ### BLEU, too
+#
+# BLEU is no mean over pairs, so there is no formula. But its counts are sums: draw pairs, add their
+# counts, compute BLEU. sacrebleu does this when asked, and writes the mean of the draws as μ and
+# half the interval behind ±.
+
+# %%
+counts = all_counts["en"][:200]
+chosen = rng.integers(len(counts), size=(2000, len(counts)))
+draws = np.array([bleu(counts[some].sum(axis=0)) for some in chosen])
+low, high = interval(draws)
+whole, half = bleu(counts.sum(axis=0)), (high - low) / 2
+print(f"by hand    BLEU = {whole:.2f} (μ = {draws.mean():.2f} ± {half:.2f})")
+pairs = copies["en"][:200], [openings["en"][:200]]
+print("sacrebleu ", sacrebleu.BLEU(force=True).corpus_score(*pairs, n_bootstrap=2000))
+
+# %% [markdown]
+# ### Does it keep its promise?
+#
+# *95 %* is a promise: if one examined again and again, each time with new questions, 95 of 100
+# intervals should contain the truth. With a real model nobody knows the truth. So let us make one
+# up: a model that answers each question right with the probability 0.8. Examine it many times.
+#
+# (To draw $n$ scores from $n$, of which $k$ are 1, and add them up, is to draw from a binomial
+# distribution with the probability $k/n$. That saves the resampling itself.)
+
+# %%
+TRUTH, EXAMS = 0.8, 1000
+
+
+def examined(questions):
+    """Lower and upper ends of the intervals of many exams: (2, EXAMS)."""
+    shares = rng.binomial(questions, TRUTH, size=EXAMS) / questions  # what each exam finds
+    resampled = rng.binomial(questions, shares, size=(1000, EXAMS)) / questions
+    return interval(resampled)
+
+
+covered = {}
+for questions in [5, 10, 20, 50, 100, 200, 500]:
+    ends = examined(questions)
+    covered[questions] = np.mean((ends[0] <= TRUTH) & (ends[1] >= TRUTH))
+    width = np.mean(ends[1] - ends[0])
+    print(f"{questions:4} questions: width {width:.2f}, contain the truth {covered[questions]:.1%}")
+assert all(0.92 < covered[questions] < 0.98 for questions in covered if questions >= 50)
+assert covered[5] < 0.85
+
+# %%
+ends = examined(100)[:, :50]
+misses = (ends[0] > TRUTH) | (ends[1] < TRUTH)
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
+left.vlines(np.arange(50), *ends, color=np.where(misses, ORANGE, BLUE), linewidth=2)
+left.axhline(TRUTH, color="black", linewidth=1)
+left.set(xlabel="exam", ylabel="share of right answers", title="Fifty exams of 100 questions")
+right.semilogx(list(covered), list(covered.values()), marker="o")
+right.axhline(0.95, color="black", linestyle=":", linewidth=1)
+right.set(xlabel="questions", title="Share of intervals with the truth in them", ylim=(0.5, 1))
+right.set_xticks(list(covered), list(covered))
+right.minorticks_off()
+plt.show()
+
+# %% [markdown]
+# On the left, the intervals in orange have missed. On the right: with fifty questions or more the
+# promise is nearly kept; with few it is not, for few questions are a poor picture of all. The worst
+# case is a perfect result: whoever has only right answers will draw only right answers, and the
+# interval has no width. Sure of everything after five questions? (Exercise 5.)
+#
+# Look at the widths, too: to halve an interval takes four times as many questions.
+
+# %% [markdown]
+# <!-- The report on the base model, the fine-tuned one and a copied question comes here. -->
+
+# %% [markdown]
+# ## If your result looks different
+#
+# * **A Chinese measure is exactly zero.** Then the text has no tokens, or only one: look at what
+#   the tokenizer makes of it, before you look at the model.
+# * **Your BLEU differs from somebody else's.** Ask whether theirs is a mean over pairs, how they
+#   cut, whether in lower case, and how they smoothed; sacrebleu's signature says the last three.
+# * **F1 is high and the answers are poor.** Read twenty of them. Is one word wrong that decides?
+# * **Two runs differ.** By less than the interval is wide? Then nothing has been shown yet. Take
+#   the differences question by question, or ask more questions.
+# * **The tales on this page are others than yours.** Another processor rounds differently in
+#   training. What is made of the tales of the grammar is the same everywhere.
+#
+# ## Recap
+#
+# * Perplexity asks how probable the right text is. It depends on the tokens, and one contradiction
+#   hardly moves it.
+# * Exact match and F1 are for short answers, after normalization. BLEU is clipped precision of
+#   n-grams with a brevity penalty, over a whole corpus. ROUGE-N adds recall, ROUGE-L allows gaps.
+# * All of them compare tokens, not meanings. And all depend on how the text is cut, in Chinese
+#   entirely.
+# * The bootstrap says how far chance goes: draw the questions again. Compare two models on the same
+#   questions, by their differences.
+#
+# ## Check yourself
+#
+# Replace `...` by your answer and run the cell.
+#
+# **1.** Two models have different tokenizers. Compute a perplexity that can be compared, the one
+# *per character*, from the mean loss per token in nats and the numbers of tokens and characters.
+
+
+# %%
+def per_character(loss, num_tokens, num_characters):
+    """Return the perplexity per character."""
+    ...
+
+
+check.per_character(per_character)
+
+# %% [markdown]
+# **2.** A question may have several right answers. Then the best of the F1s counts. Write it for a
+# list of tokens and a list of such lists; none of them is empty.
+
+
+# %%
+def best_f1(candidate, references):
+    """Return the highest F1 of a candidate (tokens) with one of several references."""
+    ...
+
+
+check.best_f1(best_f1)
+
+# %% [markdown]
+# **3.** A candidate is the first half of its reference, word for word; both are long. What is its
+# BLEU, in per cent?
+
+# %%
+half_bleu = ...
+
+check.half_bleu(half_bleu)
+
+# %% [markdown]
+# **4.** With nearly the same table one gets the **edit distance**: the fewest words that must be
+# inserted, deleted or replaced to turn one text into another. (Divided by the length of the
+# reference it is the *word error rate* of speech recognition.) Write it. The row and the column of
+# the empty beginnings are not zero here.
+
+
+# %%
+def edit_distance(a, b):
+    """Return the number of insertions, deletions and replacements that turn list a into b."""
+    ...
+
+
+check.edit_distance(edit_distance)
+
+# %% [markdown]
+# **5.** Twenty questions, twenty right answers, and the bootstrap is sure of 100 %. How large may
+# the model's true share of *errors* be, so that such a result still has the probability 0.05?
+
+# %%
+hidden_errors = ...
+
+check.hidden_errors(hidden_errors)
+
+# %% [markdown]
+# ## Next
+#
+# You know how good your model is, and how well you know it. In lesson 12 others get to talk to it:
+# it moves behind a server, with a page to chat on, and has to put up with bad input and with many
+# people at once.

@@ -1,0 +1,65 @@
+"""The server keeps what its OpenAPI description promises, and breaks under nothing it forbids.
+
+Schemathesis makes up requests from the description, good ones and bad ones. More of them for each
+address:
+
+    SCHEMATHESIS_CASES=2500 python -m pytest tests/test_serving_openapi.py
+"""
+
+import os
+from collections import Counter
+
+import pytest
+import requests
+from hypothesis import HealthCheck, settings
+from schemathesis import openapi
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from tiny_server import CONTEXT, NAME, running, tiny_engine
+
+from utils.serving.openapi import described
+
+CASES = int(os.environ.get("SCHEMATHESIS_CASES", "40"))
+# Good data has to be accepted, with one exception, which no schema can express.
+TOO_LONG = "context_length_exceeded"
+schema = openapi.from_dict(described(NAME, CONTEXT))
+seen: Counter = Counter()  # of path, whether the request was good, and status
+
+
+@pytest.fixture(scope="module")
+def url():
+    with running(tiny_engine()) as url:
+        yield url
+
+
+@schema.parametrize()
+@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_one_that_was_promised(case, url):
+    answer = case.call(base_url=url)
+    seen[case.path, case.meta.generation.mode.is_positive, answer.status_code] += 1
+    is_too_long = answer.status_code == 400 and answer.json()["error"]["code"] == TOO_LONG
+    case.validate_response(
+        answer, excluded_checks=[positive_data_acceptance] if is_too_long else []
+    )
+
+
+def test_good_and_bad_requests_have_been_tried():
+    for path in ["/generate", "/v1/chat/completions"]:
+        assert {(path, True, 200), (path, False, 400)} <= set(seen)
+    print(f"{seen.total()} requests: {dict(seen)}")  # shown by pytest -s
+
+
+def test_the_description_is_what_the_server_shows(url):
+    assert requests.get(f"{url}/openapi.json").json() == described(NAME, CONTEXT)
+    schema.validate()
+
+
+def test_a_broken_promise_would_be_noticed(url):
+    """The same checks find a fault in a server whose description says something else."""
+    other = described(NAME, CONTEXT)
+    answer = other["paths"]["/generate"]["post"]["responses"]["200"]["content"]
+    answer["application/json"]["schema"] = {"type": "object", "required": ["story"]}
+    operation = openapi.from_dict(other)["/generate"]["POST"]
+    case = operation.Case(body={"text": ""}, media_type="application/json")
+    with pytest.raises(FailureGroup, match="story"):
+        case.call_and_validate(base_url=url)

@@ -1,0 +1,120 @@
+"""Start the chat server.
+
+python -m utils.serving                          # then open the address that it prints
+python -m utils.serving --host 0.0.0.0           # let others in the network chat, too
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from utils.errors import CourseError
+from utils.quiet import import_tensorflow
+from utils.serving.server import Server, listen, run_until_stopped
+
+if TYPE_CHECKING:  # takes seconds to import, which --help need not wait for
+    import keras_nlp
+
+    from utils.bpe import Tokenizer
+    from utils.serving.engine import Engine
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{message}; see python -m utils.serving --help\n")
+
+
+def whole_number(low: int, high: int):
+    """A converter for argparse: a whole number from `low` to `high`."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            say = f"must be a whole number from {low} to {high}, not {text!r}"
+            raise argparse.ArgumentTypeError(say)
+        return value
+
+    return convert
+
+
+def read_command_line(words: list[str] | None) -> argparse.Namespace:
+    parser = _Parser(
+        prog="python -m utils.serving",
+        description="Chat with a model in the browser, or through an API like OpenAI's.",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address; 0.0.0.0 lets the whole network in")
+    add("--port", type=whole_number(0, 65535), default=8000, help="0 takes one that is free")
+    add("--queue", type=whole_number(0, 400), default=64, help="requests that may wait")
+    add("--slots", type=whole_number(1, 64), default=8, help="texts that are written at once")
+    add("--preset", type=Path, help="folder of a model; without one, the course's own")
+    return parser.parse_args(words)
+
+
+def load_engine(preset: Path | None, slots: int, queue: int) -> "Engine":
+    """The engine with a model from a folder, or with the course's own, trained first if need be.
+
+    Raises:
+        CourseError: if the folder holds no GPT-2.
+    """
+    import keras_nlp
+
+    from utils.generation import Generator
+    from utils.serving.engine import Engine
+    from utils.small_gpt2 import pretrained
+    from utils.tokenizers import GPT2Tokenizer  # noqa: F401  presets are saved with it
+
+    folder = preset or Path(pretrained("tales").preset)
+    try:
+        model = keras_nlp.models.GPT2CausalLM.from_preset(str(folder))
+    except (OSError, ValueError) as error:
+        raise CourseError(f"{folder} holds no GPT-2 in Keras's format ({error}).") from None
+    tokenizer = read_tokenizer(model.preprocessor.tokenizer)
+    name = preset.name if preset else "small-gpt2"
+    return Engine(Generator(model, tokenizer.end_id), tokenizer, name, slots, queue)
+
+
+def read_tokenizer(keras_tokenizer: "keras_nlp.models.GPT2Tokenizer") -> "Tokenizer":
+    """The course's tokenizer with the merges of one in Keras: it knows the bytes of each token.
+
+    Raises:
+        CourseError: if the two do not give the same ids.
+    """
+    from utils.bpe import BYTE_OF, Tokenizer
+
+    pairs = (line.split(" ") for line in keras_tokenizer.merges)
+    merges = [tuple(bytes(map(BYTE_OF.__getitem__, half)) for half in pair) for pair in pairs]
+    tokenizer = Tokenizer((left, right) for left, right in merges)
+    if tokenizer.vocabulary != keras_tokenizer.vocabulary:
+        raise CourseError("The preset has another vocabulary than its merges give: take another.")
+    return tokenizer
+
+
+def main(words: list[str] | None = None) -> int:
+    """Serve until somebody stops it; a mistake ends it with code 2 and one sentence."""
+    args = read_command_line(words)
+    try:
+        listener = listen(args.host, args.port)
+        import_tensorflow()
+        from utils.serving.app import create_app
+        from utils.serving.prompts import plain_chat
+
+        engine = load_engine(args.preset, args.slots, args.queue)
+        app = create_app(engine, plain_chat(engine.tokenizer))
+        server = Server(app, engine, listener)
+        print(f"Open {server.url} in a browser. Ctrl-C stops the server.", flush=True)
+        run_until_stopped(server)
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""The web application: which address does what, and how a request is read.
+
+app = create_app(engine, render)        # any WSGI server runs it; see server.py
+"""
+
+import base64
+import hashlib
+import json
+import re
+import time
+from pathlib import Path
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from utils.serving.completions import Completions, as_problem
+from utils.serving.engine import Busy, Closing, Engine, ModelFailed
+from utils.serving.openapi import described
+from utils.serving.problems import Problem, json_answer
+from utils.serving.prompts import Render
+
+LARGEST_BODY = 2**21  # bytes; larger than any prompt that fits, so that most get a better message
+PAGE = Path(__file__).with_name("page.html")
+
+
+def create_app(engine: Engine, render: Render) -> Flask:
+    """The web application.
+
+    Args:
+        engine: see `utils.serving.engine.Engine`.
+        render: from the messages of a chat to the ids of its prompt, the beginning of the reply
+            included.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    completions = Completions(engine, render)
+    page, policy = _page()
+    started = int(time.time())
+
+    @app.post("/generate")
+    def generate() -> Response:
+        return completions.generate(read_json())
+
+    @app.post("/v1/chat/completions")
+    def chat() -> Response:
+        return completions.chat(read_json())
+
+    @app.get("/v1/models")
+    def models() -> Response:
+        return json_answer({"object": "list", "data": [_model(engine, started)]})
+
+    @app.get("/v1/models/<path:name>")
+    def model(name: str) -> Response:
+        completions.check_model(name)
+        return json_answer(_model(engine, started))
+
+    @app.get("/healthz")
+    def health() -> Response:
+        return _health(engine)
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return json_answer(described(engine.name, engine.context))
+
+    @app.get("/")
+    def index() -> Response:
+        return Response(page, headers={"Content-Security-Policy": policy}, mimetype="text/html")
+
+    _answer_problems(app)
+    return app
+
+
+def read_json() -> object:
+    """The body of the request.
+
+    Raises:
+        Problem: if it is no JSON.
+    """
+    if request.mimetype != "application/json":
+        # Other types would let any web page that the user visits send requests to this server.
+        raise Problem(415, "Content-Type must be application/json.", "Content-Type")
+    try:
+        return json.loads(request.get_data().decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise Problem(400, f"The request body is not UTF-8 (byte {error.start}).") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Problem(400, f"The request body is not JSON ({error.msg}: {where}).") from None
+    except ValueError:  # Python reads no number of more than 4,300 digits
+        raise Problem(400, "The request body has a number that is too long.") from None
+
+
+def _model(engine: Engine, started: int) -> dict:
+    return {"id": engine.name, "object": "model", "created": started, "owned_by": "you"}
+
+
+def _health(engine: Engine) -> Response:
+    if engine.is_closing:
+        raise Problem(503, "The server is shutting down.", None, "shutting_down")
+    running, waiting = engine.load
+    about = {"status": "ok", "model": engine.name, "running": running, "waiting": waiting}
+    return json_answer(about)
+
+
+def _page() -> tuple[bytes, str]:
+    """The chat page, and a policy that lets nothing run in it but its own script and style."""
+    page = PAGE.read_bytes()
+
+    def digest(tag: str) -> str:
+        found = re.search(rb"<%b>(.*?)</%b>" % (tag.encode(), tag.encode()), page, re.DOTALL)
+        assert found, f"{PAGE} has no <{tag}>"
+        return base64.b64encode(hashlib.sha256(found[1]).digest()).decode()
+
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest('script')}';"
+        f" style-src 'sha256-{digest('style')}'; connect-src 'self'; img-src data:;"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return page, policy
+
+
+def _answer_problems(app: Flask) -> None:
+    """Every error is answered in JSON, and none with a traceback."""
+
+    @app.errorhandler(Problem)
+    def problem(error: Problem) -> Response:
+        return error.answer()
+
+    @app.errorhandler(Busy)
+    @app.errorhandler(Closing)
+    @app.errorhandler(ModelFailed)
+    def engine_problem(error: Busy | Closing | ModelFailed) -> Response:
+        return as_problem(error).answer()
+
+    @app.errorhandler(RecursionError)
+    def nested(_: RecursionError) -> Response:
+        return Problem(400, "The request body is nested too deeply.").answer()
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        return _http_problem(error).answer()
+
+    @app.errorhandler(Exception)
+    def bug(error: Exception) -> Response:
+        app.logger.error("A bug in the server", exc_info=error)
+        return Problem(500, "The server made a mistake; its log has the details.").answer()
+
+
+def _http_problem(error: HTTPException) -> Problem:
+    sentences = {
+        404: f"There is nothing at {request.path}.",
+        405: f"{request.path} does not answer {request.method}.",
+        413: f"The request body must be at most {LARGEST_BODY:,} bytes.",
+    }
+    status = error.code or 500
+    allowed = getattr(error, "valid_methods", None)
+    headers = {"Allow": ", ".join(sorted(allowed))} if allowed else None
+    return Problem(status, sentences.get(status, f"{error.name}."), headers=headers)

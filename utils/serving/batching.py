@@ -1,0 +1,129 @@
+"""Several texts at once, each at its own place: one compiled step for a fixed number of slots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from utils.generation import (
+    CHUNK,
+    DRAWS,
+    Generator,
+    LayerCache,
+    Sampling,
+    draw_tokens,
+    empty_cache,
+    random_numbers,
+    read_tokens,
+)
+
+EVERYTHING = np.iinfo("int32").max  # top_k that cuts nothing off
+
+
+@dataclass
+class Text:
+    """A text that is being written.
+
+    Attributes:
+        ids: the prompt, and what has been drawn so far.
+        uniform: random numbers for each place, (length, DRAWS).
+        position: the place that the next step reads; all before it are in the cache.
+    """
+
+    ids: list[int]
+    uniform: np.ndarray
+    position: int = 0
+
+
+class Batch:
+    """Writes up to `slots` texts together. A text may begin or end while others go on.
+
+    The shapes never change, so everything is compiled when this is made, and nothing later. A slot
+    without a text goes through the step as well: its token is not used. Each text is the one that
+    `Generator.stream` would write.
+
+    Args:
+        generator: the model; its weights are shared, not copied.
+        slots: texts at once.
+    """
+
+    def __init__(self, generator: Generator, slots: int):
+        self.generator, self.slots = generator, slots
+        self.texts: dict[int, Text] = {}
+        length, heads = generator.context, generator.num_heads
+        cache = empty_cache(generator.weights, heads, slots, length)
+        # Variables, because XLA changes them in place; a tensor would be copied in each step.
+        self.cache = tf.nest.map_structure(tf.Variable, cache)
+        self.temperature = np.ones((slots, 1), "float32")  # as `draw_tokens` divides the logits
+        self.top_k = np.full(slots, EVERYTHING, "int32")
+        self.top_p = np.ones(slots, "float32")
+        self.step()
+        if length > CHUNK:
+            self._read(tf.constant(0), tf.zeros((1, CHUNK), tf.int32), tf.constant(0))
+
+    def start(
+        self, slot: int, prompt: Sequence[int], length: int, sampling: Sampling, seed: int
+    ) -> None:
+        """Begin a text of at most `length` tokens, prompt included, in a free slot."""
+        self.texts[slot] = Text(list(prompt), random_numbers(seed, 0, length))
+        self.temperature[slot] = sampling.temperature
+        self.top_k[slot] = sampling.top_k
+        self.top_p[slot] = sampling.top_p
+
+    def stop(self, slot: int) -> None:
+        """Forget the text in a slot."""
+        del self.texts[slot]
+        self.temperature[slot], self.top_k[slot], self.top_p[slot] = 1, EVERYTHING, 1
+
+    def step(self) -> dict[int, int]:
+        """Go one token ahead in every text; the new ids, by slot. None where a prompt is read."""
+        self._read_ahead()
+        tokens, positions = np.zeros((self.slots, 1), "int32"), np.zeros(self.slots, "int32")
+        uniform = np.zeros((self.slots, DRAWS), "float32")
+        for slot, text in self.texts.items():
+            tokens[slot], positions[slot] = text.ids[text.position], text.position
+            uniform[slot] = text.uniform[text.position]
+        settings = Sampling(*map(tf.constant, (self.temperature, self.top_k, self.top_p)))
+        numbers = map(tf.constant, (tokens, positions, uniform))  # arrays would compile as well,
+        drawn = self._step(*numbers, settings).numpy().tolist()  # but each value anew
+        return {
+            slot: drawn[slot] for slot, text in self.texts.items() if _went_on(text, drawn[slot])
+        }
+
+    def _read_ahead(self) -> None:
+        """Read a chunk of the first prompt that still has one; one only, for the others wait."""
+        for slot, text in self.texts.items():
+            after = text.position + CHUNK
+            if after < len(text.ids):
+                chunk = tf.constant([text.ids[text.position : after]], tf.int32)
+                self._read(tf.constant(slot), chunk, tf.constant(text.position))
+                text.position = after
+                return
+
+    @tf.function(jit_compile=True)
+    def _step(self, tokens, positions, uniform, sampling):
+        """Read a token in each slot, (slots, 1), at its place, (slots,); draw what follows."""
+        cache = tf.nest.map_structure(tf.convert_to_tensor, self.cache)
+        logits, cache = read_tokens(self.generator.weights, tokens, positions, cache)
+        tf.nest.map_structure(lambda variable, array: variable.assign(array), self.cache, cache)
+        return draw_tokens(logits[:, 0], uniform, sampling)
+
+    @tf.function(jit_compile=True)
+    def _read(self, slot, tokens, position):
+        """Read a piece of a prompt, (1, CHUNK), in one slot."""
+        row = [LayerCache(keys[slot][None], values[slot][None]) for keys, values in self.cache]
+        _, row = read_tokens(self.generator.weights, tokens, position, row)
+        for variable, array in zip(tf.nest.flatten(self.cache), tf.nest.flatten(row), strict=True):
+            whole = tf.convert_to_tensor(variable)
+            variable.assign(ops.slice_update(whole, (slot, 0, 0, 0), array))
+
+
+def _went_on(text: Text, drawn: int) -> bool:
+    """Move a text to its next place; if that is a new one, put there what was drawn."""
+    text.position += 1
+    is_new = text.position == len(text.ids)
+    if is_new:
+        text.ids.append(drawn)
+    return is_new
