@@ -44,7 +44,7 @@ from utils.exercises import lesson_10 as check
 from utils.finetuning import encoded, finetune, pack, pad, rows_of, with_more_rows
 from utils.generation import Generator
 from utils.gpt2 import from_ids
-from utils.plots import BLUE, ORANGE, SKY, STYLE, YELLOW, plot_losses
+from utils.plots import BLUE, ORANGE, SKY, STYLE, plot_losses
 from utils.recipe import ChatRecipe
 from utils.scores import exact_match, token_f1
 from utils.small_chat import CORPORA, Assistant, base_answers, chat_run, held_out_questions
@@ -77,18 +77,19 @@ tokenizer = Tokenizer.load(folder(args.language))
 END = tokenizer.end_id
 
 tale = tell(args.language, seed=args.seed)
-question = tale.questions[0].question
-prompt = [END, *tokenizer.encode(f"{tale.text} {question}")]
+first_question = tale.questions[0].question
+prompt = [END, *tokenizer.encode(f"{tale.text} {first_question}")]
 (row,) = Generator(base, END)([prompt], top_p=0.5, seed=args.seed)
 print(tale.text, "\n")
-print("asked:   ", question)
+print("asked:   ", first_question)
 print("goes on: ", tokenizer.decode(row[len(prompt) :]))
 
 # %% [markdown]
-# It goes on with a text. That is all a language model does, and it will do nothing else in this
-# lesson. The trick of every chat model is to make a *text* out of a conversation: a text in which
-# it is marked who speaks, like a play. If the last mark says that the assistant speaks now, then
-# the likeliest continuation is what an assistant would say. Three things are to be done:
+# No answer. It takes the question for a part of the tale, finishes the sentence, and ends the text
+# or tells on. To continue a text is all that a language model does, and it will do nothing else in
+# this lesson. The trick of every chat model is to make a *text* out of a conversation: a text in
+# which it is marked who speaks, like a play. If the last mark says that the assistant speaks now,
+# then the likeliest continuation is what an assistant would say. Three things are to be done:
 #
 # 1. a way to write conversations down, the **chat template**;
 # 2. conversations, many of them;
@@ -286,8 +287,10 @@ for row, line in zip(rows, speaker, strict=True):
     for start, stop in zip(marks, [*marks[1:], length], strict=True):
         line[start:stop] = 1 + row[start] - template.role_ids["system"]
 figure, axes = plt.subplots(figsize=(8, 2.6))
-colours = ListedColormap(["white", SKY, YELLOW, ORANGE])
-image = axes.imshow(speaker, cmap=colours, vmin=-0.5, vmax=3.5, aspect="auto")
+colours = ListedColormap(["white", "lightgrey", SKY, ORANGE])
+image = axes.imshow(
+    speaker, cmap=colours, vmin=-0.5, vmax=3.5, aspect="auto", interpolation="nearest"
+)
 bar = figure.colorbar(image, ticks=range(4))
 bar.ax.set_yticklabels(["padding", "system", "user", "assistant"])
 axes.set(xlabel="place in the row", ylabel="row", title="Four tales, four rows of small talk")
@@ -409,6 +412,10 @@ plt.show()
 # marks, nor any answer. It does not compare with pretraining's loss, which was the mean over all
 # tokens of a tale.
 #
+# Training goes further down than validation: the answers about tales come over, but small talk that
+# is not written anywhere cannot be foreseen, only remembered. As long as the validation loss falls
+# all the same, the rest is still getting better.
+#
 # ## Before and after
 #
 # Five hundred questions about tales of the test split, which neither training has seen. The model
@@ -459,9 +466,9 @@ figure.legend(loc="outside right upper")
 plt.show()
 
 # %% [markdown]
-# Before, it cannot even try: it goes on with a tale. After, it finds most answers in a tale that it
-# reads for the first time. What it confuses are details that occur in the same place in every tale,
-# such as one colour for another. Here are the first answers that were wrong.
+# Before, it does not even try: it goes on with a text. After, it finds most answers in a tale that
+# it reads for the first time. What it confuses are details that occur in the same place in every
+# tale, such as one colour for another. Here are the first answers that were wrong.
 
 # %%
 wrong = [
@@ -475,9 +482,9 @@ for question, reply in wrong[:6]:
 # %% [markdown]
 # ### Several turns
 #
-# A question such as "Why?" has no answer without what was said before. Here is a conversation from
-# the test split, with the replies that *your* model gave, and that it then had to live with: unlike
-# above, its own answers stand in the history.
+# A follow-up such as "What was it like?" has no answer without what was said before. Here is a
+# conversation from the test split with the replies that *your* model gives, and that it then has to
+# live with: unlike above, its own answers stand in the history.
 
 # %%
 dialogue = max(about_tales(args.language, "test", 40), key=lambda one: len(one.messages))
@@ -524,8 +531,8 @@ for first, reply in zip(firsts, replies, strict=True):
 # %%
 history = [Message("system", tale.text)]
 for number in range(12):
-    history += [Message("user", question), Message("assistant", f"{number}.")]
-history.append(Message("user", question))
+    history += [Message("user", first_question), Message("assistant", f"{number}.")]
+history.append(Message("user", first_question))
 prompt = template.prompt(history, longest=CONTEXT - 40)
 shown = sum(i == template.role_ids["user"] for i in prompt)
 print(f"{len(template.prompt(history))} tokens are {len(prompt)} when only", end="")

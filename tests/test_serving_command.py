@@ -13,19 +13,23 @@ import pytest
 import requests
 from tiny_server import CONTEXT, random_model, tiny_tokenizer, until
 
-from utils.serving.__main__ import main
+from utils.chat import Template, with_roles
+from utils.dialogues import Message
+from utils.generation import as_sampling
+from utils.serving.__main__ import load_engine, main
 from utils.serving.server import ServerError, listen
 from utils.tokenizers import as_keras
 
 
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "my-model"
-    tokenizer = tiny_tokenizer()
-    backbone = random_model(tokenizer).backbone
-    preprocessor = keras_nlp.models.GPT2CausalLMPreprocessor(
-        as_keras(tokenizer), sequence_length=CONTEXT
-    )
+    return save(tmp_path_factory.mktemp("models") / "my-model", as_keras(tiny_tokenizer()))
+
+
+def save(folder, tokenizer):
+    """A model with random weights and a tokenizer, as keras-nlp keeps it."""
+    backbone = random_model(len(tokenizer.vocabulary)).backbone
+    preprocessor = keras_nlp.models.GPT2CausalLMPreprocessor(tokenizer, sequence_length=CONTEXT)
     keras_nlp.models.GPT2CausalLM(backbone, preprocessor).save_to_preset(str(folder))
     return folder
 
@@ -69,6 +73,17 @@ def test_it_serves_a_model_and_ends_in_good_order(preset):
     assert {200, 503} == set(statuses)
     texts = {answer.json()["generated_text"] for answer in answers if answer.ok}
     assert len(texts) == 1  # each of them is whole
+
+
+def test_a_model_that_knows_the_roles_gets_the_template_of_lesson_10(preset, tmp_path):
+    tokenizer, chat = tiny_tokenizer(), [Message("user", "the fox")]
+    engine, render = load_engine(save(tmp_path / "chat", with_roles(tokenizer)), 1, 0)
+    assert render(chat) == Template(tokenizer).prompt(chat)
+    assert max(render(chat)) == engine._generator.vocabulary_size - 1
+    sampling = as_sampling(100.0, 0, 1.0)  # so hot that the token of a role comes soon
+    ends = [[*engine.submit([1], CONTEXT, sampling, seed)] for seed in range(20)]
+    assert max(max(ids, default=0) for ids in ends) < tokenizer.end_id
+    engine.close()
 
 
 def test_a_port_that_is_taken_is_one_sentence(capsys):

@@ -7,16 +7,15 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_server import CONTEXT, Gate, random_model, shut, tiny_engine, tiny_tokenizer, until
+from tiny_server import CONTEXT, NEVER, Gate, random_model, shut, tiny_engine, tiny_tokenizer, until
 
 from utils.bpe import END, Tokenizer, train
+from utils.decoding import as_text
 from utils.dialogues import Message
 from utils.errors import CourseError
 from utils.generation import CHUNK, Generator, as_sampling, empty_cache, read_tokens
-from utils.serving import engine as engine_module
-from utils.serving.decoding import as_text
-from utils.serving.engine import Busy, Closing, ModelFailed
-from utils.serving.prompts import as_beginning, longest_prompt, plain_chat, plain_ids
+from utils.serving.engine import Busy, Closing, Engine, ModelFailed
+from utils.serving.prompts import as_beginning, longest_prompt, plain_chat
 
 SLOTS, QUEUE = 3, 2
 LIKELIEST, DARING = as_sampling(1.0, 1, 1.0), as_sampling(2.0, 0, 0.95)
@@ -182,9 +181,9 @@ def test_a_failure_of_the_model_is_told_and_passes(engine, monkeypatch, caplog):
         assert gate.has(SLOTS, 1)
         monkeypatch.setattr(engine._batch, "step", lambda: 1 / 0)
         gate.let(1)
-        with pytest.raises(ModelFailed):
-            list(replies[1])
-            list(replies[0])
+        for reply in replies[:SLOTS]:
+            with pytest.raises(ModelFailed):
+                list(reply)
         monkeypatch.setattr(engine._batch, "step", working)
     assert is_idle(engine)
     assert "ZeroDivisionError" in caplog.text
@@ -220,7 +219,8 @@ def test_a_prompt_that_does_not_fit_is_refused_at_once(engine):
 def test_an_engine_with_a_context_shorter_than_a_chunk_works(monkeypatch):
     monkeypatch.setattr("tiny_server.CONTEXT", CHUNK - 4)
     tokenizer = tiny_tokenizer()
-    short = engine_module.Engine(Generator(random_model(tokenizer), -7), tokenizer, "short", 1, 0)
+    generator = Generator(random_model(len(tokenizer.tokens)), NEVER)
+    short = Engine(generator, tokenizer, "short", 1, 0)
     assert len(list(short.submit([1, 2, 3], CHUNK - 4, DARING, 0))) == CHUNK - 7
     short.close()
 
@@ -261,9 +261,9 @@ def test_pieces_together_are_what_the_tokenizer_decodes():
 )
 def test_a_special_token_in_a_text_is_only_letters(text):
     tokenizer = Tokenizer(train(END * 5, 12))  # even if the letters have been merged
-    ids = plain_ids(text, tokenizer)
-    assert tokenizer.end_id not in ids and tokenizer.decode(ids) == text
-    assert as_beginning(text, tokenizer) == [tokenizer.end_id, *ids]
+    first, *ids = as_beginning(text, tokenizer)
+    assert first == tokenizer.end_id and tokenizer.end_id not in ids
+    assert tokenizer.decode(ids) == text
 
 
 def test_a_chat_becomes_a_play():

@@ -24,11 +24,11 @@ def tiny_tokenizer(merges=40):
     return Tokenizer(train(TEXT, merges))
 
 
-def random_model(tokenizer, seed=0):
+def random_model(vocabulary_size, seed=0):
     """Large random weights, so that its answers differ from place to place; small biases, so that
     no token is the likeliest everywhere."""
     rng = np.random.default_rng(seed)
-    model = small_gpt2(len(tokenizer.tokens), max_sequence_length=CONTEXT, **SIZE)
+    model = small_gpt2(vocabulary_size, max_sequence_length=CONTEXT, **SIZE)
     for weight in model.weights:
         scale = 0.5 if weight.name in ("kernel", "embeddings") else 0.05
         weight.assign((weight.name == "gamma") + scale * rng.normal(size=weight.shape))
@@ -38,7 +38,8 @@ def random_model(tokenizer, seed=0):
 def tiny_engine(slots=2, queue=2, end_id=NEVER):
     """An engine whose texts never end, if no end id is given, before they are as long as may be."""
     tokenizer = tiny_tokenizer()
-    return Engine(Generator(random_model(tokenizer), end_id), tokenizer, NAME, slots, queue)
+    generator = Generator(random_model(len(tokenizer.tokens)), end_id)
+    return Engine(generator, tokenizer, NAME, slots, queue)
 
 
 class ByHeart(list):

@@ -9,7 +9,10 @@ import re
 import string
 from collections import Counter
 
-PUNCTUATION = {"en": string.punctuation, "zh": string.punctuation + "，。！？、；：“”‘’（）《》…—·"}
+PUNCTUATION = {
+    "en": string.punctuation,  # all that ASCII has
+    "zh": string.punctuation + "，。、！？：；“”‘’（）《》【】…—～·",
+}
 
 
 def normalize(text: str, language: str = "en") -> str:

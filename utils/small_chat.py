@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from utils.recipe import ChatRecipe
@@ -88,7 +88,8 @@ class Assistant:
         context = self.generator.context
         prompt = self.template.prompt(messages, longest=context - ROOM_FOR_REPLY)
         ids = self.generator.stream(prompt, **sampling)
-        yield from as_text(ids, self.template.tokenizer)
+        text = takewhile(lambda i: i < self.template.end_id, ids)
+        yield from as_text(text, self.template.tokenizer)
 
 
 ROOM_FOR_REPLY = 40  # tokens; few replies in the data are longer

@@ -10,7 +10,6 @@ What a request goes through, file by file:
     prompts.py   from a text or a chat to the ids that the model continues
     engine.py    the queue, and the one thread that owns the model
     batching.py  the compiled step for several texts at once
-    decoding.py  from ids back to text, never half a character
     server.py    sockets, signals, the end
     page.html    the chat page
 """

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # takes seconds to import, which --help need not wait for
 
     from utils.bpe import Tokenizer
     from utils.serving.engine import Engine
+    from utils.serving.prompts import Render
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,30 +58,37 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def load_engine(preset: Path | None, slots: int, queue: int) -> "Engine":
+def load_engine(preset: Path | None, slots: int, queue: int) -> "tuple[Engine, Render]":
     """The engine with a model from a folder, or with the course's own, trained first if need be.
+
+    With it comes what makes a prompt of a chat: the template of lesson 10 for a model that knows
+    the tokens of the roles, a play for others.
 
     Raises:
         CourseError: if the folder holds no GPT-2.
     """
     import keras_nlp
 
+    from utils.chat import Template, role_token
     from utils.generation import Generator
     from utils.serving.engine import Engine
+    from utils.serving.prompts import plain_chat
     from utils.small_gpt2 import pretrained
-    from utils.tokenizers import GPT2Tokenizer  # noqa: F401  presets are saved with it
 
     folder = preset or Path(pretrained("tales").preset)
     try:
         model = keras_nlp.models.GPT2CausalLM.from_preset(str(folder))
     except (OSError, ValueError) as error:
         raise CourseError(f"{folder} holds no GPT-2 in Keras's format ({error}).") from None
-    tokenizer = read_tokenizer(model.preprocessor.tokenizer)
-    name = preset.name if preset else "small-gpt2"
-    return Engine(Generator(model, tokenizer.end_id), tokenizer, name, slots, queue)
+    in_keras = model.preprocessor.tokenizer
+    tokenizer = read_tokenizer(in_keras)
+    knows_roles = role_token("assistant") in in_keras.vocabulary
+    render = Template(tokenizer).prompt if knows_roles else plain_chat(tokenizer)
+    name = preset.resolve().name if preset else "small-gpt2"
+    return Engine(Generator(model, tokenizer.end_id), tokenizer, name, slots, queue), render
 
 
-def read_tokenizer(keras_tokenizer: "keras_nlp.models.GPT2Tokenizer") -> "Tokenizer":
+def read_tokenizer(in_keras: "keras_nlp.models.GPT2Tokenizer") -> "Tokenizer":
     """The course's tokenizer with the merges of one in Keras: it knows the bytes of each token.
 
     Raises:
@@ -88,10 +96,10 @@ def read_tokenizer(keras_tokenizer: "keras_nlp.models.GPT2Tokenizer") -> "Tokeni
     """
     from utils.bpe import BYTE_OF, Tokenizer
 
-    pairs = (line.split(" ") for line in keras_tokenizer.merges)
-    merges = [tuple(bytes(map(BYTE_OF.__getitem__, half)) for half in pair) for pair in pairs]
+    pairs = (line.split(" ") for line in in_keras.merges)
+    merges = [[bytes(BYTE_OF[character] for character in half) for half in pair] for pair in pairs]
     tokenizer = Tokenizer((left, right) for left, right in merges)
-    if tokenizer.vocabulary != keras_tokenizer.vocabulary:
+    if not tokenizer.vocabulary.items() <= in_keras.vocabulary.items():
         raise CourseError("The preset has another vocabulary than its merges give: take another.")
     return tokenizer
 
@@ -103,11 +111,9 @@ def main(words: list[str] | None = None) -> int:
         listener = listen(args.host, args.port)
         import_tensorflow()
         from utils.serving.app import create_app
-        from utils.serving.prompts import plain_chat
 
-        engine = load_engine(args.preset, args.slots, args.queue)
-        app = create_app(engine, plain_chat(engine.tokenizer))
-        server = Server(app, engine, listener)
+        engine, render = load_engine(args.preset, args.slots, args.queue)
+        server = Server(create_app(engine, render), engine, listener)
         print(f"Open {server.url} in a browser. Ctrl-C stops the server.", flush=True)
         run_until_stopped(server)
     except CourseError as error:

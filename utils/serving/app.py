@@ -34,8 +34,6 @@ def create_app(engine: Engine, render: Render) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     completions = Completions(engine, render)
-    page, policy = _page()
-    started = int(time.time())
 
     @app.post("/generate")
     def generate() -> Response:
@@ -44,6 +42,16 @@ def create_app(engine: Engine, render: Render) -> Flask:
     @app.post("/v1/chat/completions")
     def chat() -> Response:
         return completions.chat(read_json())
+
+    _answer_questions(app, engine, completions)
+    _answer_problems(app)
+    return app
+
+
+def _answer_questions(app: Flask, engine: Engine, completions: Completions) -> None:
+    """What can be read without the model having to write."""
+    page, policy = _page()
+    started = int(time.time())
 
     @app.get("/v1/models")
     def models() -> Response:
@@ -65,9 +73,6 @@ def create_app(engine: Engine, render: Render) -> Flask:
     @app.get("/")
     def index() -> Response:
         return Response(page, headers={"Content-Security-Policy": policy}, mimetype="text/html")
-
-    _answer_problems(app)
-    return app
 
 
 def read_json() -> object:
@@ -136,20 +141,16 @@ def _answer_problems(app: Flask) -> None:
     def nested(_: RecursionError) -> Response:
         return Problem(400, "The request body is nested too deeply.").answer()
 
-    @app.errorhandler(HTTPException)
+    @app.errorhandler(HTTPException)  # among them 500, which Flask makes of all other errors
     def http(error: HTTPException) -> Response:
         return _http_problem(error).answer()
-
-    @app.errorhandler(Exception)
-    def bug(error: Exception) -> Response:
-        app.logger.error("A bug in the server", exc_info=error)
-        return Problem(500, "The server made a mistake; its log has the details.").answer()
 
 
 def _http_problem(error: HTTPException) -> Problem:
     sentences = {
         404: f"There is nothing at {request.path}.",
         405: f"{request.path} does not answer {request.method}.",
+        500: "The server made a mistake; its log has the details.",
         413: f"The request body must be at most {LARGEST_BODY:,} bytes.",
     }
     status = error.code or 500

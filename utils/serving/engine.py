@@ -51,7 +51,8 @@ class Reply:
     """A text that was asked for. Iterate over its new ids, once; each comes as soon as it is drawn.
 
     Iterating raises Closing if the server ends before the text has begun, ModelFailed if it breaks
-    off. The id that ends a text is not among them.
+    off. The id that ends a text is not among them; a token that is no text, such as that of a role
+    in a chat, ends it as well.
 
     Attributes:
         request: what was asked for.
@@ -199,7 +200,7 @@ class Engine:
         if not self._running:  # nobody was left who wanted anything
             return
         for slot, number in self._batch.step().items():
-            if number == self.end_id:
+            if number == self.end_id or number >= len(self.tokenizer.tokens):
                 self._leave(slot, "stop")
                 continue
             reply = self._running[slot]

@@ -2,23 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from utils.bpe import END, Tokenizer
+from utils.bpe import Tokenizer
+from utils.chat import plain_ids
 from utils.dialogues import Message
 
 # From a chat to the ids that come before the next reply.
 Render = Callable[[Sequence[Message]], list[int]]
-
-
-def plain_ids(text: str, tokenizer: Tokenizer) -> list[int]:
-    """The ids of a text that somebody else wrote: a special token in it is taken letter by letter.
-
-    Otherwise a user could end the text, or speak in another role, by typing the token's name.
-    """
-    first, *rest = text.split(END)
-    ids = tokenizer.encode(first)
-    for part in rest:
-        ids += tokenizer.encode(END[:1]) + tokenizer.encode(END[1:] + part)
-    return ids
 
 
 def as_beginning(text: str, tokenizer: Tokenizer) -> list[int]:
