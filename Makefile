@@ -18,7 +18,7 @@ PYTEST := -m pytest -rs -n 2 --dist loadfile --nbval-lax --nbval-current-env tes
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test lab notebooks check data bench test-intel-pins clean FORCE
+.PHONY: help run test chat lab notebooks check data bench test-intel-pins clean FORCE
 
 help: ## list the commands
 	@echo "From a line to GPT. The commands:"
@@ -31,6 +31,9 @@ run: $(INSTALLED) ## install what is missing, then train the small GPT-2 on the 
 
 test: $(INSTALLED) ## install what is missing, then run every test and every notebook
 	$(PY) $(PYTEST)
+
+chat: $(INSTALLED) ## train what is missing, then serve the chat page on this machine
+	$(PY) -m utils.serving
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(PY) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks

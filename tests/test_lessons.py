@@ -116,6 +116,19 @@ PROMISES = {
         r"\nvalid +(8[5-9]|9\d)\.\d%",
         r"\ncopies +0\.\d%",
     ],
+    "10_chat": [
+        r"largest gradient where it is read: +0\.0\n",
+        "the same ids as the play through Keras's tokenizer: True",
+        "targets replaced; the gradient changes by 0.0",
+        r"\nafter +(8[5-9]|9\d)\.\d% +0\.9\d\d",
+    ],
+    "11_evaluation": [
+        r"en: 1000 pairs, match agrees in 1000, largest difference of F1 \de-1\d",
+        r"zh: by hand \d\d\.\d+, keras-nlp 0\.0000",
+        r"Chinese with itself: by hand 1\.0, keras-nlp 0\.0",
+        "the course's scores are these: True",
+        r"\nfine-tuned +0\.(8[5-9]|9\d)",
+    ],
 }
 
 

@@ -109,7 +109,7 @@ def _health(engine: Engine) -> Response:
 
 def _page() -> tuple[bytes, str]:
     """The chat page, and a policy that lets nothing run in it but its own script and style."""
-    page = PAGE.read_bytes()
+    page = PAGE.read_bytes().replace(b"\r\n", b"\n")  # browsers digest it so, too
 
     def digest(tag: str) -> str:
         found = re.search(rb"<%b>(.*?)</%b>" % (tag.encode(), tag.encode()), page, re.DOTALL)
