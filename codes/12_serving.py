@@ -1,0 +1,566 @@
+# %% [markdown]
+# # 12. Serving: a chat page for many
+#
+# At the end of this lesson you will have a server with a chat page on your machine: fifty people
+# can write to it at once, their texts are written together, and whatever they send, it answers. You
+# will have built its heart by hand: a schedule by which many texts share one step of the model.
+#
+# You need: how a text is written token by token, from [lesson 9](09_generation.ipynb), and the chat
+# model of [lesson 10](10_chat.ipynb). If the models are not there yet, this lesson trains them
+# first, which takes some minutes.
+
+# %%
+from utils.settings import settings
+
+args = settings(language="en", top_p=0.5, length=64, seed=12)
+print(args)
+
+# %% [markdown]
+# To use the server, you need none of this: `make chat` trains what is missing, starts it, and
+# prints an address for your browser. Here you see how it works.
+
+# %%
+import codecs
+import json
+import logging
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter, sleep
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import requests
+from flask import Flask, jsonify, request
+
+from utils.decoding import as_text
+from utils.dialogues import Message
+from utils.exercises import lesson_12 as check
+from utils.generation import as_sampling
+from utils.plots import BLUE, GREEN, ORANGE, PURPLE, SKY, STYLE, YELLOW
+from utils.serving.app import create_app
+from utils.serving.batching import Batch
+from utils.serving.engine import Engine
+from utils.serving.server import Server, listen
+from utils.small_chat import Assistant, chat_run
+from utils.tales import tell
+
+plt.style.use(STYLE)
+keras.utils.set_random_seed(args.seed)
+rng = np.random.default_rng(args.seed)
+
+# %%
+assistant = Assistant(chat_run(args.language), args.language)
+generator, template = assistant.generator, assistant.template
+tokenizer, END = template.tokenizer, template.end_id
+
+# %% [markdown]
+# ## Twenty lines
+#
+# Nearly every article about this ends with an endpoint such as the following. An **endpoint** is an
+# address at which a program answers. The web framework [Flask](https://flask.palletsprojects.com)
+# calls the function when somebody sends a text to `/generate`, as JSON, and sends back what it
+# returns.
+
+# %%
+simple = Flask("twenty lines")
+logging.getLogger("twenty lines").disabled = True  # its tracebacks would fill this page
+
+
+@simple.post("/generate")
+def generate():
+    text = request.json["text"]
+    prompt = [END, *tokenizer.encode(text)]
+    (row,) = generator([prompt], args.length, top_p=args.top_p, seed=args.seed)
+    written = [i for i in row[1:] if i < END]
+    return jsonify({"generated_text": tokenizer.decode(written)})
+
+
+client = simple.test_client()  # sends requests without a network
+answer = client.post("/generate", json={"text": tell(args.language, 3).text[:60]})
+print(answer.status_code, answer.json["generated_text"])
+
+# %% [markdown]
+# It works, and for a demonstration that is enough. Now let others in. What do they send?
+
+# %%
+BAD = {
+    "no JSON": {"data": "hello", "content_type": "application/json"},
+    "no text": {"json": {"prompt": "hello"}},
+    "a number": {"json": {"text": 7}},
+    "null": {"json": {"text": None}},
+    "too long": {"json": {"text": "hello " * 200}},
+    "a list": {"json": ["text"]},
+}
+
+
+def show(status, body):
+    print(f"{problem:9} {status}  {' '.join(body.split())[:74]}")
+
+
+for problem, sent in BAD.items():
+    answer = client.post("/generate", **sent)
+    show(answer.status_code, answer.get_data(as_text=True))
+
+# %% [markdown]
+# A status of 400 to 499 says *you made a mistake*, one of 500 and more *I made one*. Here nearly
+# every mistake of a user becomes a crash of the server: the user learns nothing, and whoever runs
+# it finds a traceback in the log for each typing error.
+#
+# There is more that does not show in a single request:
+#
+# * **One after the other.** Each text is written alone. Whoever comes eighth waits for seven.
+# * **Silence.** The first word comes when the last one is written.
+# * **No limit.** A thousand requests are all accepted, and all are slow.
+# * **No ear.** Who closes the page is not missed: the text is written to its end, for nobody.
+# * **A server for development.** Flask's own says so itself when it starts.
+#
+# ## A schedule, by hand
+#
+# The first point is the heart. Reading one token through the model means to read all weights from
+# memory, and that is most of the work; for eight tokens at once they are read once (lesson 9). So
+# texts should share a step. But they begin at different times, and have different lengths.
+#
+# Let us plan it on paper. Five texts arrive at these steps and need so many steps each. Three
+# **slots** can be used at once.
+
+# %%
+ARRIVALS = [0, 0, 0, 1, 2]
+LENGTHS = [6, 2, 3, 4, 2]
+
+
+def one_at_a_time(arrivals, lengths):
+    """(start, end) of each text if only one is written at a time."""
+    free, spans = 0, []
+    for arrival, length in zip(arrivals, lengths, strict=True):
+        start = max(free, arrival)
+        free = start + length
+        spans.append((start, free))
+    return spans
+
+
+def fixed_batches(arrivals, lengths, slots):
+    """The same if `slots` texts begin together, and the next ones when all of these have ended."""
+    free, spans = 0, []
+    for first in range(0, len(lengths), slots):
+        batch = range(first, min(first + slots, len(lengths)))
+        start = max(free, *(arrivals[i] for i in batch))
+        spans += [(start, start + lengths[i]) for i in batch]
+        free = max(end for _, end in spans)
+    return spans
+
+
+# %% [markdown]
+# The better way: **continuous batching**. Look at the slots between any two steps. A text that has
+# ended leaves its slot, the one that has waited longest takes it, and nobody waits for others to
+# end. (Yu and others, *Orca: A Distributed Serving System for Transformer-Based Generative Models*,
+# 2022, section 3.)
+
+
+# %%
+def continuous(arrivals, lengths, slots):
+    """The same if a text takes a slot as soon as one is free."""
+    waiting, running, spans, step = deque(), {}, {}, 0
+    while len(spans) < len(lengths) or running:
+        waiting.extend(i for i, arrival in enumerate(arrivals) if arrival == step)
+        while waiting and len(running) < slots:
+            text = waiting.popleft()
+            running[text] = lengths[text]
+            spans[text] = (step, step + lengths[text])
+        running = {text: left - 1 for text, left in running.items() if left > 1}
+        step += 1
+    return [spans[i] for i in range(len(lengths))]
+
+
+# %% tags=["nbval-check-output"]
+plans = {
+    "one at a time": one_at_a_time(ARRIVALS, LENGTHS),
+    "fixed batches": fixed_batches(ARRIVALS, LENGTHS, slots=3),
+    "continuous": continuous(ARRIVALS, LENGTHS, slots=3),
+}
+for name, spans in plans.items():
+    waits = [end - arrival for (_, end), arrival in zip(spans, ARRIVALS, strict=True)]
+    print(f"{name:14} last one ends at step {max(end for _, end in spans):2}", end="")
+    print(f"   mean time from arrival to end {np.mean(waits):.1f} steps")
+
+# %%
+figure, panels = plt.subplots(1, 3, figsize=(8.4, 2.5), sharey=True, sharex=True)
+for axes, (name, spans) in zip(panels, plans.items(), strict=True):
+    for text, (start, end) in enumerate(spans):
+        colour = [BLUE, ORANGE, GREEN, PURPLE, SKY][text]
+        axes.barh(text, end - start, left=start, color=colour)
+        axes.plot(ARRIVALS[text], text, marker="|", markersize=14, color="black")
+    axes.set(title=name, xlabel="step")
+panels[0].set(ylabel="text", yticks=range(5))
+panels[0].invert_yaxis()
+plt.show()
+
+# %% [markdown]
+# A black mark is an arrival, a bar the time during which a text is written. In the middle the short
+# texts have ended long ago, and their slots stand empty until the long one is done. On the right
+# they are used again at once.
+#
+# ## The same with the model
+#
+# In a step of continuous batching each slot stands at another place of its text. So the model needs
+# a position for each row, and the cache a place for each row. That is all that
+# [utils/serving/batching.py](../utils/serving/batching.py) adds to lesson 9. The number of slots
+# never changes: an empty one is computed along and ignored, so that there is one shape, compiled
+# once.
+#
+# Do texts still come out as if each were alone? Start three, at different times.
+
+# %%
+batch = Batch(generator, slots=4)
+sampling = as_sampling(1.0, 0, args.top_p)
+prompts = [[END, *tokenizer.encode(tell(args.language, n).text)[: 5 + 20 * n]] for n in range(3)]
+written = {slot: [] for slot in range(3)}
+for step in range(30):
+    if step % 5 == 0 and step // 5 < 3:  # at the steps 0, 5 and 10
+        slot = step // 5
+        batch.start(slot, prompts[slot], args.length, sampling, seed=slot)
+    for slot, token in batch.step().items():
+        written[slot].append(token)
+
+# %%
+for slot, prompt in enumerate(prompts):
+    stream = generator.stream(prompt, args.length, top_p=args.top_p, seed=slot)
+    alone = [token for token, _ in zip(stream, written[slot], strict=False)]
+    same = written[slot][: len(alone)] == alone
+    print(f"text {slot}: {len(prompt):2} tokens of prompt, {len(alone)} written, the same: {same}")
+    assert same
+
+# %% [markdown]
+# And is it worth it? A step with many slots against steps with one.
+
+# %%
+SLOTS, STEPS = [1, 2, 4, 8, 16], 40
+speeds = []
+for slots in SLOTS:
+    batch = Batch(generator, slots)
+    for slot in range(slots):
+        batch.start(slot, [END], generator.context, sampling, seed=slot)
+    start = perf_counter()
+    for _ in range(STEPS):
+        batch.step()
+    speeds.append(slots * STEPS / (perf_counter() - start))
+    print(f"{slots:2} slots: {speeds[-1]:7,.0f} tokens/s, {speeds[-1] / speeds[0]:4.1f} times")
+
+# %% [markdown]
+# More slots give more tokens per second in all, and the steps become a little slower for each. The
+# server takes eight.
+#
+# ## Word by word
+#
+# Nobody likes to look at an empty page. So each token is to be sent as soon as it is there. A token
+# is a run of *bytes* though (lesson 3), and may end in the middle of a character.
+
+# %% tags=["nbval-check-output"]
+data = "a狐狸".encode()
+print(len(data), "bytes:", [data[i : i + 1].decode("utf-8", "replace") for i in range(len(data))])
+decoder = codecs.getincrementaldecoder("utf-8")("replace")
+print("with a memory:", [decoder.decode(data[i : i + 1]) for i in range(len(data))])
+
+# %% [markdown]
+# An **incremental decoder** keeps the bytes that are no whole character yet. `as_text` of
+# [utils/decoding.py](../utils/decoding.py) uses it. On a thousand rows of random tokens, its pieces
+# put together are what the tokenizer makes of the whole row.
+
+# %% tags=["nbval-check-output"]
+rows = rng.integers(END, size=(1000, 12)).tolist()
+same = all("".join(as_text(row, tokenizer)) == tokenizer.decode(row) for row in rows)
+print("the same texts:", same)
+assert same
+
+# %% [markdown]
+# How to send pieces is settled, too: **server-sent events**. The answer has the type
+# `text/event-stream` and no end in sight; each event is a line that begins with `data: `, and an
+# empty line ends it. Browsers and the clients of OpenAI read it.
+#
+# ## The server
+#
+# Now put together what the lesson has shown. The **engine** is a thread that owns the model: it
+# goes from step to step, fills free slots from a queue, and hands each new token to the one who
+# waits for it. The **application** reads requests and refuses bad ones. The **server** around them
+# looks after the connections; it is [waitress](https://docs.pylonsproject.org/projects/waitress),
+# made for production, and the same on every system.
+
+# %%
+engine = Engine(generator, tokenizer, "small-chat", slots=8, queue=64)
+CONTEXT = engine.context
+server = Server(
+    create_app(engine, lambda messages: template.prompt(messages, longest=CONTEXT - 40)),
+    engine,
+    listen("127.0.0.1", 0),  # this machine only, and any port that is free
+)
+server.start()
+print(requests.get(f"{server.url}/v1/models").json()["data"][0]["id"])
+answer = requests.post(f"{server.url}/generate", json={"text": "", "max_length": 40, "seed": 5})
+print(answer.status_code, answer.json())
+
+# %% [markdown]
+# It listens at `127.0.0.1`, where only programs of the same machine can reach it. To let others in
+# is a decision: `python -m utils.serving --host 0.0.0.0`.
+#
+# The endpoint for chats has the form that OpenAI gave its own, so that existing programs can talk
+# to your model: only the address is another.
+
+# %%
+tale = tell(args.language, seed=args.seed)
+chat = {
+    "model": "small-chat",
+    "messages": [
+        {"role": "system", "content": tale.text},
+        {"role": "user", "content": tale.questions[0].question},
+    ],
+    "temperature": 0,
+}
+answer = requests.post(f"{server.url}/v1/chat/completions", json=chat).json()
+print("asked: ", chat["messages"][-1]["content"])
+print("answer:", answer["choices"][0]["message"]["content"])
+print("usage: ", answer["usage"])
+
+# %% [markdown]
+# And as a stream. Here are the events as they come over the wire, a bit shortened.
+
+# %%
+url = f"{server.url}/v1/chat/completions"
+with requests.post(url, json=chat | {"stream": True}, stream=True) as stream:
+    print(stream.headers["Content-Type"])
+    for line in stream.iter_lines(decode_unicode=True):
+        if line.startswith("data: {"):
+            print("data: …", json.dumps(json.loads(line[6:])["choices"]))
+        elif line:
+            print(line)
+
+# %% [markdown]
+# ### Bad input
+#
+# The same six mistakes as above, sent to this server.
+
+# %%
+for problem, sent in BAD.items():
+    if "json" in sent:
+        answer = requests.post(f"{server.url}/generate", json=sent["json"])
+    else:
+        headers = {"Content-Type": sent["content_type"]}
+        answer = requests.post(f"{server.url}/generate", data=sent["data"], headers=headers)
+    error = answer.json()["error"]
+    show(answer.status_code, f"{error['param'] or '-'}: {error['message']}")
+    assert 400 <= answer.status_code < 500
+
+# %% [markdown]
+# Each gets a status that says *you*, the name of the field, and a sentence that says what to do.
+# The rules stand in one place, [utils/serving/schemas.py](../utils/serving/schemas.py); the server
+# checks requests with them, and publishes them at `/openapi.json`, where a program can read them
+# and attack. The tests let one do that.
+#
+# ### Too many
+#
+# A queue without an end is a promise that cannot be kept. Here is a server with two slots and room
+# for two more. Twenty clients come at once.
+
+# %%
+small = Engine(generator, tokenizer, "small-chat", slots=2, queue=2)
+narrow = Server(create_app(small, template.prompt), small, listen("127.0.0.1", 0))
+narrow.start()
+
+
+def ask(number):
+    return requests.post(f"{narrow.url}/generate", json={"text": "", "seed": number})
+
+
+with ThreadPoolExecutor(20) as pool:
+    answers = list(pool.map(ask, range(20)))
+statuses = Counter(answer.status_code for answer in answers)
+print("statuses that came back:", sorted(statuses))
+refused = next(answer for answer in answers if answer.status_code == 429)
+print(refused.json()["error"]["message"], "Retry-After:", refused.headers["Retry-After"])
+assert set(statuses) == {200, 429}
+narrow.stop()
+
+# %% [markdown]
+# Whoever does not fit is told so at once, with *429, too many requests*, and with the time after
+# which to try again. That is kinder than a minute of silence.
+#
+# ### Somebody hangs up
+#
+# A reader closes the page after the first word. Who is being served? `/healthz` says it.
+
+# %%
+long = {"model": "small-chat", "messages": [{"role": "user", "content": "Hello!"}], "stream": True}
+stream = requests.post(url, json=long | {"temperature": 5}, stream=True)
+next(stream.iter_lines())
+before = requests.get(f"{server.url}/healthz").json()
+stream.close()
+for _ in range(100):
+    after = requests.get(f"{server.url}/healthz").json()
+    if after["running"] == 0:
+        break
+    sleep(0.02)
+print("being written after the hang-up:", after["running"], "  waiting:", after["waiting"])
+assert after["running"] == 0
+
+# %% [markdown]
+# ### Many at once
+#
+# The measurement that counts: clients that come at the same time, each with a question about the
+# tale. For each number of clients, all tokens per second, and the time until half of the clients
+# have seen their first word.
+
+
+# %%
+def timed(number):
+    """Seconds to the first word, and the number of pieces of the reply."""
+    start, first, pieces = perf_counter(), None, 0
+    sent = chat | {"stream": True, "temperature": 1, "top_p": 1, "seed": number}
+    with requests.post(url, json=sent, stream=True) as stream:
+        for line in stream.iter_lines(decode_unicode=True):
+            if '"content": "' in line and '"content": ""' not in line:
+                first = first or perf_counter() - start
+                pieces += 1
+    return first or perf_counter() - start, pieces
+
+
+def load(clients):
+    """Tokens per second, and the median time to the first word in milliseconds."""
+    start = perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        results = list(pool.map(timed, range(3 * clients)))
+    firsts, pieces = zip(*results, strict=True)
+    return sum(pieces) / (perf_counter() - start), 1000 * float(np.median(firsts))
+
+
+timed(0)  # the first one is slower
+measured = {clients: load(clients) for clients in [1, 2, 4, 8, 16, 32]}
+for clients, (speed, first) in measured.items():
+    print(f"{clients:2} clients: {speed:5,.0f} tokens/s, first word after {first:5.0f} ms")
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3))
+left.plot(list(measured), [speed for speed, _ in measured.values()], marker="o")
+left.set(title="Tokens per second, all together")
+right.plot(list(measured), [first for _, first in measured.values()], marker="s", color=ORANGE)
+right.set(title="Milliseconds to the first word, median")
+for axes in (left, right):
+    axes.axvline(engine.slots, color="black", linestyle=":", linewidth=1)
+    axes.set(xlabel="clients at once", ylim=(0, None), xscale="log")
+    axes.set_xticks(list(measured), list(measured))
+    axes.minorticks_off()
+plt.show()
+
+# %% [markdown]
+# Up to eight clients, the number of slots (dotted), more of them share a step, so more is written
+# per second, and nobody waits. Beyond, the queue fills: the speed of the whole stays, and everybody
+# waits longer. `benchmarks/` has the longer measurement, beside the twenty lines.
+#
+# ### The end
+#
+# A server is stopped many times in its life, for each new version. When it gets the signal to stop,
+# it finishes the texts that it has begun, and refuses the rest.
+
+# %%
+with ThreadPoolExecutor(1) as pool:
+    last = pool.submit(requests.post, f"{server.url}/generate", json={"text": "", "seed": 1})
+    while engine.load[0] == 0 and not last.done():
+        sleep(0.001)
+    server.stop()
+print("the last text was finished:", last.result().status_code == 200)
+assert last.result().status_code == 200
+
+# %% [markdown]
+# ## The page
+#
+# The server also answers at `/`, with a page: one file, without anything from other servers. It
+# streams, can be stopped, remembers the chat when it is loaded again, and is readable on a phone.
+# One rule of it matters most: what the model writes is *text*. If it were taken for HTML, then a
+# model that has learnt to write `<script>` would run programs in the browser of the reader.
+#
+# ![The chat page](../assets/chat.png)
+#
+# ```
+# make chat
+# ```
+#
+# ## If your result looks different
+#
+# * **More slots bring little.** Then the arithmetic is the limit, not the memory: a machine with
+#   more cores gains more. On two cores the gain ends early.
+# * **The first word takes long even for a single client.** The prompt has to be read before:
+#   sixteen tokens at a time here. A long history costs time.
+# * **`Port 8000 cannot be used`.** Another program has it; the server names another one to try.
+# * **Others cannot reach your server.** It listens at 127.0.0.1 unless told otherwise. Think before
+#   you tell it: there is no password.
+#
+# ## Recap
+#
+# * An endpoint is a function with an address; the work begins with what others send to it.
+# * A mistake of the user is answered with 4xx, the field and a sentence. 5xx is for your own.
+# * Texts share steps: continuous batching gives a slot to the next text as soon as one ends.
+# * Tokens are bytes: an incremental decoder sends whole characters only.
+# * Queues have an end, hang-ups are noticed, and a stop finishes what has begun.
+#
+# ## Check yourself
+#
+# Replace `...` by your answer and run the cell.
+#
+# **1.** Write a server-sent event: `data: `, the object as JSON, and what ends it. As bytes.
+
+
+# %%
+def as_event(content):
+    """Return the event as bytes."""
+    ...
+
+
+check.as_event(as_event)
+
+# %% [markdown]
+# **2.** Some bytes of UTF-8 have come, and the last character may be cut off. How many bytes at the
+# beginning are whole characters?
+
+
+# %%
+def whole_characters(data):
+    """Return the number of bytes."""
+    ...
+
+
+check.whole_characters(whole_characters)
+
+# %% [markdown]
+# **3.** All texts are there from the start. At which step does the last one end, with continuous
+# batching?
+
+
+# %%
+def last_end(lengths, slots):
+    """Return the number of the step; a text of length 3 that begins at once ends at 3."""
+    ...
+
+
+check.last_end(last_end)
+
+# %% [markdown]
+# **4.** Eight clients come at once, each text takes two seconds, one is written after the other.
+# How long is it, on average, until a client has the whole text? In seconds.
+
+# %%
+mean_wait = ...
+
+check.mean_wait(mean_wait)
+
+# %% [markdown]
+# **5.** Which status: 200, 400, 404, 429, 500 or 503? Answer in this order: the temperature is
+# "hot"; the queue is full; the server is about to stop; there is no such model.
+
+# %%
+statuses = ...
+
+check.statuses(statuses)
+
+# %% [markdown]
+# ## Next
+#
+# That was the way from a line to a small ChatGPT. Everything on it was small, and nothing was left
+# out: the models that fill data centres have the same parts. Change one, and see the curve move.
