@@ -34,10 +34,10 @@ import requests
 from flask import Flask, jsonify, request
 
 from utils.decoding import as_text
-from utils.dialogues import Message
+from utils.dialogues import REQUESTS
 from utils.exercises import lesson_12 as check
 from utils.generation import as_sampling
-from utils.plots import BLUE, GREEN, ORANGE, PURPLE, SKY, STYLE, YELLOW
+from utils.plots import BLUE, GREEN, ORANGE, PURPLE, SKY, STYLE
 from utils.serving.app import create_app
 from utils.serving.batching import Batch
 from utils.serving.engine import Engine
@@ -94,13 +94,13 @@ BAD = {
 }
 
 
-def show(status, body):
+def show(problem, status, body):
     print(f"{problem:9} {status}  {' '.join(body.split())[:74]}")
 
 
 for problem, sent in BAD.items():
     answer = client.post("/generate", **sent)
-    show(answer.status_code, answer.get_data(as_text=True))
+    show(problem, answer.status_code, answer.get_data(as_text=True))
 
 # %% [markdown]
 # A status of 400 to 499 says *you made a mistake*, one of 500 and more *I made one*. Here nearly
@@ -287,12 +287,8 @@ assert same
 
 # %%
 engine = Engine(generator, tokenizer, "small-chat", slots=8, queue=64)
-CONTEXT = engine.context
-server = Server(
-    create_app(engine, lambda messages: template.prompt(messages, longest=CONTEXT - 40)),
-    engine,
-    listen("127.0.0.1", 0),  # this machine only, and any port that is free
-)
+listener = listen("127.0.0.1", 0)  # this machine only, and any port that is free
+server = Server(create_app(engine, template.prompt), engine, listener)
 server.start()
 print(requests.get(f"{server.url}/v1/models").json()["data"][0]["id"])
 answer = requests.post(f"{server.url}/generate", json={"text": "", "max_length": 40, "seed": 5})
@@ -346,7 +342,7 @@ for problem, sent in BAD.items():
         headers = {"Content-Type": sent["content_type"]}
         answer = requests.post(f"{server.url}/generate", data=sent["data"], headers=headers)
     error = answer.json()["error"]
-    show(answer.status_code, f"{error['param'] or '-'}: {error['message']}")
+    show(problem, answer.status_code, f"{error['param'] or '-'}: {error['message']}")
     assert 400 <= answer.status_code < 500
 
 # %% [markdown]
@@ -404,17 +400,17 @@ assert after["running"] == 0
 # %% [markdown]
 # ### Many at once
 #
-# The measurement that counts: clients that come at the same time, each with a question about the
-# tale. For each number of clients, all tokens per second, and the time until half of the clients
-# have seen their first word.
+# The measurement that counts: clients that come at the same time, each with a short question and a
+# long answer. For each number of clients, all tokens per second, and the time until half of the
+# clients have seen their first word.
 
 
 # %%
 def timed(number):
     """Seconds to the first word, and the number of pieces of the reply."""
     start, first, pieces = perf_counter(), None, 0
-    sent = chat | {"stream": True, "temperature": 1, "top_p": 1, "seed": number}
-    with requests.post(url, json=sent, stream=True) as stream:
+    sent = {"model": "small-chat", "messages": [{"role": "user", "content": TELL}], "seed": number}
+    with requests.post(url, json=sent | {"stream": True}, stream=True) as stream:
         for line in stream.iter_lines(decode_unicode=True):
             if '"content": "' in line and '"content": ""' not in line:
                 first = first or perf_counter() - start
@@ -426,11 +422,12 @@ def load(clients):
     """Tokens per second, and the median time to the first word in milliseconds."""
     start = perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        results = list(pool.map(timed, range(3 * clients)))
+        results = list(pool.map(timed, range(max(4, clients))))
     firsts, pieces = zip(*results, strict=True)
     return sum(pieces) / (perf_counter() - start), 1000 * float(np.median(firsts))
 
 
+TELL = REQUESTS[args.language][0]
 timed(0)  # the first one is slower
 measured = {clients: load(clients) for clients in [1, 2, 4, 8, 16, 32]}
 for clients, (speed, first) in measured.items():

@@ -178,10 +178,11 @@ INSTALLS = [
 
 
 def uv_compile(folder, text, *options):
-    """Let uv resolve requirements from binary wheels alone."""
+    """Let uv resolve requirements from wheels alone, but for what is published as source only."""
     path = folder / "requirements.in"
     path.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "uv", "pip", "compile", path, "--only-binary", ":all:"]
+    command += [word for name in locks.SOURCE_ONLY for word in ("--no-binary", name)]
     command += ["--no-header", "--no-annotate", "--no-config", *options]
     environ = {**os.environ, "UV_HTTP_RETRIES": "0"}
     return subprocess.run(command, capture_output=True, text=True, env=environ, check=False)

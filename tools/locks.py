@@ -33,7 +33,7 @@ PLATFORMS = {
     "linux-aarch64": ("linux", "aarch64"),
     "win32-AMD64": ("win32", "AMD64"),
 }
-# Published without wheels. Allowed because it is pure Python, which pip builds anywhere in a second.
+# Published without wheels. Allowed because it is pure Python, which pip builds anywhere.
 SOURCE_ONLY = ("rouge-score",)
 PYTHONS = ("3.11.0", "3.11.9", "3.12.9", "3.13.9")
 

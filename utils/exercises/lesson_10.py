@@ -37,7 +37,7 @@ def _(roles):
 
 
 @exercise(
-    cases=[([3, 4, 5, 2], 8), ([8, 8], 8), ([5, 5, 3], 8), ([1], 10), ([4, 4, 4], 8)],
+    cases=[([3, 4, 5, 2], 8), ([8, 8], 8), ([5, 5, 5], 8), ([1], 10), ([4, 4, 4], 8)],
     hints=[
         "Go through the lengths and remember how much of the last row is used.",
         "If the next one does not fit any more, begin a row: `rows += 1; used = 0`.",

@@ -92,9 +92,7 @@ def _(lengths, slots):
     return sum(max(lengths[i : i + slots]) for i in range(0, len(lengths), slots))
 
 
-@last_end.mistake(
-    "work cannot be shared so evenly: a text is written in one slot, one step a token."
-)
+@last_end.mistake("work cannot be shared so evenly: a text is written in one slot, step by step.")
 def _(lengths, slots):
     return -(-sum(lengths) // slots)
 

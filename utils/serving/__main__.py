@@ -54,11 +54,14 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     add("--port", type=whole_number(0, 65535), default=8000, help="0 takes one that is free")
     add("--queue", type=whole_number(0, 400), default=64, help="requests that may wait")
     add("--slots", type=whole_number(1, 64), default=8, help="texts that are written at once")
-    add("--preset", type=Path, help="folder of a model; without one, the course's own")
+    add("--language", choices=["en", "zh"], default="en", help="of the course's chat model")
+    add("--preset", type=Path, help="folder of another model")
     return parser.parse_args(words)
 
 
-def load_engine(preset: Path | None, slots: int, queue: int) -> "tuple[Engine, Render]":
+def load_engine(
+    preset: Path | None, slots: int, queue: int, language: str = "en"
+) -> "tuple[Engine, Render]":
     """The engine with a model from a folder, or with the course's own, trained first if need be.
 
     With it comes what makes a prompt of a chat: the template of lesson 10 for a model that knows
@@ -73,9 +76,9 @@ def load_engine(preset: Path | None, slots: int, queue: int) -> "tuple[Engine, R
     from utils.generation import Generator
     from utils.serving.engine import Engine
     from utils.serving.prompts import plain_chat
-    from utils.small_gpt2 import pretrained
+    from utils.small_chat import chat_run
 
-    folder = preset or Path(pretrained("tales").preset)
+    folder = preset or Path(chat_run(language).preset)
     try:
         model = keras_nlp.models.GPT2CausalLM.from_preset(str(folder))
     except (OSError, ValueError) as error:
@@ -84,7 +87,7 @@ def load_engine(preset: Path | None, slots: int, queue: int) -> "tuple[Engine, R
     tokenizer = read_tokenizer(in_keras)
     knows_roles = role_token("assistant") in in_keras.vocabulary
     render = Template(tokenizer).prompt if knows_roles else plain_chat(tokenizer)
-    name = preset.resolve().name if preset else "small-gpt2"
+    name = preset.resolve().name if preset else f"small-chat-{language}"
     return Engine(Generator(model, tokenizer.end_id), tokenizer, name, slots, queue), render
 
 
@@ -112,7 +115,7 @@ def main(words: list[str] | None = None) -> int:
         import_tensorflow()
         from utils.serving.app import create_app
 
-        engine, render = load_engine(args.preset, args.slots, args.queue)
+        engine, render = load_engine(args.preset, args.slots, args.queue, args.language)
         server = Server(create_app(engine, render), engine, listener)
         print(f"Open {server.url} in a browser. Ctrl-C stops the server.", flush=True)
         run_until_stopped(server)

@@ -8,7 +8,6 @@ import tensorflow as tf
 from keras import ops
 
 from utils.generation import (
-    CHUNK,
     DRAWS,
     Generator,
     LayerCache,
@@ -19,6 +18,9 @@ from utils.generation import (
     read_tokens,
 )
 
+# Tokens of a prompt that are read at a time. Larger than for a single text, because between two
+# pieces everybody else takes a step.
+CHUNK = 64
 EVERYTHING = np.iinfo("int32").max  # top_k that cuts nothing off
 
 
@@ -59,9 +61,9 @@ class Batch:
         self.temperature = np.ones((slots, 1), "float32")  # as `draw_tokens` divides the logits
         self.top_k = np.full(slots, EVERYTHING, "int32")
         self.top_p = np.ones(slots, "float32")
+        self.chunk = min(CHUNK, length)
         self.step()
-        if length > CHUNK:
-            self._read(tf.constant(0), tf.zeros((1, CHUNK), tf.int32), tf.constant(0))
+        self._read(tf.constant(0), tf.zeros((1, self.chunk), tf.int32), tf.constant(0))
 
     def start(
         self, slot: int, prompt: Sequence[int], length: int, sampling: Sampling, seed: int
@@ -93,13 +95,21 @@ class Batch:
         }
 
     def _read_ahead(self) -> None:
-        """Read a chunk of the first prompt that still has one; one only, for the others wait."""
+        """Read a piece of the first prompt that has one; one only, for the others wait.
+
+        The last token of a prompt is left to the step, which draws what follows it. A piece may go
+        beyond the prompt: what it puts into the cache there is not looked at before it is replaced.
+        And a piece must not go beyond the cache; rather it begins earlier and reads some again.
+        """
         for slot, text in self.texts.items():
-            after = text.position + CHUNK
-            if after < len(text.ids):
-                chunk = tf.constant([text.ids[text.position : after]], tf.int32)
-                self._read(tf.constant(slot), chunk, tf.constant(text.position))
-                text.position = after
+            last = len(text.ids) - 1
+            if text.position < last:
+                start = min(text.position, self.generator.context - self.chunk)
+                piece = np.zeros((1, self.chunk), "int32")
+                given = text.ids[start : start + self.chunk]
+                piece[0, : len(given)] = given
+                self._read(tf.constant(slot), tf.constant(piece), tf.constant(start))
+                text.position = min(start + self.chunk, last)
                 return
 
     @tf.function(jit_compile=True)
@@ -112,7 +122,7 @@ class Batch:
 
     @tf.function(jit_compile=True)
     def _read(self, slot, tokens, position):
-        """Read a piece of a prompt, (1, CHUNK), in one slot."""
+        """Read a piece of a prompt, (1, chunk), in one slot."""
         row = [LayerCache(keys[slot][None], values[slot][None]) for keys, values in self.cache]
         _, row = read_tokens(self.generator.weights, tokens, position, row)
         for variable, array in zip(tf.nest.flatten(self.cache), tf.nest.flatten(row), strict=True):
