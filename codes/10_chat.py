@@ -14,7 +14,7 @@ from utils.settings import settings
 
 args = settings(
     language="en",
-    steps=2400,
+    steps=2600,
     batch_size=4,
     learning_rate=0.002,
     seed=0,

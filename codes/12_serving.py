@@ -288,7 +288,7 @@ assert same
 # %%
 engine = Engine(generator, tokenizer, "small-chat", slots=8, queue=64)
 listener = listen("127.0.0.1", 0)  # this machine only, and any port that is free
-server = Server(create_app(engine, template.prompt), engine, listener)
+server = Server(create_app(engine, template.prompt), [engine], listener)
 server.start()
 print(requests.get(f"{server.url}/v1/models").json()["data"][0]["id"])
 answer = requests.post(f"{server.url}/generate", json={"text": "", "max_length": 40, "seed": 5})
@@ -358,7 +358,7 @@ for problem, sent in BAD.items():
 
 # %%
 small = Engine(generator, tokenizer, "small-chat", slots=2, queue=2)
-narrow = Server(create_app(small, template.prompt), small, listen("127.0.0.1", 0))
+narrow = Server(create_app(small, template.prompt), [small], listen("127.0.0.1", 0))
 narrow.start()
 
 

@@ -16,7 +16,7 @@ from tiny_server import CONTEXT, random_model, tiny_tokenizer, until
 from utils.chat import Template, with_roles
 from utils.dialogues import Message
 from utils.generation import as_sampling
-from utils.serving.__main__ import load_engine, main
+from utils.serving.__main__ import main, own_model
 from utils.serving.server import ServerError, listen
 from utils.tokenizers import as_keras
 
@@ -77,7 +77,8 @@ def test_it_serves_a_model_and_ends_in_good_order(preset):
 
 def test_a_model_that_knows_the_roles_gets_the_template_of_lesson_10(preset, tmp_path):
     tokenizer, chat = tiny_tokenizer(), [Message("user", "the fox")]
-    engine, render = load_engine(save(tmp_path / "chat", with_roles(tokenizer)), 1, 0)
+    engine, render, writer = own_model(save(tmp_path / "chat", with_roles(tokenizer)), 1, 0)
+    assert writer is engine
     assert render(chat) == Template(tokenizer).prompt(chat)
     assert max(render(chat)) == engine._generator.vocabulary_size - 1
     sampling = as_sampling(100.0, 0, 1.0)  # so hot that the token of a role comes soon

@@ -247,6 +247,41 @@ def test_a_new_chat_forgets(page, engine):
     is_done(page, 1)
 
 
+def test_a_new_tale_is_what_the_chat_is_about(tab):
+    tale = "A fox met a hare."
+    with running(Parrot(tale)) as url:
+        tab.goto(url)
+        expect(tab.locator("#model")).to_have_text("parrot")
+        say(tab, "hello")
+        is_done(tab, 1)
+        tab.locator("#tell").click()
+        expect(tab.locator("#log p")).to_have_count(1)  # the old chat is over
+        expect(tab.locator("#log p.tale")).to_have_text(tale)
+        tab.reload()
+        expect(tab.locator("#log p.tale")).to_have_text(tale)
+        expect(tab.locator("#model")).to_have_text("parrot")
+        with tab.expect_request("**/v1/chat/completions") as sent:
+            say(tab, "Who?")
+        is_done(tab, 1)
+        about, asked = json.loads(sent.value.post_data)["messages"]
+        assert about == {"role": "system", "content": tale}
+        assert asked == {"role": "user", "content": "Who?"}
+
+
+def test_a_tale_that_is_stopped_is_none(page, engine):
+    with shut(engine.gate) as gate:
+        page.locator("#tell").click()
+        assert gate.has(1, 0)
+        page.locator("#stop").click()
+        expect(page.locator("#send")).to_be_visible()
+        expect(page.locator("#log p")).to_have_count(0)
+        assert gate.let_until(lambda: engine.load == (0, 0))
+    with page.expect_request("**/v1/chat/completions") as sent:
+        say(page, "the fox")
+    assert [one["role"] for one in json.loads(sent.value.post_data)["messages"]] == ["user"]
+    is_done(page, 1)
+
+
 def test_enter_that_confirms_a_chinese_word_sends_nothing(page):
     page.locator("#box").fill("ni hao")
     for composing in (True, False):

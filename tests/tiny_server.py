@@ -63,15 +63,18 @@ class Parrot:
     def submit(self, prompt, length, sampling, seed, gone):
         return ByHeart(self.tokenizer.encode(self.words))
 
-    def close(self):
+    def refuse(self):
         self.is_closing = True
+
+    def close(self):
+        pass
 
 
 @contextlib.contextmanager
 def running(engine):
     """The address of a server for an engine; at the end both are stopped."""
     app = create_app(engine, plain_chat(engine.tokenizer))
-    server = Server(app, engine, listen("127.0.0.1", 0))
+    server = Server(app, [engine], listen("127.0.0.1", 0))
     server.start()
     yield server.url
     server.stop()

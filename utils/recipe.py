@@ -43,7 +43,7 @@ class ChatRecipe:
         patience: reports without a better validation loss after which it stops.
     """
 
-    steps: int = 2400
+    steps: int = 2600
     batch_size: int = 4
     learning_rate: float = 0.002
     seed: int = 0

@@ -7,7 +7,7 @@ python -m utils.serving --host 0.0.0.0           # let others in the network cha
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from utils.errors import CourseError
 from utils.quiet import import_tensorflow
@@ -54,18 +54,48 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     add("--port", type=whole_number(0, 65535), default=8000, help="0 takes one that is free")
     add("--queue", type=whole_number(0, 400), default=64, help="requests that may wait")
     add("--slots", type=whole_number(1, 64), default=8, help="texts that are written at once")
-    add("--language", choices=["en", "zh"], default="en", help="of the course's chat model")
-    add("--preset", type=Path, help="folder of another model")
+    add("--language", choices=["en", "zh"], default="en", help="of the course's models")
+    add("--preset", type=Path, help="folder of another model, instead")
     return parser.parse_args(words)
 
 
-def load_engine(
-    preset: Path | None, slots: int, queue: int, language: str = "en"
-) -> "tuple[Engine, Render]":
-    """The engine with a model from a folder, or with the course's own, trained first if need be.
+class Models(NamedTuple):
+    """What `utils.serving.app.create_app` needs."""
 
-    With it comes what makes a prompt of a chat: the template of lesson 10 for a model that knows
-    the tokens of the roles, a play for others.
+    chat: "Engine"
+    render: "Render"
+    writer: "Engine"
+
+
+def own_model(folder: Path, slots: int, queue: int) -> Models:
+    """One model from a folder, for everything.
+
+    Raises:
+        CourseError: if the folder holds no GPT-2.
+    """
+    engine, render = load_engine(folder, folder.resolve().name, slots, queue)
+    return Models(engine, render, engine)
+
+
+def small_models(language: str, slots: int, queue: int) -> Models:
+    """The course's own: the chat model answers, the one before fine-tuning writes tales.
+
+    What is missing is trained first.
+    """
+    from utils.small_chat import CORPORA, chat_run
+    from utils.small_gpt2 import pretrained
+
+    chat, base = chat_run(language), pretrained(CORPORA[language])
+    engine, render = load_engine(Path(chat.preset), f"small-chat-{language}", slots, queue)
+    writer, _ = load_engine(Path(base.preset), f"small-gpt2-{language}", slots, queue)
+    return Models(engine, render, writer)
+
+
+def load_engine(folder: Path, name: str, slots: int, queue: int) -> "tuple[Engine, Render]":
+    """An engine with a model, and what makes a prompt of a chat.
+
+    That is the template of lesson 10 for a model that knows the tokens of the roles, a play for
+    others.
 
     Raises:
         CourseError: if the folder holds no GPT-2.
@@ -76,9 +106,7 @@ def load_engine(
     from utils.generation import Generator
     from utils.serving.engine import Engine
     from utils.serving.prompts import plain_chat
-    from utils.small_chat import chat_run
 
-    folder = preset or Path(chat_run(language).preset)
     try:
         model = keras_nlp.models.GPT2CausalLM.from_preset(str(folder))
     except (OSError, ValueError) as error:
@@ -87,7 +115,6 @@ def load_engine(
     tokenizer = read_tokenizer(in_keras)
     knows_roles = role_token("assistant") in in_keras.vocabulary
     render = Template(tokenizer).prompt if knows_roles else plain_chat(tokenizer)
-    name = preset.resolve().name if preset else f"small-chat-{language}"
     return Engine(Generator(model, tokenizer.end_id), tokenizer, name, slots, queue), render
 
 
@@ -115,8 +142,12 @@ def main(words: list[str] | None = None) -> int:
         import_tensorflow()
         from utils.serving.app import create_app
 
-        engine, render = load_engine(args.preset, args.slots, args.queue, args.language)
-        server = Server(create_app(engine, render), engine, listener)
+        size = (args.slots, args.queue)
+        if args.preset:
+            models = own_model(args.preset, *size)
+        else:
+            models = small_models(args.language, *size)
+        server = Server(create_app(*models), [models.chat, models.writer], listener)
         print(f"Open {server.url} in a browser. Ctrl-C stops the server.", flush=True)
         run_until_stopped(server)
     except CourseError as error:

@@ -1,6 +1,6 @@
 """The web application: which address does what, and how a request is read.
 
-app = create_app(engine, render)        # any WSGI server runs it; see server.py
+app = create_app(chat, render, writer)  # any WSGI server runs it; see server.py
 """
 
 import base64
@@ -23,33 +23,36 @@ LARGEST_BODY = 2**21  # bytes; larger than any prompt that fits, so that most ge
 PAGE = Path(__file__).with_name("page.html")
 
 
-def create_app(engine: Engine, render: Render) -> Flask:
+def create_app(chat: Engine, render: Render, writer: Engine | None = None) -> Flask:
     """The web application.
 
     Args:
-        engine: see `utils.serving.engine.Engine`.
+        chat: the model that answers.
         render: from the messages of a chat to the ids of its prompt, the beginning of the reply
             included.
+        writer: the model that continues texts; without one, `chat` does that, too.
     """
+    writer = writer or chat
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
-    completions = Completions(engine, render)
+    completions = Completions(chat, render, writer)
 
     @app.post("/generate")
     def generate() -> Response:
         return completions.generate(read_json())
 
     @app.post("/v1/chat/completions")
-    def chat() -> Response:
+    def answer() -> Response:
         return completions.chat(read_json())
 
-    _answer_questions(app, engine, completions)
+    _answer_questions(app, completions)
     _answer_problems(app)
     return app
 
 
-def _answer_questions(app: Flask, engine: Engine, completions: Completions) -> None:
-    """What can be read without the model having to write."""
+def _answer_questions(app: Flask, completions: Completions) -> None:
+    """What can be read without a model having to write."""
+    engine, writer = completions.engine, completions.writer
     page, policy = _page()
     started = int(time.time())
 
@@ -64,11 +67,11 @@ def _answer_questions(app: Flask, engine: Engine, completions: Completions) -> N
 
     @app.get("/healthz")
     def health() -> Response:
-        return _health(engine)
+        return _health(engine, writer)
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return json_answer(described(engine.name, engine.context))
+        return json_answer(described(engine.name, engine.context, writer.context))
 
     @app.get("/")
     def index() -> Response:
@@ -99,11 +102,11 @@ def _model(engine: Engine, started: int) -> dict:
     return {"id": engine.name, "object": "model", "created": started, "owned_by": "you"}
 
 
-def _health(engine: Engine) -> Response:
-    if engine.is_closing:
+def _health(*engines: Engine) -> Response:
+    if any(engine.is_closing for engine in engines):
         raise Problem(503, "The server is shutting down.", None, "shutting_down")
-    running, waiting = engine.load
-    about = {"status": "ok", "model": engine.name, "running": running, "waiting": waiting}
+    running, waiting = map(sum, zip(*(engine.load for engine in set(engines)), strict=True))
+    about = {"status": "ok", "model": engines[0].name, "running": running, "waiting": waiting}
     return json_answer(about)
 
 

@@ -23,14 +23,14 @@ class Completions:
     """What POST /generate and POST /v1/chat/completions answer.
 
     Args:
-        engine: writes.
+        engine: answers in a chat.
         render: makes the prompt of a chat.
+        writer: continues a text.
     """
 
-    def __init__(self, engine: Engine, render: Render):
-        self.engine, self.render = engine, render
-        self.longest = longest_prompt(engine.context, engine.tokenizer)
-        self.generate_schema = generate_schema(engine.context)
+    def __init__(self, engine: Engine, render: Render, writer: Engine):
+        self.engine, self.render, self.writer = engine, render, writer
+        self.generate_schema = generate_schema(writer.context)
         self.chat_schema = chat_schema(engine.name)
 
     # ---- a text to continue ----------------------------------------------------------------------
@@ -41,14 +41,14 @@ class Completions:
         assert isinstance(body, dict)
         body = with_defaults(body, self.generate_schema)
         text, length = body["text"], int(body["max_length"])
-        self._check_size([text], "text")
-        prompt = as_beginning(text, self.engine.tokenizer)
-        self._check_room(prompt, "text")
+        _check_size(self.writer, [text], "text")
+        prompt = as_beginning(text, self.writer.tokenizer)
+        _check_room(self.writer, prompt, "text")
         if length <= len(prompt):
             say = f"max_length must be above {len(prompt)}, the tokens of this text, not {length}."
             raise Problem(400, say, "max_length", "context_length_exceeded")
-        reply = self._submit(prompt, length, body)
-        written = "".join(as_text(reply, self.engine.tokenizer))
+        reply = _submit(self.writer, prompt, length, body)
+        written = "".join(as_text(reply, self.writer.tokenizer))
         return json_answer({"generated_text": text + written})
 
     # ---- a chat to answer ------------------------------------------------------------------------
@@ -61,12 +61,12 @@ class Completions:
         assert isinstance(body, dict)
         body = with_defaults(body, self.chat_schema)
         messages = [Message(one["role"], one["content"]) for one in body["messages"]]
-        self._check_size([message.content for message in messages], "messages")
+        _check_size(self.engine, [message.content for message in messages], "messages")
         prompt = self.render(messages)
-        self._check_room(prompt, "messages")
+        _check_room(self.engine, prompt, "messages")
         most = body["max_completion_tokens"] or body["max_tokens"] or self.engine.context
         length = min(len(prompt) + int(most), self.engine.context)
-        reply = self._submit(prompt, length, body)
+        reply = _submit(self.engine, prompt, length, body)
         answer = ChatAnswer(self.engine, reply)
         if not body["stream"]:
             return json_answer(answer.whole())
@@ -82,26 +82,31 @@ class Completions:
                 "model_not_found",
             )
 
-    # ---- both ------------------------------------------------------------------------------------
 
-    def _check_size(self, texts: Sequence[str], field: str) -> None:
-        """Refuse what is far too long before the tokenizer spends seconds on it."""
-        size = sum(len(text.encode()) for text in texts)
-        if size > self.longest:
-            say = f"{field} has {size:,} bytes, but no more than {self.longest:,} can fit into"
-            say += f" the model's context of {self.engine.context} tokens: shorten it."
-            raise Problem(400, say, field, "context_length_exceeded")
+# ---- both ----------------------------------------------------------------------------------------
 
-    def _check_room(self, prompt: Sequence[int], field: str) -> None:
-        if len(prompt) >= self.engine.context:
-            say = f"{field} has {len(prompt):,} tokens, which leaves no room for an answer in the"
-            say += f" model's context of {self.engine.context}: shorten it."
-            raise Problem(400, say, field, "context_length_exceeded")
 
-    def _submit(self, prompt: Sequence[int], length: int, body: dict[str, Any]) -> Reply:
-        seed = secrets.randbits(32) if body["seed"] is None else int(body["seed"])
-        gone = request.environ.get("waitress.client_disconnected", lambda: False)
-        return self.engine.submit(prompt, length, _sampling(body), seed, gone)
+def _check_size(engine: Engine, texts: Sequence[str], field: str) -> None:
+    """Refuse what is far too long before the tokenizer spends seconds on it."""
+    size = sum(len(text.encode()) for text in texts)
+    longest = longest_prompt(engine.context, engine.tokenizer)
+    if size > longest:
+        say = f"{field} has {size:,} bytes, but no more than {longest:,} can fit into"
+        say += f" the model's context of {engine.context} tokens: shorten it."
+        raise Problem(400, say, field, "context_length_exceeded")
+
+
+def _check_room(engine: Engine, prompt: Sequence[int], field: str) -> None:
+    if len(prompt) >= engine.context:
+        say = f"{field} has {len(prompt):,} tokens, which leaves no room for an answer in the"
+        say += f" model's context of {engine.context}: shorten it."
+        raise Problem(400, say, field, "context_length_exceeded")
+
+
+def _submit(engine: Engine, prompt: Sequence[int], length: int, body: dict[str, Any]) -> Reply:
+    seed = secrets.randbits(32) if body["seed"] is None else int(body["seed"])
+    gone = request.environ.get("waitress.client_disconnected", lambda: False)
+    return engine.submit(prompt, length, _sampling(body), seed, gone)
 
 
 def _sampling(body: dict[str, Any]) -> Sampling:

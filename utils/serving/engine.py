@@ -154,13 +154,17 @@ class Engine:
             self._changed.notify()
         return reply
 
-    def close(self) -> None:
-        """Finish the texts that have begun, refuse those that wait and all new ones."""
+    def refuse(self) -> None:
+        """From now on refuse those that wait and all new ones; what has begun goes on."""
         with self._changed:
             self.is_closing = True
             while self._waiting:
                 self._waiting.popleft()._fail(_closing())
             self._changed.notify()
+
+    def close(self) -> None:
+        """Finish the texts that have begun, refuse those that wait and all new ones."""
+        self.refuse()
         self._thread.join()
 
     # ---- the engine's thread ---------------------------------------------------------------------

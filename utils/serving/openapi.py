@@ -31,8 +31,14 @@ WHEN_WRITING = {
 }
 
 
-def described(name: str, context: int) -> dict[str, Any]:
-    """The description of a server with a model of this name and context."""
+def described(name: str, context: int, writers_context: int) -> dict[str, Any]:
+    """The description of a server with a chat model of this name.
+
+    Args:
+        name: of the chat model.
+        context: its context, in tokens.
+        writers_context: that of the model that continues texts.
+    """
     model = _object(id={"const": name}, object={"const": "model"}, created=_INTEGER, owned_by=_TEXT)
     models = _object(object={"const": "list"}, data={"type": "array", "items": model})
     health = _object(status={"enum": ["ok"]}, model=_TEXT, running=_INTEGER, waiting=_INTEGER)
@@ -42,10 +48,10 @@ def described(name: str, context: int) -> dict[str, Any]:
         "info": {
             "title": "From a line to GPT: the chat server",
             "version": "1",
-            "description": f"Texts and chats by {name}, within {context} tokens.",
+            "description": f"Chats by {name}, within {context} tokens; texts to be continued.",
         },
         "paths": {
-            "/generate": {"post": _generate(context)},
+            "/generate": {"post": _generate(writers_context)},
             "/v1/chat/completions": {"post": _chat(name)},
             "/v1/models": {"get": {"responses": {"200": _json("The models.", models)}}},
             "/v1/models/{model}": {

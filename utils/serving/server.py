@@ -14,6 +14,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -57,21 +58,21 @@ class Server:
 
     Args:
         app: the web application.
-        engine: what it uses.
+        engines: what it uses.
         listener: what `listen` returned.
     """
 
-    def __init__(self, app: Flask, engine: "Engine", listener: socket.socket):
+    def __init__(self, app: Flask, engines: Sequence["Engine"], listener: socket.socket):
         host, port = listener.getsockname()[:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self.engine = engine
+        self.engines = list(dict.fromkeys(engines))  # one model may have two tasks
         self._connections: dict = {}  # and the listener, by the number of their file
         self._server = create_server(
             app,
             map=self._connections,
             sockets=[listener],
             # Whoever waits for the model holds a thread.
-            threads=engine.slots + engine.queue + SPARE_THREADS,
+            threads=sum(engine.slots + engine.queue for engine in self.engines) + SPARE_THREADS,
             connection_limit=MOST_CONNECTIONS,
             # Goes on reading while a request is being answered: that is how a hang-up is noticed.
             channel_request_lookahead=1,
@@ -89,7 +90,10 @@ class Server:
 
     def stop(self) -> None:
         """Finish the texts that have begun; answer all others with 503; end."""
-        self.engine.close()
+        for engine in self.engines:
+            engine.refuse()
+        for engine in self.engines:
+            engine.close()
         self._server.task_dispatcher.shutdown(timeout=LAST_WORDS)
         until = time.monotonic() + LAST_WORDS
         while self._has_unsent() and time.monotonic() < until:
