@@ -252,7 +252,7 @@ for slots in SLOTS:
 
 # %% [markdown]
 # More slots give more tokens per second in all, and the steps become a little slower for each. The
-# server takes eight.
+# server takes sixteen.
 #
 # ## Word by word
 #
@@ -291,8 +291,8 @@ assert same
 # made for production, and the same on every system.
 
 # %%
-answerer = Engine(assistant.generator, tokenizer, "small-chat", slots=8, queue=64)
-writer = Engine(generator, tokenizer, "small-gpt2", slots=8, queue=64)
+answerer = Engine(assistant.generator, tokenizer, "small-chat", slots=16, queue=64)
+writer = Engine(generator, tokenizer, "small-gpt2", slots=16, queue=64)
 listener = listen("127.0.0.1", 0)  # this machine only, and any port that is free
 server = Server(create_app(answerer, template.prompt, writer), [answerer, writer], listener)
 server.start()
@@ -445,7 +445,7 @@ for axes in (left, right):
 plt.show()
 
 # %% [markdown]
-# Up to eight clients, the number of slots (dotted), more of them share a step, so more is written
+# Up to sixteen clients, the number of slots (dotted), more of them share a step, so more is written
 # per second, and each waits only a little longer. Beyond, the queue fills: the speed of the whole
 # stays, and the wait grows with the number of clients. `benchmarks/` has the longer measurement,
 # beside the twenty lines.
@@ -483,8 +483,8 @@ assert last.result().status_code == 200
 #
 # * **More slots bring little.** Then the arithmetic is the limit, not the memory: a machine with
 #   more cores gains more. On two cores the gain ends early.
-# * **The first word takes long even for a single client.** The prompt has to be read before,
-#   64 tokens at a time. A long history costs time.
+# * **A lone client gets fewer tokens per second than in lesson 9.** All slots are computed, used or
+#   not: that is the price of one shape.
 # * **`Port 8000 cannot be used`.** Another program has it; the server names another one to try.
 # * **Others cannot reach your server.** It listens at 127.0.0.1 unless told otherwise. Think before
 #   you tell it: there is no password.

@@ -14,6 +14,7 @@ from utils.decoding import as_text
 from utils.dialogues import Message
 from utils.errors import CourseError
 from utils.generation import CHUNK, Generator, as_sampling, empty_cache, read_tokens
+from utils.serving.batching import Batch
 from utils.serving.engine import Busy, Closing, Engine, ModelFailed
 from utils.serving.prompts import as_beginning, longest_prompt, plain_chat
 
@@ -23,7 +24,9 @@ LIKELIEST, DARING = as_sampling(1.0, 1, 1.0), as_sampling(2.0, 0, 0.95)
 
 @pytest.fixture(scope="module")
 def engine():
-    engine = tiny_engine(SLOTS, QUEUE)
+    with pytest.MonkeyPatch.context() as patch:  # so that prompts are read in several pieces
+        patch.setattr("utils.serving.batching.CHUNK", CHUNK)
+        engine = tiny_engine(SLOTS, QUEUE)
     engine.gate = Gate(engine)
     yield engine
     engine.close()
@@ -214,6 +217,20 @@ def test_a_prompt_that_does_not_fit_is_refused_at_once(engine):
         with pytest.raises(CourseError):
             engine.submit(prompt, length, DARING, seed)
     assert engine.load == (0, 0)
+
+
+def test_another_slot_and_another_place_compile_nothing_anew(generator):
+    batch = Batch(generator, slots=3)
+
+    def compiled(slot, place):
+        """The program for these values; were they constants to the compiler, they would differ."""
+        piece = tf.fill((1, batch.chunk), slot)
+        program = batch._read.experimental_get_compiler_ir(
+            tf.constant(slot), piece, tf.constant(place)
+        )
+        return program(stage="hlo")
+
+    assert compiled(0, 0) == compiled(2, 5)
 
 
 def test_an_engine_with_a_context_shorter_than_a_chunk_works(monkeypatch):

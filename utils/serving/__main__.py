@@ -53,7 +53,7 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     add("--host", default="127.0.0.1", help="address; 0.0.0.0 lets the whole network in")
     add("--port", type=whole_number(0, 65535), default=8000, help="0 takes one that is free")
     add("--queue", type=whole_number(0, 400), default=64, help="requests that may wait")
-    add("--slots", type=whole_number(1, 64), default=8, help="texts that are written at once")
+    add("--slots", type=whole_number(1, 64), default=16, help="texts that are written at once")
     add("--language", choices=["en", "zh"], default="en", help="of the course's models")
     add("--preset", type=Path, help="folder of another model, instead")
     return parser.parse_args(words)

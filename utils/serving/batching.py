@@ -18,9 +18,10 @@ from utils.generation import (
     read_tokens,
 )
 
-# Tokens of a prompt that are read at a time. Larger than for a single text, because between two
-# pieces everybody else takes a step.
-CHUNK = 64
+# Tokens of a prompt that are read at a time, and how many such pieces between two steps. To call
+# the model at all takes longer than to read some more tokens, so that pieces are large; but while
+# they are read, everybody else waits.
+CHUNK, PIECES = 256, 2
 EVERYTHING = np.iinfo("int32").max  # top_k that cuts nothing off
 
 
@@ -81,7 +82,8 @@ class Batch:
 
     def step(self) -> dict[int, int]:
         """Go one token ahead in every text; the new ids, by slot. None where a prompt is read."""
-        self._read_ahead()
+        for _ in range(PIECES):
+            self._read_ahead()
         tokens, positions = np.zeros((self.slots, 1), "int32"), np.zeros(self.slots, "int32")
         uniform = np.zeros((self.slots, DRAWS), "float32")
         for slot, text in self.texts.items():
@@ -95,7 +97,7 @@ class Batch:
         }
 
     def _read_ahead(self) -> None:
-        """Read a piece of the first prompt that has one; one only, for the others wait.
+        """Read a piece of the first prompt that is not read yet, if there is one.
 
         The last token of a prompt is left to the step, which draws what follows it. A piece may go
         beyond the prompt: what it puts into the cache there is not looked at before it is replaced.
@@ -123,7 +125,8 @@ class Batch:
     @tf.function(jit_compile=True)
     def _read(self, slot, tokens, position):
         """Read a piece of a prompt, (1, chunk), in one slot."""
-        row = [LayerCache(keys[slot][None], values[slot][None]) for keys, values in self.cache]
+        # Not keys[slot]: that would be compiled anew for each slot.
+        row = [LayerCache(*(tf.gather(array, [slot]) for array in layer)) for layer in self.cache]
         _, row = read_tokens(self.generator.weights, tokens, position, row)
         for variable, array in zip(tf.nest.flatten(self.cache), tf.nest.flatten(row), strict=True):
             whole = tf.convert_to_tensor(variable)

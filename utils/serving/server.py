@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -120,5 +121,6 @@ def run_until_stopped(server: Server) -> None:
     server.start()
     while not stop.wait(1):  # without a limit, Windows would not notice Ctrl-C
         pass
-    print("Finishing what has begun.", flush=True)
+    with suppress(OSError):  # whoever read what we print may have gone already
+        print("Finishing what has begun.", flush=True)
     server.stop()
