@@ -121,13 +121,16 @@ print(as_play(toy))
 # %% [markdown]
 # The mark must not be mistaken for text. If it were spelt in letters, anybody could type
 # `<|assistant|>` and put words into the assistant's mouth. So each role gets a **special token**,
-# an id that no text has. Here are toy ids: one per word, as they come, and the marks behind all
-# words. Beside each id stands a **weight**: 1 where the assistant speaks, else 0. The end of a
-# reply belongs to what it says, because to stop has to be learnt, too.
+# an id of its own, and no message is ever turned into such an id.
+#
+# Here is a toy vocabulary: the words in alphabetical order, then the marks. Each id has a
+# **weight**: 1 for what the assistant says, else 0. Its mark has 0, since we write it, not the
+# model. The END of a reply has 1, because to stop has to be learnt, too. Below, `learn` shows the
+# ids of weight 1 and `read` the others.
 
 # %%
 words = sorted({word for message in toy for word in message.content.split()})
-vocabulary = [*words, "END", "system", "user", "assistant"]
+vocabulary = [*words, "END", "<system>", "<user>", "<assistant>"]
 
 
 def toy_encode(messages):
@@ -136,7 +139,7 @@ def toy_encode(messages):
     for message in messages:
         spoken = message.role == "assistant"
         text = message.content.split() + ["END"] * spoken
-        ids += [vocabulary.index(word) for word in [message.role, *text]]
+        ids += [vocabulary.index(word) for word in [f"<{message.role}>", *text]]
         weights += [0] + [int(spoken)] * len(text)
     return np.array(ids), np.array(weights)
 
@@ -228,15 +231,15 @@ ids, _ = template.encode([forged])
 trusting = np.asarray(keras_tokenizer(as_play([forged])))
 print("marks in the ids, by the template:", sum(i >= END for i in ids))
 print("marks, if the text is trusted:    ", int(np.sum(trusting >= END)))
-assert sum(i >= END for i in ids) == 1
+assert sum(i >= END for i in ids) == 1  # that of the user, before the message
 
 # %% [markdown]
 # ### Three more rows
 #
 # The new ids need vectors. The embedding table of the model gets three rows more, and since the
 # table also makes the logits (lesson 7), there are three more logits. A random new row would do.
-# But the model has a token that stands before each text, `END`, so each role begins as a copy of
-# it, with some noise to tell them apart.
+# But the model has a token that stands before each text, `END`, so each role begins as the sum of
+# its row and a random one, which tells the roles apart.
 
 # %%
 model = with_more_rows(base, new=len(template.role_ids), like=END)
@@ -268,8 +271,9 @@ for dialogue in [about_tales(args.language, "train", 1)[0], small_talk(args.lang
 #
 # A dialogue about a tale fills a row of the model by itself. Small talk is short, and a row with
 # one such dialogue would be mostly padding. So several are **packed** into a row, one behind the
-# other. What is left over at the right is filled with `END`, of weight 0. (Padding on the right
-# needs no mask: no token looks to the right.)
+# other. Each sees those before it, like earlier turns about something else. What is left over at
+# the right is filled with `END`, of weight 0. (Padding on the right needs no mask: no token looks
+# to the right.)
 
 # %%
 CONTEXT = model.backbone.max_sequence_length
@@ -278,11 +282,12 @@ tale_rows = encoded(about_tales(args.language, "train", 4), template)
 rows, weights = pad([*tale_rows, *(next(talk_rows) for _ in range(4))], CONTEXT + 1, END)
 print(f"ids {rows.shape}, weights {weights.shape}")
 print("learnt in each row:", weights.sum(axis=1).astype(int).tolist())
+print(f"of the rows with tales {weights[:4].mean():.0%}, with small talk {weights[4:].mean():.0%}")
 
 # %%
-speaker = np.zeros(rows.shape, int)  # 0 padding, 1 tale, 2 user, 3 assistant
+speaker = np.zeros(rows.shape, int)  # 0 padding, 1 system, 2 user, 3 assistant
 for row, line in zip(rows, speaker, strict=True):
-    length = int(np.flatnonzero(row != END)[-1]) + 1
+    length = int(np.flatnonzero(row != END)[-1]) + 2  # the last END belongs to the last reply
     marks = [i for i in range(length) if row[i] > END]
     for start, stop in zip(marks, [*marks[1:], length], strict=True):
         line[start:stop] = 1 + row[start] - template.role_ids["system"]
@@ -298,15 +303,16 @@ axes.grid(False)
 plt.show()
 
 # %% [markdown]
-# Orange is all that is learnt: the rest is there to be read. In the rows with tales that is one
-# token in ten, which makes fine-tuning a slower teacher per step than pretraining, where each token
-# taught something.
+# Orange is the assistant, all that is learnt but for its marks; the rest is there to be read. In
+# the rows with tales that is little, which makes fine-tuning a slower teacher per step than
+# pretraining, where each token taught something.
 #
 # ## The loop
 #
 # A step of fine-tuning is a step of training. Written out, it is this: forward, loss, gradient,
 # step of the optimizer. We write it with `tf.GradientTape`, let `fit` do the same, and compare the
-# losses of the first steps.
+# losses of the first steps. For `fit`, the reduction `mean_with_sample_weight` divides by the sum
+# of the weights, as we do; Keras's usual one divides by the number of all tokens.
 
 # %%
 start = model.backbone.get_weights()
@@ -356,8 +362,9 @@ print(f"largest difference {difference:.0e}")
 assert difference < 1e-3
 
 # %% [markdown]
-# The same. And with this loss, do the words of tale and user really teach nothing? Replace every
-# target that is only to be read by another token, and look at the gradient of all parameters.
+# The same. And with this loss, are the words of tale and user really no targets? Put another token
+# in the place of every target of weight 0, leave the inputs as they are, and compare the gradients
+# of all parameters.
 
 # %%
 rows, weights = batches[0]
@@ -382,19 +389,22 @@ print(f"; the gradient changes by {changed}")
 assert changed == 0
 
 # %% [markdown]
+# As inputs these words matter, of course: through attention the gradient reaches them, and that is
+# how the model learns to find an answer in a tale.
+#
 # ## Fine-tuning
 #
-# Now the real run. Three choices differ from pretraining:
+# Now the real run. A batch has three rows with a tale and one of small talk. Three choices differ
+# from pretraining:
 #
-# * **A small learning rate**: a tenth of pretraining's. The model should learn to talk, not forget
-#   the language. AdamW suits this better than Muon, whose every step is a full one.
+# * **A small learning rate**: a tenth of the highest one of pretraining. The model should learn to
+#   talk, not forget the language. The optimizer is AdamW for all parameters.
 # * **A schedule without a hurry to fall.** With so low a ceiling, the rate goes up quickly, stays,
 #   and falls in a line at the end. (Hu and others, *MiniCPM*, 2024, section 4.)
-# * **Early stopping.** Few thousand dialogues are seen more than once, so the model could begin to
-#   learn them by heart. After each report it is asked about tales that it does not train on; if
-#   that gets no better for a while, training stops, and the best weights are kept.
-#
-# Small batches do well here: many small steps at a limited rate get further than few large ones.
+# * **Early stopping.** Training goes through the dialogues more than once, through the small talk
+#   many times, so the model could begin to learn them by heart. Each report therefore measures the
+#   loss on dialogues that it does not train on, about tales and small talk. If that has not fallen
+#   for four reports, training stops, and the best weights are kept.
 
 # %%
 names = ("steps", "batch_size", "learning_rate", "seed")
@@ -412,16 +422,17 @@ plt.show()
 # marks, nor any answer. It does not compare with pretraining's loss, which was the mean over all
 # tokens of a tale.
 #
-# Training goes further down than validation: the answers about tales come over, but small talk that
-# is not written anywhere cannot be foreseen, only remembered. As long as the validation loss falls
-# all the same, the rest is still getting better.
+# Training goes further down than validation: it has begun to learn by heart. That is to be expected
+# of small talk, where the reply stands nowhere in the conversation and can only be remembered. What
+# counts is that the validation loss falls all the same. Do the answers about tales carry over?
 #
 # ## Before and after
 #
-# Five hundred questions about tales of the test split, which neither training has seen. The model
-# *before* gets the same texts without roles, one behind the other, and its answer is what it writes
-# up to the next full stop. Both write greedily (lesson 9): for a question with one right answer
-# there is nothing to draw.
+# Five hundred questions about tales of the test split, which neither training has seen: who, where,
+# what, why, and in which order. Each comes with its tale and the questions before it, with their
+# right answers. The model *before* gets the same without roles, one message behind the other, and
+# its answer is what it writes up to the next full stop. Both write greedily (lesson 9): for a
+# question with one right answer there is nothing to draw.
 #
 # **Exact match** asks whether the answer is the right one, apart from capitals, articles and full
 # stops. **F1** gives half-right answers a part of the point. Lesson 11 builds both.
@@ -448,6 +459,7 @@ def mean_score(score, replies, kind=None):
 
 # %%
 kinds = ["who", "where", "what", "why", "order"]
+print(len(questions), "questions")
 print(f"{'':8}exact match      F1     ", *[f"{kind:>6}" for kind in kinds])
 for name, replies in told.items():
     exact, f1 = (mean_score(score, replies) for score in (exact_match, token_f1))
@@ -499,8 +511,8 @@ for asked, right in zip(dialogue.messages[1::2], dialogue.messages[2::2], strict
 # %% [markdown]
 # ### Small talk
 #
-# Twenty first lines that it was not trained on, all those that are there from the start of the
-# held-out file. It drew these answers with the settings at the top.
+# The first twenty opening lines of the small talk that was held out: not picked, and not trained
+# on. It drew these answers with the settings at the top.
 
 # %%
 firsts = [dialogue.messages[0] for dialogue in small_talk(args.language, "validation")][:20]
@@ -544,10 +556,10 @@ assert prompt[0] == template.role_ids["system"] and len(prompt) <= CONTEXT - 40
 #
 # * **The answers have the right form, but the wrong names.** The training was cut short: form is
 #   learnt first, finding things in the tale afterwards. Look at the validation loss.
-# * **It goes on after its answer, or asks itself questions.** Then the end of a reply was not
-#   learnt: its weight must be 1.
-# * **Its tales have got worse.** Ask it for one, and see. It was trained on answers only, so some
-#   of what pretraining gave is lost. That is *catastrophic forgetting*; a lower rate forgets less.
+# * **It goes on after its answer.** Then the end of a reply was not learnt: its weight must be 1.
+# * **Its tales have got worse.** Let it continue from END alone, as in lesson 9, and compare. It
+#   was trained on answers only, so some of what pretraining gave is lost. That is *catastrophic
+#   forgetting*; a lower rate forgets less.
 # * **A tale of your own confuses it.** It knows the words and the course of *these* tales. Nothing
 #   in its training asked it to read anything else.
 #
@@ -555,9 +567,9 @@ assert prompt[0] == template.role_ids["system"] and len(prompt) <= CONTEXT - 40
 #
 # * A chat model is a language model that continues a play. Special tokens say who speaks.
 # * What others say must never become a special token.
-# * New tokens are new rows of the embedding; nothing else in the model changes.
-# * The loss counts the assistant's tokens only, and the end of its replies. Everything else has
-#   weight 0, and its gradient is exactly 0.
+# * New tokens are new rows of the embedding; to add them changes nothing else.
+# * The loss counts the assistant's tokens only, and the end of its replies. As a target, everything
+#   else has weight 0, and adds nothing to the gradient; as an input it is what is read.
 # * Fine-tuning is training at a low rate. What to say about a tale is found in the tale, not in the
 #   weights.
 #

@@ -122,18 +122,20 @@ assert abs(by_hand - in_one) < 1e-4
 # %% [markdown]
 # ### Perplexity of what?
 #
-# A perplexity is *per token*, and a token is whatever the tokenizer says. Take the text from above,
-# with its 1 in 256, and cut it into fewer or more pieces. Its probability stays.
+# A perplexity is *per token*, and a token is whatever the tokenizer says. Suppose that three models
+# with different tokenizers all give the text from above the same probability, 1 in 256.
 
 # %% tags=["nbval-check-output"]
 for pieces in [2, 4, 8]:
     print(f"{pieces} tokens: perplexity {perplexity([np.log(256) / pieces] * pieces):4.1f}")
 
 # %% [markdown]
-# Same model, same text, three perplexities. So perplexities of models with different tokenizers
-# must not be compared; divide the loss of the whole text by its characters or words instead.
+# Equally good models, same text, three perplexities. So perplexities of models with different
+# tokenizers must not be compared; divide the loss of the whole text by its characters or words
+# instead.
 #
-# Now your own GPT-2. Lesson 8 kept its loss on the held-out tales, and the tales have a floor.
+# Now your own GPT-2. Lesson 8 kept its loss on the held-out tales, and the tales have a floor: the
+# chance in the grammar itself, below which no model gets.
 
 # %%
 run = pretrained("tales")
@@ -189,10 +191,10 @@ assert abs(by_hand - float(metric.result())) < 1e-4
 # %% [markdown]
 # ### What it misses
 #
-# Perplexity is a mean over tokens, so it hardly notices a single one. But one word can be a
-# contradiction. Let the model write tales, drawing from all tokens, so that it makes its mistakes;
-# `parse` (lesson 9) tells grammatical mistakes from contradictions. What perplexity do these tales
-# have?
+# Does perplexity tell a good text from a bad one? It is a mean over tokens, and a contradiction is
+# often a single word. And it asks the model, which does not see its own mistakes. Let it write
+# tales, drawing from all tokens, so that it makes some; `parse` (lesson 9) tells grammatical
+# mistakes from contradictions. What perplexity do these tales have?
 
 
 # %%
@@ -290,10 +292,11 @@ for text in ["在小镇边上。", "“一只 iPhone！”"]:
     print(text, answer_tokens(text, "zh"))
 
 # %% [markdown]
-# **Exact match** is 1 if nothing differs any more, else 0.
+# Call the text to be judged the *candidate*, the right one the *reference*. **Exact match** is 1 if
+# nothing differs any more, else 0.
 #
-# **F1** gives credit for a part. Count the tokens that both have, each as often as the two share
-# it. *Precision* is their share of the answer: is what it says right? *Recall* is their share of
+# **F1** gives credit for a part. Count the tokens that both have, each as often as it is in both.
+# *Precision* is their share of the answer: is what it says right? *Recall* is their share of
 # the reference: did it say everything? F1 is the harmonic mean of the two, which is small if either
 # is. With $m$ matches among $c$ tokens of the candidate and $r$ of the reference:
 #
@@ -388,9 +391,10 @@ for language in SPACE:
         print(f"{HOW[number]:9} {correct[language][number]}  ->  {given[language][number]}")
 
 # %% [markdown]
-# The library is *rouge-score*, of which more below. Its ROUGE-1 is this F1, if it gets our tokens;
-# and its ROUGE-L, which looks at the order, is 1 only for an exact match. So both can be compared.
-# (Mind the order of its arguments: the reference comes first.)
+# The library is *rouge-score*. What it calls ROUGE-1 is this F1, if it gets our tokens; and its
+# ROUGE-L, which looks at the order (see below), is 1 only for an exact match. So both can be
+# compared. It takes any object with a method `tokenize`; here is the smallest one. (Mind the order
+# of its arguments: the reference comes first.)
 
 # %%
 for language in SPACE:
@@ -452,7 +456,12 @@ def clipped(candidate, reference, n):
     return (ours & ngrams(reference, n)).total(), ours.total()
 
 
-for text in ["the the the the", "the cat sat on a mat.", "on the mat sat the cat.", "the cat"]:
+for text in [
+    "the the the the",
+    "the cat sat on a mat.",
+    "on the mat sat the cat.",
+    "the cat sat on",
+]:
     counts = [clipped(tokens(text), reference, n) for n in [1, 2, 3, 4]]
     print(f"{text:24}", *[f"{matches}/{total}" for matches, total in counts])
 
@@ -462,19 +471,19 @@ for text in ["the the the the", "the cat sat on a mat.", "on the mat sat the cat
 #
 # ### Brevity penalty
 #
-# The last one is flawless, because it says so little. These precisions have no recall beside them;
+# The last one is flawless, but it stops halfway. These precisions have no recall beside them;
 # instead, BLEU punishes a candidate that is shorter than its reference. With lengths $c$ and $r$
 # the **brevity penalty** is
 #
 # $$B = \min\left(1, e^{1 - r/c}\right)$$
 #
-# BLEU is $B$ times the *geometric* mean of the four precisions, in per cent. In a geometric mean a
-# zero makes everything zero.
+# BLEU is $B$ times the *geometric* mean of the four precisions, the fourth root of their product,
+# in per cent. A zero makes everything zero.
 #
 # ### Add first, then divide
 #
 # BLEU belongs to a whole **corpus**. Matches, totals and lengths are added over all pairs, and only
-# then divided. So let us keep the ten counts of a pair together.
+# then divided. So let us keep ten counts for each pair: four matches, four totals, two lengths.
 
 
 # %%
@@ -511,7 +520,7 @@ for text in ["the cat sat on a mat.", "on the mat sat the cat.", "the cat sat on
 
 # %% [markdown]
 # Why add first? Otherwise a short pair would weigh as much as a long one, and a pair too short for
-# a quadruple would be worth nothing. (A row of counts: four matches, four totals, two lengths.)
+# a quadruple would be worth nothing.
 
 # %% tags=["nbval-check-output"]
 pairs = [("the cat sat on a mat.", "the cat sat on the mat."), ("it sat.", "there it sat.")]
@@ -525,10 +534,10 @@ print("as a corpus ", round(bleu(counts.sum(axis=0)), 1))
 # ### The same in sacrebleu
 #
 # BLEU depends on the tokens as well. Papers used to cut in their own ways, and their numbers could
-# not be compared; the library **sacrebleu** ended that by cutting itself. (Post, *A Call for
-# Clarity in Reporting BLEU Scores*, 2018.) It has a tokenizer called `13a` for English and `zh` for
-# Chinese. For the tales our `tokens` cuts like both. In general it does not: `13a` has rules for
-# numbers such as `3.14`, for instance. So for a paper use the library.
+# not be compared; the library **sacrebleu** ended that by doing the cutting itself. (Post, *A Call
+# for Clarity in Reporting BLEU Scores*, 2018.) It has a tokenizer called `13a` for English and `zh`
+# for Chinese. For the tales our `tokens` cuts like both. In general it does not: `13a` has rules
+# for numbers such as `3.14`, for instance. So for a paper use the library.
 #
 # The pairs are made of the first two sentences of a thousand held-out tales, and of spoilt
 # copies.
@@ -608,8 +617,8 @@ assert itself == 0
 # alone a quadruple. So cut it ourselves: put spaces between our tokens, and tell keras-nlp to
 # separate at spaces and nowhere else.
 #
-# A second difference shows only in small samples: keras-nlp does not smooth. If no quadruple is
-# right, it says zero. The last line below is for `on the mat sat the cat.`
+# A second difference shows only in small samples: by default keras-nlp does not smooth. If no
+# quadruple is right, it says zero. The last line below is for `on the mat sat the cat.`
 
 
 # %%
@@ -650,14 +659,15 @@ for text in ["the cat sat on a mat.", "on the mat sat the cat.", "the cat"]:
 # %% [markdown]
 # ### ROUGE-L: the longest common subsequence
 #
-# Runs must be unbroken. `the cat sat on the mat` and `the old cat sat down on the mat` have no
+# Runs must be unbroken. `the cat sat on the mat` and `the old cat sat down on the mat` have not one
 # quadruple in common, although one has only two words more. **ROUGE-L** allows gaps: it asks for
 # the longest list of words that both texts contain *in the same order*, the **longest common
 # subsequence**.
 #
 # To try all subsequences would take forever. Instead build up a table: `table[i, j]` is the answer
-# for the first `i` words of one text and the first `j` of the other. If the last two words are
-# equal, it is one more than without both. If not, one of them is of no use, so it is the better of
+# for the first `i` words of one text and the first `j` of the other. Compare the last word of the
+# one beginning with the last of the other. If they are equal, the answer is one more than that for
+# the two beginnings without them. If not, at least one of them is of no use, so it is the better of
 # the two answers without one. That is **dynamic programming**: each answer is made of smaller ones,
 # and each is computed once.
 
@@ -798,8 +808,8 @@ assert abs(theirs - mean_f1["zh"][2]) < 1e-4
 # %% [markdown]
 # ## What each of them sees
 #
-# All four on the same texts: openings of tales, of which a growing share is dropped, swapped or
-# replaced. ROUGE and BLEU get the same tokens here, and BLEU is divided by 100.
+# BLEU and the three ROUGEs on the same texts: openings of tales, of which a growing share is
+# dropped, swapped or replaced. ROUGE and BLEU get the same tokens here, and BLEU is divided by 100.
 
 
 # %%
@@ -832,8 +842,8 @@ panels[0].legend()
 plt.show()
 
 # %% [markdown]
-# * **ROUGE-1** (and F1, which is the same) does not see order at all: in the middle its line is
-#   flat.
+# * **ROUGE-1** (and F1, which is the same but for the tokens) does not see order at all: in the
+#   middle its line is flat.
 # * **ROUGE-2 and BLEU** see order, and dislike everything that breaks a run. One wrong word spoils
 #   two pairs and four quadruples.
 # * **ROUGE-L** lies between: a word that has moved is lost, the others still count. Where tokens
@@ -879,13 +889,14 @@ other_words = scored["The pond was over his head."]
 assert all(wrong[name] > other_words[name] for name in wrong if name != "match")
 
 # %% [markdown]
-# * **`not` costs one word** and turns the answer round. Every measure but exact match takes it for
-#   far better than the right answer in other words.
-# * **Other words** get next to nothing. A measure that compares tokens needs references in the
-#   words of the candidate; so several references help, or questions that leave little choice.
+# * **`not` costs one word** and turns the answer round. Every measure takes it for far better than
+#   the right answer in other words, except exact match, which gives nothing to either.
+# * **Other words** get little, and that for `the` and `was`. A measure that compares tokens needs
+#   references in the words of the candidate; so several references help, or questions that leave
+#   little choice.
 # * **A long answer** contains everything and has low precision. F1 punishes that, and puts it below
 #   both wrong ones.
-# * **Word salad** has all words, so F1 and ROUGE-1 are full.
+# * **Word salad** has all words, so F1 and ROUGE-1 are 1.
 #
 # Chinese characters bring a trap of their own. Turn two of them round, and they are another word;
 # here a sea becomes a city. And `不`, not, is a single character.
@@ -903,7 +914,8 @@ for given_answer, right_answer in [("在上海。", "在海上。"), ("因为水
 #
 # ## How sure?
 #
-# A hundred questions have been answered, and we know the mean F1. With a hundred other questions it
+# Make up a model: it gives the right answers to a hundred questions, but with a quarter of the
+# tokens replaced. We know its mean F1. With a hundred other questions it
 # would have been another number. How far off might it be? We have no other questions; but these are
 # our best picture of what questions are like. So draw from *them*: a hundred at random, each put
 # back after it was drawn, so that some come twice and some not at all. Compute the mean. Do this a
@@ -920,7 +932,7 @@ for _ in range(4):
     chosen = rng.integers(len(scores), size=len(scores))
     times = np.bincount(chosen, minlength=len(scores))
     print(
-        f"drawn again {scores[chosen].mean():.3f}, the first ten questions so often: {times[:10]}"
+        f"drawn again {scores[chosen].mean():.3f}, of the first ten questions so many: {times[:10]}"
     )
 
 
@@ -946,9 +958,9 @@ assert abs(means.std() / by_formula - 1) < 0.05
 # %% [markdown]
 # The middle 95 % of those means is the **percentile interval**. For a mean there is also a formula:
 # its standard deviation is that of the scores, divided by the root of their number. The bootstrap
-# finds the same without a formula, and also works where nobody knows one.
+# finds the same without a formula, and also works where there is no simple one.
 #
-# ### Is the second one better?
+# ### Which of two is better?
 #
 # A second model answers the same questions. It makes the mistakes of the first, and a few more of
 # its own.
@@ -961,14 +973,17 @@ for name, (low, high) in intervals.items():
     print(f"{name:7} 95 % interval {low:.3f} to {high:.3f}")
 low, high = interval(bootstrap(scores - second_scores))
 print(f"difference on the same questions: 95 % interval {low:.3f} to {high:.3f}")
+widths = [np.diff(ends).item() for ends in (intervals["first"], intervals["second"], (low, high))]
+print("widths", " ".join(f"{width:.3f}" for width in widths))
 assert intervals["second"][1] > intervals["first"][0] and low > 0
+assert widths[2] < min(widths[:2])
 
 # %% [markdown]
-# The two intervals overlap, and one might say: nobody knows. But questions that are hard for
-# one are hard for both, so both means waver *together*. Compare question by question instead: take
-# the bootstrap of the differences. Its interval is narrower and does not contain zero, so the first
-# model is better on questions of this kind. (Koehn, *Statistical Significance Tests for Machine
-# Translation Evaluation*, 2004.)
+# The two intervals overlap, and one might say: nobody knows. But the second shares the mistakes of
+# the first, as real models often fail at the same questions, so both means waver *together*.
+# Compare question by question instead: take the bootstrap of the differences. Its interval is
+# narrower and does not contain zero, so the first model is better on questions of this kind.
+# (Koehn, *Statistical Significance Tests for Machine Translation Evaluation*, 2004.)
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
@@ -1056,7 +1071,7 @@ plt.show()
 # %% [markdown]
 # ## The report
 #
-# Now the real thing. Three candidates answer the five hundred questions of lesson 10, about tales
+# Now the real thing. Three systems answer the five hundred questions of lesson 10, about tales
 # that neither training has seen:
 #
 # * **base**, the GPT-2 of lesson 8, which reads tale and question as one text and goes on;
@@ -1138,23 +1153,35 @@ for kind in kinds:
     print(f"   95 % interval {low:.0%} to {high:.0%}")
 
 # %% [markdown]
-# Questions about order are answered well. But many of them ask whether something came before or
-# after the help, and in each tale the child tries alone first: so the question gives its answer
-# away, and nothing in the tale has to be read. Such a **shortcut** is what to look for where a
-# score is too good. Where details have to be looked up, such as a colour, it makes its mistakes.
+# Questions about order are answered well, too well perhaps. Some ask whether somebody came before
+# or after something. What are the right answers to those? And what does the model get wrong?
+
+# %%
+before_or_after = [q for q in questions if "before or after" in q.messages[-1].content]
+print(before_or_after[0].messages[-1].content)
+print("right answers to such questions:", dict(Counter(q.answer for q in before_or_after)))
+replies = zip(given["fine-tuned"], questions, hits, strict=True)
+wrong = [(reply, q) for reply, q, hit in replies if not hit and q.kind == "what"]
+for reply, q in wrong[:3]:
+    print(f"wrong   {q.messages[-1].content}   right: {q.answer}   said: {reply}")
 
 # %% [markdown]
+# In every tale the child tries alone first, and is helped afterwards. So such a question can be
+# answered without reading the tale. A **shortcut** like that is what to look for where a score is
+# too good. Where a detail has to be looked up, the model makes its mistakes.
+#
 # ## If your result looks different
 #
 # * **A Chinese measure is exactly zero.** Then the text has no tokens, or only one: look at what
 #   the tokenizer makes of it, before you look at the model.
 # * **Your BLEU differs from somebody else's.** Ask whether theirs is a mean over pairs, how they
-#   cut, whether in lower case, and how they smoothed; sacrebleu's signature says the last three.
+#   cut, whether in lower case, and how they smoothed; sacrebleu's `get_signature()` says the last
+#   three.
 # * **F1 is high and the answers are poor.** Read twenty of them. Is one word wrong that decides?
-# * **Two runs differ.** By less than the interval is wide? Then nothing has been shown yet. Take
-#   the differences question by question, or ask more questions.
-# * **The tales on this page are others than yours.** Another processor rounds differently in
-#   training. What is made of the tales of the grammar is the same everywhere.
+# * **Two runs differ.** Do their intervals overlap? Then they decide nothing: take the differences
+#   question by question, or ask more questions.
+# * **Your model writes other tales than those on this page.** Another processor rounds differently
+#   in training. What is made of the tales of the grammar is the same everywhere.
 #
 # ## Recap
 #

@@ -129,6 +129,16 @@ PROMISES = {
         "the course's scores are these: True",
         r"\nfine-tuned +0\.(8[5-9]|9\d)",
     ],
+    "12_serving": [
+        r"no text +500",  # the twenty lines
+        r"no text +400 +text: text is missing\.",  # the server
+        r"(text \d: .* the same: True\n){3}",
+        r"with a memory: \['a', '', '', '狐', '', '', '狸'\]",
+        r"data: … .*\ndata: \[DONE\]",
+        r"statuses that came back: \[200, 429\]",
+        r"being written after the hang-up: 0",
+        "the last text was finished: True",
+    ],
 }
 
 

@@ -87,3 +87,14 @@ def test_help_needs_no_tensorflow():
     assert result.returncode == 0, result.stderr
     assert "passes over the training data" in result.stdout
     assert "Linear regression" in result.stdout
+
+
+@pytest.mark.parametrize("module", ["utils.small_gpt2", "utils.small_chat"])
+@pytest.mark.parametrize("flags", [["--seed", "ten"], ["--steps", "0"], ["--no-such-flag"]])
+def test_a_command_that_trains_refuses_a_wrong_flag_before_it_begins(module, flags):
+    result = subprocess.run(
+        [sys.executable, "-m", module, *flags], capture_output=True, encoding="utf-8"
+    )
+    assert result.returncode == 2
+    assert result.stdout == "" and result.stderr.count("\n") == 1
+    assert flags[0] in result.stderr
