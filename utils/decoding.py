@@ -9,7 +9,7 @@ from utils.bpe import Tokenizer
 def as_text(ids: Iterable[int], tokenizer: Tokenizer) -> Iterator[str]:
     """The text of some ids, piece by piece; each piece as soon as its last byte has come.
 
-    A token is a run of bytes, and a Chinese character has three of them, so a token may end inside
+    A token is a run of bytes, and most Chinese characters have three, so a token may end inside
     a character. What is not UTF-8 at all becomes "�". Put together, the pieces are what
     `tokenizer.decode` makes of all ids.
     """
