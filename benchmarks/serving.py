@@ -179,8 +179,8 @@ def ask_twenty_lines(prompts: Sequence[list[int]], context: int, ends: Sequence[
     """The same prompts, as ids."""
 
     def ask(session: requests.Session, url: str, number: int) -> Answer:
-        body: Any = {"ids": prompts[number % len(prompts)], "max_length": context, "ends": list(ends)}
-        response = session.post(f"{url}/generate", json=body | {"top_p": TOP_P})
+        body: Any = {"ids": prompts[number % len(prompts)], "max_length": context, "top_p": TOP_P}
+        response = session.post(f"{url}/generate", json=body | {"ends": list(ends)})
         if response.status_code != 200:
             return refused(response)
         return Answer(200, sum(i not in ends for i in response.json()["ids"]))

@@ -20,6 +20,7 @@ print(args)
 
 # %%
 import re
+from itertools import islice
 
 import keras
 import keras_nlp
@@ -33,6 +34,7 @@ from utils.plots import BLUE, STYLE
 from utils.seeds import seed_everything
 from utils.tales import NotATale, corpus, floor, parse, sentences
 from utils.training import Progress
+from utils.windows import ready_batches
 
 plt.style.use(STYLE)
 rng = seed_everything(args.seed)
@@ -707,7 +709,7 @@ def train(model, prepare):
         weighted_metrics=["accuracy"],
     )
     return model.fit(
-        batches(prepare),
+        ready_batches(islice(batches(prepare), 10 * max(1, args.steps // 10))),
         steps_per_epoch=max(1, args.steps // 10),
         epochs=10,
         shuffle=False,

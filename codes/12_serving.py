@@ -59,7 +59,7 @@ gpt2 = keras_nlp.models.GPT2CausalLM.from_preset(pretrained(CORPORA[args.languag
 generator = Generator(gpt2, END)  # writes tales
 
 # %% [markdown]
-# ## A few lines
+# ## Twenty lines
 #
 # Nearly every article about this ends with an endpoint such as the following. An **endpoint** is an
 # address at which a program answers. The web framework [Flask](https://flask.palletsprojects.com)
@@ -67,8 +67,8 @@ generator = Generator(gpt2, END)  # writes tales
 # returns.
 
 # %%
-simple = Flask("a few lines")
-logging.getLogger("a few lines").disabled = True  # its tracebacks would fill this page
+simple = Flask("twenty lines")
+logging.getLogger("twenty lines").disabled = True  # its tracebacks would fill this page
 
 
 @simple.post("/generate")
@@ -412,9 +412,7 @@ except requests.Timeout:
     while requests.get(f"{server.url}/healthz").json()["running"] > 0:
         sleep(0.005)
 free = (perf_counter() - start) / whole
-print(
-    f"the whole tale takes {whole:.1f} s; after the hang-up its slot was free at {free:.0%} of it"
-)
+print(f"the whole tale takes {whole:.1f} s; after the hang-up its slot was free at {free:.0%}")
 assert free < 0.8
 
 # %% [markdown]
@@ -462,7 +460,7 @@ plt.show()
 # Up to sixteen clients, the number of slots (dotted), all share each step, so more is written per
 # second, and each waits only a little longer: all slots are computed anyway, used or not. Beyond,
 # the queue fills: the speed of the whole stays, and the wait grows with the number of clients.
-# `benchmarks/` has the longer measurement, beside the few lines of the beginning.
+# `benchmarks/` has the longer measurement, beside the twenty lines.
 #
 # ### The end
 #

@@ -136,7 +136,7 @@ PROMISES = {
         r"with a memory: \['a', '', '', '狐', '', '', '狸'\]",
         r"data: … .*\ndata: \[DONE\]",
         r"statuses that came back: \{200: \d+, 429: \d+\}",
-        r"after the hang-up its slot was free at [2-7]\d% of it",
+        r"after the hang-up its slot was free at [2-7]\d%",
         "the last text was finished: True",
     ],
 }

@@ -14,7 +14,7 @@ from utils.decoding import as_text
 from utils.dialogues import Message
 from utils.errors import CourseError
 from utils.generation import CHUNK, Generator, as_sampling, empty_cache, read_tokens
-from utils.serving.batching import Batch
+from utils.serving.batching import Batch, piece_at
 from utils.serving.engine import Busy, Closing, Engine, ModelFailed
 from utils.serving.prompts import as_beginning, longest_prompt, plain_chat
 
@@ -116,14 +116,6 @@ def test_a_text_from_the_queue_begins_while_others_go_on(engine):
     assert is_idle(engine)
 
 
-def test_nothing_is_compiled_after_the_start(engine):
-    batch = engine._batch
-    counts = [f.experimental_get_tracing_count() for f in (batch._step, batch._read)]
-    list(engine.submit(list(range(40)), 60, as_sampling(0.3, 7, 0.4), 5))
-    after = [f.experimental_get_tracing_count() for f in (batch._step, batch._read)]
-    assert counts == after == [1, 1]
-
-
 def test_the_end_id_ends_a_text_and_is_not_part_of_it(engine, generator):
     whole = list(generator.stream([5], CONTEXT, top_k=1))
     end = whole[9]
@@ -221,14 +213,12 @@ def test_a_prompt_that_does_not_fit_is_refused_at_once(engine):
 
 def test_another_slot_and_another_place_compile_nothing_anew(generator):
     batch = Batch(generator, slots=3)
+    function = tf.function(batch._read_piece, jit_compile=True)
 
     def compiled(slot, place):
         """The program for these values; were they constants to the compiler, they would differ."""
-        piece = tf.fill((1, batch.chunk), slot)
-        program = batch._read.experimental_get_compiler_ir(
-            tf.constant(slot), piece, tf.constant(place)
-        )
-        return program(stage="hlo")
+        piece = piece_at(slot, np.full((1, batch.chunk), slot, "int32"), place)
+        return function.experimental_get_compiler_ir(*piece)(stage="hlo")
 
     assert compiled(0, 0) == compiled(2, 5)
 

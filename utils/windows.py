@@ -4,6 +4,7 @@ A *window* is `context` + 1 ids in a row. All but the last are the inputs, all b
 the targets: at each place the model has to say what comes next.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import keras
@@ -119,9 +120,23 @@ def endless_batches(
         )
         return tuple(tf.ensure_shape(part, shape) for part in parts)
 
+    return _untuned(tf.data.Dataset.counter(first_step).map(batch))
+
+
+def ready_batches(batches: Iterable[Sequence[np.ndarray]]) -> tf.data.Dataset:
+    """A few batches of equal shape, all in memory, for `fit`; why, see `endless_batches`.
+
+    Args:
+        batches: each with inputs, targets and perhaps weights.
+    """
+    arrays = (np.stack(parts) for parts in zip(*batches, strict=True))  # (steps, batch, …) each
+    return _untuned(tf.data.Dataset.from_tensor_slices(tuple(arrays)))
+
+
+def _untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
-    return tf.data.Dataset.counter(first_step).map(batch).with_options(options)
+    return dataset.with_options(options)
 
 
 class TokenLosses:

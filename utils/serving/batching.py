@@ -1,6 +1,6 @@
 """Several texts at once, each at its own place: one compiled step for a fixed number of slots."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,8 +63,10 @@ class Batch:
         self.top_k = np.full(slots, EVERYTHING, "int32")
         self.top_p = np.ones(slots, "float32")
         self.chunk = min(CHUNK, length)
+        self._step = compiled(self._write_one, *self._inputs())
+        self._read = compiled(self._read_piece, *piece_at(0, np.zeros((1, self.chunk), "int32"), 0))
         self.step()
-        self._read(tf.constant(0), tf.zeros((1, self.chunk), tf.int32), tf.constant(0))
+        self._read(*piece_at(0, np.zeros((1, self.chunk), "int32"), 0))
 
     def start(
         self, slot: int, prompt: Sequence[int], length: int, sampling: Sampling, seed: int
@@ -84,17 +86,20 @@ class Batch:
         """Go one token ahead in every text; the new ids, by slot. None where a prompt is read."""
         for _ in range(PIECES):
             self._read_ahead()
+        drawn = self._step(*self._inputs()).numpy().tolist()
+        return {
+            slot: drawn[slot] for slot, text in self.texts.items() if _went_on(text, drawn[slot])
+        }
+
+    def _inputs(self) -> tuple:
+        """What the next step reads: tokens, positions, random numbers, and how to draw."""
         tokens, positions = np.zeros((self.slots, 1), "int32"), np.zeros(self.slots, "int32")
         uniform = np.zeros((self.slots, DRAWS), "float32")
         for slot, text in self.texts.items():
             tokens[slot], positions[slot] = text.ids[text.position], text.position
             uniform[slot] = text.uniform[text.position]
         settings = Sampling(*map(tf.constant, (self.temperature, self.top_k, self.top_p)))
-        numbers = map(tf.constant, (tokens, positions, uniform))  # arrays would compile as well,
-        drawn = self._step(*numbers, settings).numpy().tolist()  # but each value anew
-        return {
-            slot: drawn[slot] for slot, text in self.texts.items() if _went_on(text, drawn[slot])
-        }
+        return *map(tf.constant, (tokens, positions, uniform)), settings
 
     def _read_ahead(self) -> None:
         """Read a piece of the first prompt that is not read yet, if there is one.
@@ -110,20 +115,18 @@ class Batch:
                 piece = np.zeros((1, self.chunk), "int32")
                 given = text.ids[start : start + self.chunk]
                 piece[0, : len(given)] = given
-                self._read(tf.constant(slot), tf.constant(piece), tf.constant(start))
+                self._read(*piece_at(slot, piece, start))
                 text.position = min(start + self.chunk, last)
                 return
 
-    @tf.function(jit_compile=True)
-    def _step(self, tokens, positions, uniform, sampling):
+    def _write_one(self, tokens, positions, uniform, sampling):
         """Read a token in each slot, (slots, 1), at its place, (slots,); draw what follows."""
         cache = tf.nest.map_structure(tf.convert_to_tensor, self.cache)
         logits, cache = read_tokens(self.generator.weights, tokens, positions, cache)
         tf.nest.map_structure(lambda variable, array: variable.assign(array), self.cache, cache)
         return draw_tokens(logits[:, 0], uniform, sampling)
 
-    @tf.function(jit_compile=True)
-    def _read(self, slot, tokens, position):
+    def _read_piece(self, slot, tokens, position):
         """Read a piece of a prompt, (1, chunk), in one slot."""
         # Not keys[slot]: that would be compiled anew for each slot.
         row = [LayerCache(*(tf.gather(array, [slot]) for array in layer)) for layer in self.cache]
@@ -131,6 +134,16 @@ class Batch:
         for variable, array in zip(tf.nest.flatten(self.cache), tf.nest.flatten(row), strict=True):
             whole = tf.convert_to_tensor(variable)
             variable.assign(ops.slice_update(whole, (slot, 0, 0, 0), array))
+
+
+def piece_at(slot: int, tokens: np.ndarray, position: int) -> tuple[tf.Tensor, ...]:
+    """The inputs for reading a piece of a prompt."""
+    return tf.constant(slot), tf.constant(tokens), tf.constant(position)
+
+
+def compiled(function: Callable, *inputs) -> Callable:
+    """A function compiled for the shapes of these inputs, once and for all."""
+    return tf.function(function, jit_compile=True).get_concrete_function(*inputs)
 
 
 def _went_on(text: Text, drawn: int) -> bool:

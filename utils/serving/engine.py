@@ -103,7 +103,12 @@ class Engine:
     """
 
     def __init__(
-        self, generator: Generator, tokenizer: Tokenizer, name: str, slots: int = 16, queue: int = 64
+        self,
+        generator: Generator,
+        tokenizer: Tokenizer,
+        name: str,
+        slots: int = 16,
+        queue: int = 64,
     ):
         self.tokenizer, self.name = tokenizer, name
         self.context, self.end_id = generator.context, generator.end_id
