@@ -113,8 +113,12 @@ def base(tmp_path, monkeypatch):
     """A pretrained model, as far as anybody can tell: its weights are random."""
     monkeypatch.setattr(pretraining, "CONTEXT", 256)
     monkeypatch.setattr(finetuning, "VALIDATION_TALES", 4)
-    whole = finetuning.about_tales
-    monkeypatch.setattr(finetuning, "about_tales", lambda *a: whole(*a[:2], a[2] or 30, a[3]))
+    everything = finetuning.about_tales
+    monkeypatch.setattr(
+        finetuning,
+        "about_tales",
+        lambda language, split, number, *more: everything(language, split, number or 30, *more),
+    )
     tokenizer = Tokenizer.load(folder("en"))
     run = Run(tmp_path / "base", [], 0.0)
     run.folder.mkdir()
@@ -125,7 +129,7 @@ def base(tmp_path, monkeypatch):
     return run
 
 
-RECIPE = ChatRecipe(steps=40, batch_size=4, learning_rate=0.02)
+RECIPE = ChatRecipe(steps=40, batch_size=4, learning_rate=0.02, patience=40)
 
 
 def test_it_learns_is_kept_and_is_not_trained_again(base, monkeypatch, capsys):

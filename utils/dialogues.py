@@ -33,6 +33,8 @@ ROLES = ("system", "user", "assistant")
 CONTEXT = 256
 # Follow-ups are the harder questions, so most of those that a tale offers are asked.
 FOLLOW_UP_PROBABILITY = 0.7
+# Who is it about? So many dialogues begin with that, as people do. Later most have given it away.
+HERO_FIRST_PROBABILITY = 0.4
 # One line in so many of the small talk is held out.
 HELD_OUT = 10
 DATASETS = Path(__file__).resolve().parents[1] / "datasets"
@@ -111,8 +113,7 @@ def _about(story: Story, tokenizer: Tokenizer) -> Dialogue:
     messages = [Message("system", story.text)]
     kinds: list[str] = []
     room = CONTEXT - num_tokens(messages, tokenizer)
-    questions = story.questions
-    for question in rng.sample(questions, len(questions)):
+    for question in _in_some_order(story.questions, rng):
         for asked in _chain(question, rng):
             turn = _turn(asked, story.language, rng)
             needed = num_tokens(turn, tokenizer)
@@ -122,6 +123,14 @@ def _about(story: Story, tokenizer: Tokenizer) -> Dialogue:
             kinds.append(asked.kind)
             room -= needed
     return Dialogue(tuple(messages), tuple(kinds))
+
+
+def _in_some_order(questions: Sequence[Question], rng: Random) -> list[Question]:
+    """The questions shuffled; that for the hero, which is the first one of a tale, often first."""
+    hero, *others = questions
+    if rng.random() < HERO_FIRST_PROBABILITY:
+        return [hero, *rng.sample(others, len(others))]
+    return rng.sample(questions, len(questions))
 
 
 def _chain(question: Question, rng: Random) -> list[Question]:

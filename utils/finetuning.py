@@ -190,7 +190,8 @@ def finetune(base: Run, language: str, recipe: ChatRecipe, quiet: bool = False) 
 def run_folder(base: Run, language: str, recipe: ChatRecipe) -> Path:
     """Where a run keeps its files. Another base, recipe or dialogue has another folder."""
     talk = small_talk_file(language).read_text(encoding="utf-8")
-    parts = [base.folder.name, talk, LANGUAGES[language].QUESTIONS, asdict(recipe)]
+    some = [asdict(dialogue) for dialogue in about_tales(language, "validation", 3)]
+    parts = [base.folder.name, talk, LANGUAGES[language].QUESTIONS, some, asdict(recipe)]
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
     return checkpoints_dir() / f"chat-{language}-{digest}"
 
