@@ -22,7 +22,7 @@ from utils.serving.openapi import described
 CASES = int(os.environ.get("SCHEMATHESIS_CASES", "40"))
 # Good data has to be accepted, with one exception, which no schema can express.
 TOO_LONG = "context_length_exceeded"
-schema = openapi.from_dict(described(NAME, CONTEXT))
+schema = openapi.from_dict(described(NAME, CONTEXT, CONTEXT))
 seen: Counter = Counter()  # of path, whether the request was good, and status
 
 
@@ -50,13 +50,13 @@ def test_good_and_bad_requests_have_been_tried():
 
 
 def test_the_description_is_what_the_server_shows(url):
-    assert requests.get(f"{url}/openapi.json").json() == described(NAME, CONTEXT)
+    assert requests.get(f"{url}/openapi.json").json() == described(NAME, CONTEXT, CONTEXT)
     schema.validate()
 
 
 def test_a_broken_promise_would_be_noticed(url):
     """The same checks find a fault in a server whose description says something else."""
-    other = described(NAME, CONTEXT)
+    other = described(NAME, CONTEXT, CONTEXT)
     answer = other["paths"]["/generate"]["post"]["responses"]["200"]["content"]
     answer["application/json"]["schema"] = {"type": "object", "required": ["story"]}
     operation = openapi.from_dict(other)["/generate"]["POST"]
