@@ -75,6 +75,20 @@ def test_generate_needs_no_more_than_a_text(flask, engine):
     assert explicit == implicit == nulls
 
 
+def test_one_model_may_answer_and_another_continue_texts():
+    chat, writer = Parrot("an answer"), Parrot("a tale")
+    chat.load, writer.load = (1, 2), (3, 4)
+    flask = create_app(chat, plain_chat(chat.tokenizer), writer).test_client()
+    assert flask.post("/generate", json={"text": ""}).json["generated_text"] == "a tale"
+    asked = {"model": chat.name, "messages": [{"role": "user", "content": "Hello"}]}
+    answer = flask.post("/v1/chat/completions", json=asked).json
+    assert answer["choices"][0]["message"]["content"] == "an answer"
+    health = flask.get("/healthz").json
+    assert (health["running"], health["waiting"]) == (4, 6)
+    writer.refuse()
+    assert flask.get("/healthz").status_code == 503
+
+
 @pytest.mark.parametrize("cold", [0, 1e-9])
 def test_temperature_0_takes_the_likeliest(flask, cold):
     by_temperature, by_top_k = (
