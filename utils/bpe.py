@@ -262,8 +262,9 @@ class Tokenizer:
     def _encode_word(self, word: str) -> list[int]:
         """Join what can be joined, the earliest merge first, as training did."""
         tokens = single_bytes(word)
+        rank, never = self._rank.get, len(self._rank)
         while len(tokens) > 1:
-            earliest = min(pairwise(tokens), key=lambda pair: self._rank.get(pair, len(self._rank)))
+            earliest = min(pairwise(tokens), key=lambda pair: rank(pair, never))
             if earliest not in self._rank:
                 break
             tokens = merge(tokens, earliest)

@@ -35,7 +35,7 @@ from utils.windows import TokenLosses, endless_batches
 
 Encoded = tuple[list[int], list[int]]  # ids, and for each of them a weight: to learn or not
 NEW_ROWS_SEED = 0
-VALIDATION_TALES = 80
+VALIDATION_TALES = 40
 
 
 # ---- the model -----------------------------------------------------------------------------------
@@ -110,13 +110,14 @@ class DialogueRows:
     """The rows of each step of a fine-tuning, as `utils.windows.endless_batches` takes them.
 
     A dialogue about a tale fills a row by itself. Small talk is short, so a row is packed with as
-    much of it as it holds.
+    much of it as it holds. The rows of all steps stand in one sequence, and every sixth is small
+    talk.
 
     Args:
         tales: dialogues about tales.
         talk: small talk.
         end_id: pads.
-        talk_share: the share of the rows that is small talk.
+        talk_every: one row in so many is small talk.
     """
 
     def __init__(
@@ -124,28 +125,28 @@ class DialogueRows:
         tales: Sequence[Encoded],
         talk: Sequence[Encoded],
         end_id: int,
-        talk_share: float = 0.25,
+        talk_every: int = 6,
     ):
-        self.tales, self.talk, self.talk_share = tales, talk, talk_share
+        self.tales, self.talk, self.talk_every = tales, talk, talk_every
         self.context, self.end_id = CONTEXT, end_id
 
     def batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows of one step, a function of the step and the seed: see `pad`."""
-        of_talk = round(self.talk_share * batch_size)
-        rows = self._tales(step, batch_size - of_talk, seed)
-        rng = np.random.default_rng([seed, step])
-        for _ in range(of_talk):
-            shuffled = (self.talk[int(i)] for i in rng.permutation(len(self.talk)))
-            rows.append(next(pack(shuffled, self.context + 1)))
-        return pad(rows, self.context + 1, self.end_id)
+        numbers = range(step * batch_size, (step + 1) * batch_size)
+        return pad([self._row(n, seed) for n in numbers], self.context + 1, self.end_id)
 
-    def _tales(self, step: int, number: int, seed: int) -> list[Encoded]:
-        """The next dialogues about tales; after each pass they are shuffled anew."""
-        steps_per_pass = max(1, len(self.tales) // max(1, number))
-        passes, place = divmod(step, steps_per_pass)
+    def _row(self, number: int, seed: int) -> Encoded:
+        rows_of_talk, place = divmod(number, self.talk_every)
+        if place == 0:
+            order = np.random.default_rng([seed, number]).permutation(len(self.talk))
+            return next(pack((self.talk[int(i)] for i in order), self.context + 1))
+        return self._tale(number - rows_of_talk - 1, seed)
+
+    def _tale(self, number: int, seed: int) -> Encoded:
+        """The next dialogue about a tale; after each pass they are shuffled anew."""
+        passes, place = divmod(number, len(self.tales))
         order = np.random.default_rng([seed, passes]).permutation(len(self.tales))
-        chosen = order[place * number : (place + 1) * number]
-        return [self.tales[int(i)] for i in np.resize(chosen, number)]
+        return self.tales[int(order[place])]
 
     def in_order(self) -> tuple[np.ndarray, np.ndarray]:
         """Every dialogue once: for validation."""

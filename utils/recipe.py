@@ -43,8 +43,8 @@ class ChatRecipe:
         patience: reports without a better validation loss after which it stops.
     """
 
-    steps: int = 2600
-    batch_size: int = 4
+    steps: int = 3600
+    batch_size: int = 2
     learning_rate: float = 0.002
     seed: int = 0
     patience: int = 4
