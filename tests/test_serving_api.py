@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from contextlib import contextmanager
 
 import openai
@@ -14,7 +15,9 @@ from utils.dialogues import Message
 from utils.generation import as_sampling
 from utils.serving.app import LARGEST_BODY, create_app
 from utils.serving.prompts import as_beginning, plain_chat
+from utils.serving.server import Server, listen
 
+HOST = "127.0.0.1"
 SLOTS, QUEUE = 2, 2
 CHAT = [{"role": "user", "content": "the fox"}]
 
@@ -313,6 +316,25 @@ def test_a_server_that_is_stopped_finishes_and_refuses():
     assert answers["new"].json()["error"]["code"] == "shutting_down"
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{url}/healthz")
+
+
+def test_a_stop_that_is_interrupted_in_the_middle_still_ends(monkeypatch):
+    """Something else may wake the network's thread just before `stop` does."""
+    engine = tiny_engine()
+    server = Server(create_app(engine, plain_chat(engine.tokenizer)), [engine], listen(HOST, 0))
+    server.start()
+    trigger = server._server.trigger
+    pull = trigger._physical_pull
+
+    def slow_pull():
+        pull()
+        time.sleep(0.3)
+        pull()
+
+    monkeypatch.setattr(trigger, "_physical_pull", slow_pull)
+    server.stop()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{server.url}/healthz")
 
 
 # ---- bad requests --------------------------------------------------------------------------------

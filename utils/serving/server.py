@@ -100,7 +100,11 @@ class Server:
         while self._has_unsent() and time.monotonic() < until:
             time.sleep(0.01)
         # The sockets belong to the other thread, so it has to close them; without any, it ends.
-        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._connections))
+        # Under the lock, or it might close the trigger, too, before that has been pulled.
+        trigger = self._server.trigger
+        with trigger.lock:
+            trigger.thunks.append(lambda: wasyncore.close_all(self._connections))
+            trigger.pull_trigger()
         self._thread.join()
 
     def _has_unsent(self) -> bool:
