@@ -403,10 +403,10 @@ assert changed == 0
 #   large ones, for the same number of rows. (Try `--batch-size 4 --steps 1800`.)
 # * **A schedule without a hurry to fall.** With so low a ceiling, the rate goes up quickly, stays,
 #   and falls in a line at the end. (Hu and others, *MiniCPM*, 2024, section 4.)
-# * **Early stopping.** Training goes through the dialogues more than once, through the small talk
-#   many times, so the model could begin to learn them by heart. Each report therefore measures the
-#   loss on dialogues that it does not train on, about tales and small talk. If that has not fallen
-#   for four reports, training stops, and the best weights are kept.
+# * **Early stopping.** Training goes through the tales once and through the small talk many times,
+#   so the model could begin to learn it by heart. Each report therefore measures the loss on
+#   dialogues that it does not train on, about tales and small talk. If that has not fallen for four
+#   reports, training stops, and the best weights are kept.
 
 # %%
 names = ("steps", "batch_size", "learning_rate", "seed")
