@@ -523,10 +523,10 @@ for first, reply in zip(firsts, replies, strict=True):
     print(f"{first.content:44} {reply}")
 
 # %% [markdown]
-# Each topic had nine lines in training, with the same reply to all of them or nearly so, and the line
-# above is the tenth, in other words. Where the model recognizes the topic, the answer fits. Where it
-# does not, it does not say so: it gives the reply to something else, as fluently as if it fitted. A
-# large model hides this better, because it has seen nearly everything; the reason is the same.
+# Each topic had nine lines in training, nearly all with the same reply, and the line above is the
+# tenth, in other words. Where the model recognizes the topic, the answer fits. Where it does not, it
+# does not say so: it gives the reply to something else, or a mixture of two. A large model hides
+# this better, because it has seen nearly everything; the reason is the same.
 #
 # ### Talk to it
 #
