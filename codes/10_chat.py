@@ -524,8 +524,8 @@ for first, reply in zip(firsts, replies, strict=True):
 
 # %% [markdown]
 # Each topic had nine lines in training, nearly all with the same reply, and the line above is the
-# tenth, in other words. Where the model recognizes the topic, the answer fits. Where it does not, it
-# does not say so: it gives the reply to something else, or a mixture of two. A large model hides
+# tenth, in other words. Where the model recognizes the topic, the answer fits. Where it does not,
+# it does not say so: it gives the reply to something else, or a mixture of two. A large model hides
 # this better, because it has seen nearly everything; the reason is the same.
 #
 # ### Talk to it
