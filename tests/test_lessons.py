@@ -26,10 +26,11 @@ def run(script, *flags, cwd):
 
 @pytest.fixture(scope="module", params=SCRIPTS, ids=lambda path: path.stem)
 def lesson(request, tmp_path_factory):
-    """A lesson that has run once: (name, folder, output)."""
+    """A lesson that has run once, without a warning: (name, folder, output)."""
     folder = tmp_path_factory.mktemp(request.param.stem)
     result = run(request.param, *QUICK.get(request.param.stem, []), cwd=folder)
     assert result.returncode == 0, result.stderr
+    assert "Warning" not in result.stderr
     return request.param.stem, folder, result.stdout
 
 

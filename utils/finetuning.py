@@ -13,7 +13,7 @@ import numpy as np
 
 from utils import bpe
 from utils.chat import Template, with_roles
-from utils.checkpoints import checkpoints_dir, one_at_a_time, whole
+from utils.checkpoints import checkpoints_dir, whole
 from utils.dialogues import CONTEXT, Dialogue, about_tales, small_talk, small_talk_file
 from utils.gpt2 import from_ids, small_gpt2
 from utils.optimizers import WarmupStableDecay
@@ -22,8 +22,7 @@ from utils.pretraining import (
     Run,
     TrainingFailed,
     compiled,
-    is_finished,
-    print_again,
+    once,
     read_run,
     save_preset,
 )
@@ -178,14 +177,7 @@ def finetune(base: Run, language: str, recipe: ChatRecipe, quiet: bool = False) 
         CheckpointError: if something cannot be written.
     """
     folder = run_folder(base, language, recipe)
-    with one_at_a_time(folder):
-        if is_finished(folder):
-            run = read_run(folder)
-            if not quiet:
-                print_again(run.history, recipe)
-        else:
-            run = _finetune(base, language, recipe, folder)
-    return run
+    return once(folder, recipe, lambda: _finetune(base, language, recipe, folder), quiet)
 
 
 def run_folder(base: Run, language: str, recipe: ChatRecipe) -> Path:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -110,14 +110,7 @@ def pretrain(
         CourseError: if the text is too short.
     """
     folder = run_folder(corpus, recipe)
-    with one_at_a_time(folder):
-        if is_finished(folder):
-            run = read_run(folder)
-            if not quiet:
-                print_again(run.history, recipe)
-        else:
-            run = _train(corpus, recipe, folder, snapshots)
-    return run
+    return once(folder, recipe, lambda: _train(corpus, recipe, folder, snapshots), quiet)
 
 
 def run_folder(corpus: Corpus, recipe: Recipe) -> Path:
@@ -137,12 +130,23 @@ def read_run(folder: Path) -> Run:
     return Run(folder, **json.loads((folder / RESULT).read_text(encoding="utf-8")))
 
 
-def print_again(history: list[dict], recipe: Recipe | ChatRecipe) -> None:
-    """Print the reports of a finished run, as it did itself."""
-    progress = Progress(steps_per_epoch=recipe.steps_per_report)
-    for number, report in enumerate(history, start=1):
-        losses = {name: report[name] for name in ("loss", "validation_loss")}
-        progress.line(number, recipe.steps // recipe.steps_per_report, losses)
+def once(
+    folder: Path, recipe: Recipe | ChatRecipe, train: Callable[[], Run], quiet: bool = False
+) -> Run:
+    """Train, unless it was done before; then print its reports again, or be `quiet`.
+
+    A second process that wants the same run waits for the first.
+    """
+    with one_at_a_time(folder):
+        if not is_finished(folder):
+            return train()
+        run = read_run(folder)
+    if not quiet:
+        progress = Progress(steps_per_epoch=recipe.steps_per_report)
+        for number, report in enumerate(run.history, start=1):
+            losses = {name: report[name] for name in ("loss", "validation_loss")}
+            progress.line(number, recipe.steps // recipe.steps_per_report, losses)
+    return run
 
 
 def _train(corpus: Corpus, recipe: Recipe, folder: Path, snapshots: Collection[int]) -> Run:

@@ -1,8 +1,9 @@
-"""Keep TensorFlow's start-up lines off the screen."""
+"""Keep off the screen what TensorFlow and Keras say to nobody in particular."""
 
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,8 +32,13 @@ def stderr_held_back() -> Iterator[None]:
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow without its start-up lines; real errors still appear."""
+    """Import TensorFlow without its start-up lines; real errors still appear.
+
+    Keras is told, too, not to wonder that keras-nlp's GPT-2 is a layer without a `build()` of its
+    own. It would say so whenever one is read from disk, and there is nothing to do about it.
+    """
     # What matters reaches Python as an exception; the rest is about missing graphics cards.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with stderr_held_back():
         import tensorflow  # noqa: F401
+    warnings.filterwarnings("ignore", r"`build\(\)` was called on layer 'gpt2_causal_lm")

@@ -6,7 +6,6 @@
 asks it 500 questions about tales that it has never seen, and the model before fine-tuning too.
 """
 
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -30,21 +29,14 @@ def chat_run(language: str = "en") -> "Run":
     Raises:
         CourseError: if training fails.
     """
-    from utils.errors import CourseError
     from utils.finetuning import finetune, run_folder
     from utils.pretraining import is_finished
-    from utils.small_gpt2 import pretrained
+    from utils.small_gpt2 import pretrained, train_by
 
     base = pretrained(CORPORA[language])
     if not is_finished(run_folder(base, language, ChatRecipe())):
-        say = "The chat model is not trained yet. That comes first, and takes some minutes."
-        print(say, file=sys.stderr)
-        command = [sys.executable, "-u", "-m", "utils.small_chat", "--language", language]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
-            for line in process.stdout or ():
-                print(line, end="", file=sys.stderr)
-        if process.returncode != 0:
-            raise CourseError("Training stopped: run `python -m utils.small_chat` to see why.")
+        print("The chat model is not trained yet.", file=sys.stderr)
+        train_by("utils.small_chat", "--language", language)
     return finetune(base, language, ChatRecipe(), quiet=True)
 
 

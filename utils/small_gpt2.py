@@ -31,20 +31,32 @@ def pretrained(corpus_name: str = "tales") -> "Run":
         CourseError: if training fails.
     """
     from utils.corpora import load_corpus
-    from utils.errors import CourseError
     from utils.pretraining import is_finished, pretrain, run_folder
 
     corpus = load_corpus(corpus_name)
     if not is_finished(run_folder(corpus, Recipe())):
-        say = "The small GPT-2 is not trained yet. That comes first, and takes some minutes."
-        print(say, file=sys.stderr)
-        command = [sys.executable, "-u", "-m", "utils.small_gpt2", "--corpus", corpus_name]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
-            for line in process.stdout or ():
-                print(line, end="", file=sys.stderr)
-        if process.returncode != 0:
-            raise CourseError("Training stopped: run `python -m utils.small_gpt2` to see why.")
+        print("The small GPT-2 is not trained yet.", file=sys.stderr)
+        train_by("utils.small_gpt2", "--corpus", corpus_name)
     return pretrain(corpus, Recipe(), SNAPSHOTS, quiet=True)
+
+
+def train_by(module: str, *flags: str) -> None:
+    """Train with a command of the course; its reports go to stderr.
+
+    Raises:
+        CourseError: if training fails.
+    """
+    from utils.errors import CourseError
+
+    print("That comes first, and takes some minutes.", file=sys.stderr)
+    command = [sys.executable, "-u", "-m", module, *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
+        for line in process.stdout or ():
+            print(line, end="", file=sys.stderr)
+    if process.returncode != 0:
+        raise CourseError(
+            f"Training stopped: run `python -m {' '.join([module, *flags])}` to see why."
+        )
 
 
 def main() -> None:
