@@ -4,17 +4,27 @@ import keras
 import keras_nlp
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny_gpt2
 
 from utils import finetuning, gpt2, pretraining
 from utils.bpe import Tokenizer
 from utils.chat import ChatTokenizer, Template
-from utils.finetuning import DialogueRows, finetune, pack, pad, with_more_rows
+from utils.finetuning import (
+    DialogueRows,
+    finetune,
+    logits_at_places,
+    pack,
+    pad,
+    with_more_rows,
+    with_places,
+)
 from utils.gpt2 import from_ids, small_gpt2
 from utils.optimizers import WarmupStableDecay
 from utils.pretraining import Run, TrainingFailed
 from utils.recipe import ChatRecipe
 from utils.tokenizers import as_keras, folder
+from utils.windows import endless_batches
 
 END = 9
 TALES = [([1, 2, 3, END], [0, 0, 1, 1]), ([4, 5, END], [0, 1, 1]), ([6, END], [0, 1])]
@@ -73,6 +83,14 @@ def test_in_a_pass_every_tale_comes_once(rows):
     assert sorted(firsts[:3]) == sorted(firsts[3:]) == [1, 4, 6]
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4])
+def test_no_step_has_more_to_learn_than_it_says(rows, batch_size):
+    most = rows.most_learnt(batch_size)
+    assert most <= batch_size * rows.context
+    for step in range(12):
+        assert rows.batch(step, batch_size, seed=1)[1].sum() <= most
+
+
 # ---- the model -----------------------------------------------------------------------------------
 
 
@@ -94,6 +112,27 @@ def test_more_rows_leave_the_old_logits_as_they_were():
     assert np.abs(after[..., :50] - before).max() < 1e-5
     added = np.asarray(new.backbone.token_embedding.embeddings)[50:]
     assert np.unique(added, axis=0).shape == added.shape  # each role has its own
+
+
+def test_logits_for_what_is_learnt_alone_give_the_same_loss_and_gradients(rows):
+    keras.utils.set_random_seed(1)
+    model = small_gpt2(10)
+    everywhere, chosen = from_ids(model), logits_at_places(model)
+    for network in (everywhere, chosen):
+        pretraining.compiled(network, keras.optimizers.SGD())
+    batches = endless_batches(rows, 4, seed=1)
+    (all_of_it,), (some,) = batches.take(1), with_places(batches, rows.most_learnt(4)).take(1)
+    assert len(some[1]) < all_of_it[1].numpy().size and sum(some[2]) == all_of_it[2].numpy().sum()
+    results = []
+    for network, (inputs, targets, weights) in [(everywhere, all_of_it), (chosen, some)]:
+        with tf.GradientTape() as tape:
+            loss = network.compute_loss(inputs, targets, network(inputs), weights)
+        results.append((loss, tape.gradient(loss, model.backbone.trainable_variables)))
+    (loss, gradients), (same_loss, same_gradients) = results
+    assert float(loss) == pytest.approx(float(same_loss), abs=1e-6)
+    for one, other in zip(gradients, same_gradients, strict=True):
+        one, other = (tf.convert_to_tensor(gradient) for gradient in (one, other))
+        assert np.allclose(one, other, atol=1e-6)
 
 
 def test_the_rate_rises_stays_and_falls():

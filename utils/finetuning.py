@@ -10,6 +10,8 @@ from pathlib import Path
 import keras
 import keras_nlp
 import numpy as np
+import tensorflow as tf
+from keras import ops
 
 from utils import bpe
 from utils.chat import Template, with_roles
@@ -147,6 +149,12 @@ class DialogueRows:
         order = np.random.default_rng([seed, passes]).permutation(len(self.tales))
         return self.tales[int(order[place])]
 
+    def most_learnt(self, batch_size: int) -> int:
+        """No step has more targets of weight 1 than this."""
+        rows_of_talk = math.ceil(batch_size / self.talk_every)
+        in_a_tale = max(sum(weights) for _, weights in self.tales)
+        return rows_of_talk * self.context + (batch_size - rows_of_talk) * in_a_tale
+
     def in_order(self) -> tuple[np.ndarray, np.ndarray]:
         """Every dialogue once: for validation."""
         rows = pack([*self.tales, *self.talk], self.context + 1)
@@ -198,13 +206,44 @@ def rows_of(language: str, split: str, tales: int | None, template: Template) ->
     )
 
 
+def logits_at_places(model: keras_nlp.models.GPT2CausalLM) -> keras.Model:
+    """The same model, the same weights, with logits for some places only.
+
+    Logits are about a quarter of the arithmetic of a step, and in a dialogue about a tale one
+    target in nine is learnt.
+
+    The inputs are ids, (batch, time), and places, (chosen,), counted through all rows, one behind
+    the other. The output are the logits, (chosen, vocabulary).
+    """
+    ids = keras.Input((None,), dtype="int32")
+    places = keras.Input((), dtype="int32")
+    hidden = model.backbone({"token_ids": ids, "padding_mask": ops.ones_like(ids)})
+    hidden = ops.take(ops.reshape(hidden, (-1, hidden.shape[-1])), places, axis=0)
+    return keras.Model([ids, places], model.backbone.token_embedding(hidden, reverse=True))
+
+
+def with_places(batches: tf.data.Dataset, number: int) -> tf.data.Dataset:
+    """Batches for `logits_at_places`: all targets of weight 1, filled up with others of weight 0.
+
+    Args:
+        batches: of inputs, targets and weights, (batch, time) each.
+        number: of targets that are kept; no batch has more of weight 1.
+    """
+
+    def choose(ids, targets, weights):
+        weights, places = tf.math.top_k(tf.reshape(weights, [-1]), number)
+        return (ids, places), tf.gather(tf.reshape(targets, [-1]), places), weights
+
+    return batches.map(choose)
+
+
 def prepare(model: keras_nlp.models.GPT2CausalLM, recipe: ChatRecipe) -> keras.Model:
-    """A model from ids to logits that shares the weights of a GPT-2, compiled for a run."""
+    """A model as `logits_at_places` makes it, compiled for a run."""
     rate = WarmupStableDecay(
         recipe.learning_rate, recipe.steps, warmup=recipe.steps // 30, decay=recipe.steps * 2 // 5
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, beta_2=0.98)
-    return compiled(from_ids(model), optimizer)
+    return compiled(logits_at_places(model), optimizer)
 
 
 def _finetune(base: Run, language: str, recipe: ChatRecipe, folder: Path) -> Run:
@@ -216,22 +255,23 @@ def _finetune(base: Run, language: str, recipe: ChatRecipe, folder: Path) -> Run
     pretrained = keras_nlp.models.GPT2CausalLM.from_preset(base.preset)
     gpt2 = with_more_rows(pretrained, len(template.role_ids), like=template.end_id)
     model = prepare(gpt2, recipe)
-    history: list[dict] = []
+    batches = endless_batches(train, recipe.batch_size, recipe.seed)
+    validate = Validate(TokenLosses(from_ids(gpt2)), validation, recipe)
     model.fit(
-        endless_batches(train, recipe.batch_size, recipe.seed),
+        with_places(batches, train.most_learnt(recipe.batch_size)),
         epochs=recipe.steps // recipe.steps_per_report,
         steps_per_epoch=recipe.steps_per_report,
         shuffle=False,  # the batches are shuffled already
         verbose=0,
         callbacks=[
-            Validate(validation, recipe, history),
+            validate,
             keras.callbacks.EarlyStopping(
                 "validation_loss", patience=recipe.patience, restore_best_weights=True, mode="min"
             ),
             Progress(steps_per_epoch=recipe.steps_per_report),
         ],
     )
-    result = {"history": history, "validation_loss": TokenLosses(model).mean(*validation)}
+    result = {"history": validate.history, "validation_loss": validate.loss()}
     with whole(folder / RESULT) as path:
         path.write_text(json.dumps(result, indent=1), encoding="utf-8")
     save_preset(gpt2, with_roles(tokenizer), folder / "preset")  # last: it says: finished
@@ -239,17 +279,21 @@ def _finetune(base: Run, language: str, recipe: ChatRecipe, folder: Path) -> Run
 
 
 class Validate(keras.callbacks.Callback):
-    """Adds `validation_loss` to what each epoch reports, and keeps the reports."""
+    """Adds `validation_loss` to what each epoch reports, and keeps the reports in `history`."""
 
-    def __init__(self, rows: tuple[np.ndarray, np.ndarray], recipe: ChatRecipe, history: list):
+    def __init__(
+        self, losses: TokenLosses, rows: tuple[np.ndarray, np.ndarray], recipe: ChatRecipe
+    ):
         super().__init__()
-        self.rows, self.recipe, self.history = rows, recipe, history
+        self.losses, self.rows, self.recipe = losses, rows, recipe
+        self.history: list[dict] = []
 
-    def on_train_begin(self, logs=None):
-        self.losses = TokenLosses(self.model)
+    def loss(self) -> float:
+        """The validation loss of the model as it is now, in nats per learnt token."""
+        return self.losses.mean(*self.rows)
 
     def on_epoch_end(self, epoch, logs=None):
-        logs["validation_loss"] = self.losses.mean(*self.rows)
+        logs["validation_loss"] = self.loss()
         if not math.isfinite(logs["loss"] + logs["validation_loss"]):
             raise TrainingFailed(
                 f"The loss became {logs['loss']}: the learning rate {self.recipe.learning_rate:g}"
