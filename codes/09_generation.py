@@ -342,9 +342,10 @@ def as_text(ids):
 #
 # To write a token, send the whole text through the model, and use the logits at its last place.
 # For the next token, send the whole text again, one longer. That is what lesson 7 did. Here is
-# GPT-2 in NumPy once more, for one text, with the query, key and value kernels side by side as
-# `joint`. One thing is new: attention may get a `past`, keys and values from earlier calls, and
-# gives back all of them. The new tokens see the past and, causally, each other.
+# GPT-2 in NumPy once more, for one text. The kernels of query, key and value are one, `joint`, and
+# all kernels lie on their side like the token table, with a row for each output. One thing is new:
+# attention may get a `past`, keys and values from earlier calls, and gives back all of them. The
+# new tokens see the past and, causally, each other.
 
 # %%
 weights = keras.tree.map_structure(np.array, read_weights(model))
@@ -363,7 +364,7 @@ def gelu(x):
 # %%
 def attention(x, block, past):
     """Self-attention of new tokens, x (new, width), to the past and to themselves."""
-    joint = (x @ block.joint + block.joint_bias).reshape(len(x), 3, HEADS, -1)
+    joint = (x @ block.joint.T + block.joint_bias).reshape(len(x), 3, HEADS, -1)
     query, key, value = joint.transpose(1, 2, 0, 3)  # each (heads, new, head_dim)
     if past is not None:
         key = np.concatenate([past[0], key], axis=1)  # (heads, all, head_dim)
@@ -373,7 +374,7 @@ def attention(x, block, past):
     may_see = np.tri(new, everything, everything - new, dtype=bool)
     mixed = softmax(np.where(may_see, scores, -np.inf)) @ value  # (heads, new, head_dim)
     mixed = mixed.transpose(1, 0, 2).reshape(x.shape)
-    return mixed @ block.out + block.out_bias, (key, value)
+    return mixed @ block.out.T + block.out_bias, (key, value)
 
 
 # %%
@@ -387,8 +388,8 @@ def gpt2(new_ids, cache=None):
         mixed, present = attention(layer_norm(x, block.gain_1, block.bias_1), block, past)
         x = x + mixed
         normal = layer_norm(x, block.gain_2, block.bias_2)
-        widened = gelu(normal @ block.widen + block.widen_bias)
-        x = x + widened @ block.narrow + block.narrow_bias
+        widened = gelu(normal @ block.widen.T + block.widen_bias)
+        x = x + widened @ block.narrow.T + block.narrow_bias
         longer_cache.append(present)
     x = layer_norm(x, weights.last_gain, weights.last_bias)
     return x @ weights.token_table.T, longer_cache

@@ -6,7 +6,7 @@
 
 keras-nlp's own `generate` gives the same texts more slowly: it copies the whole cache of all layers
 in each step and sorts the vocabulary before each draw. Here every layer has a cache of its own,
-which XLA changes in place, and `draw_tokens` never sorts.
+which XLA changes in place, `draw_tokens` never sorts, and both processors read the weights.
 """
 
 import math
@@ -20,8 +20,9 @@ from keras import ops
 
 from utils.errors import CourseError
 
-CHUNK = 16  # tokens of a prompt that are read in one step
+CHUNK, WORTH_A_CHUNK = 16, 4  # tokens of a prompt that are read in one step, and the least of them
 TO_WRITE = -1  # marks the places of a row that are to be generated
+GROUP = 128  # tokens of the vocabulary that are searched together for the one that is drawn
 DRAWS = 32  # random numbers for one token; more than one is needed only when a draw is rejected
 
 
@@ -33,17 +34,21 @@ class GenerationError(CourseError):
 
 
 class Block(NamedTuple):
-    """The arrays of one transformer block; `joint` is query, key and value side by side."""
+    """The arrays of one transformer block; `joint` is query, key and value together.
 
-    joint: tf.Tensor  # (width, 3 * width)
+    Kernels lie on their side, (outputs, inputs), like the token table: each output has a row, and
+    is one sum over memory that lies together.
+    """
+
+    joint: tf.Tensor  # (3 * width, width)
     joint_bias: tf.Tensor
     out: tf.Tensor  # (width, width)
     out_bias: tf.Tensor
     gain_1: tf.Tensor  # (width,), of the normalization before attention
     bias_1: tf.Tensor
-    widen: tf.Tensor  # (width, 4 * width)
+    widen: tf.Tensor  # (4 * width, width)
     widen_bias: tf.Tensor
-    narrow: tf.Tensor  # (4 * width, width)
+    narrow: tf.Tensor  # (width, 4 * width)
     narrow_bias: tf.Tensor
     gain_2: tf.Tensor  # (width,), of the normalization before the feed-forward network
     bias_2: tf.Tensor
@@ -93,7 +98,12 @@ def _read_block(arrays: list[tf.Tensor]) -> Block:
     kernels = [tf.reshape(kernel, (width, width)) for kernel in arrays[0:6:2]]  # query, key, value
     biases = [tf.reshape(bias, (width,)) for bias in arrays[1:6:2]]
     joint, joint_bias = tf.concat(kernels, axis=1), tf.concat(biases, axis=0)
-    return Block(joint, joint_bias, tf.reshape(arrays[6], (width, width)), *arrays[7:])
+    out = tf.reshape(arrays[6], (width, width))
+    block = Block(joint, joint_bias, out, *arrays[7:])
+    on_their_side = {
+        name: tf.transpose(getattr(block, name)) for name in ("joint", "out", "widen", "narrow")
+    }
+    return block._replace(**on_their_side)
 
 
 def empty_cache(weights: Weights, num_heads: int, batch: int, length: int) -> list[LayerCache]:
@@ -129,8 +139,8 @@ def read_tokens(
         added, layer_cache = _attention(normal, block, new, position, layer_cache)
         x += added
         normal = _layer_norm(x, block.gain_2, block.bias_2)
-        widened = _gelu(normal @ block.widen + block.widen_bias)
-        x += widened @ block.narrow + block.narrow_bias
+        widened = _gelu(_linear(normal, block.widen, block.widen_bias))
+        x += _linear(widened, block.narrow, block.narrow_bias)
         cache_after.append(layer_cache)
     x = _layer_norm(x, weights.last_gain, weights.last_bias)
     logits = tf.matmul(x, weights.token_table, transpose_b=True)
@@ -140,7 +150,8 @@ def read_tokens(
 def _attention(x, block, new, position, cache):
     """Causal self-attention of the new tokens, x (batch * new, width), to all tokens so far."""
     batch, heads, head_dim, length = cache.keys.shape
-    joint = tf.reshape(x @ block.joint + block.joint_bias, (batch, new, 3, heads, head_dim))
+    joint = _linear(x, block.joint, block.joint_bias)
+    joint = tf.reshape(joint, (batch, new, 3, heads, head_dim))
     query, key, value = tf.unstack(tf.transpose(joint, (2, 0, 3, 1, 4)))
     # each (batch, heads, new, head_dim)
     keys, values = _remember(cache, tf.linalg.matrix_transpose(key), value, position)
@@ -150,7 +161,7 @@ def _attention(x, block, new, position, cache):
     weights = tf.nn.softmax(tf.where(past, scores, -math.inf))
     mixed = tf.transpose(_product(weights, values), (0, 2, 1, 3))  # (batch, new, heads, head_dim)
     mixed = tf.reshape(mixed, x.shape)
-    return mixed @ block.out + block.out_bias, LayerCache(keys, values)
+    return _linear(mixed, block.out, block.out_bias), LayerCache(keys, values)
 
 
 def _remember(cache, key, value, position):
@@ -168,6 +179,15 @@ def _product(a, b):
     if a.shape[0] == a.shape[2] == 1:
         return tf.reduce_sum(tf.squeeze(a, 2)[..., None] * b, axis=2, keepdims=True)
     return a @ b
+
+
+def _linear(x, kernel, bias):
+    """x (rows, inputs) @ kernel.T + bias: (rows, outputs).
+
+    Written as a difference because XLA merges a sum with the product before it, for a single row,
+    into one loop; and a loop of its own making runs on one processor, a product on all.
+    """
+    return tf.matmul(x, kernel, transpose_b=True) - (-bias)
 
 
 def _layer_norm(x, gain, bias):
@@ -198,6 +218,9 @@ def draw_tokens(logits: tf.Tensor, uniform: tf.Tensor, sampling: Sampling) -> tf
     enough to look at the tokens that are likelier. If it is not, forget it and all that are no
     likelier, and draw again. What is allowed is never forgotten, so it keeps its proportions.
 
+    To draw is to find the token at which the running total of p passes a random mark: first the
+    group of tokens, then the token in it, so that two short totals do instead of a long one.
+
     Both limits are set on the whole distribution, and a token has to be within both. Tokens that
     are equally likely are in or out together.
 
@@ -209,28 +232,40 @@ def draw_tokens(logits: tf.Tensor, uniform: tf.Tensor, sampling: Sampling) -> tf
     Returns:
         (batch,), int32.
     """
+    batch, vocabulary = logits.shape
     likeliest = tf.reduce_max(logits, axis=-1, keepdims=True)
-    p = tf.exp((logits - likeliest) / sampling.temperature)  # (batch, vocabulary), not yet adding
-    allowed_sum = sampling.top_p * tf.reduce_sum(p, axis=-1)  # to 1
+    p = tf.exp((logits - likeliest) / sampling.temperature)  # not yet adding to 1
+    p = tf.pad(p, [(0, 0), (0, -vocabulary % GROUP)])
+    p = tf.reshape(p, (batch, -1, GROUP))
+    allowed_sum = sampling.top_p * tf.reduce_sum(p, axis=(1, 2))
 
     def undecided(_, token, accepted, forgotten):
         return ~tf.reduce_all(accepted)
 
     def draw(attempt, token, accepted, forgotten):
-        cumulative = tf.cumsum(tf.where(p > forgotten[:, None], p, 0.0), axis=-1)
-        mark = tf.gather(uniform, attempt % DRAWS, axis=1) * cumulative[:, -1]
-        drawn = tf.reduce_sum(tf.cast(cumulative <= mark[:, None], tf.int32), axis=-1)
-        p_drawn = tf.gather(p, drawn, batch_dims=1)  # (batch,)
-        likelier = p > p_drawn[:, None]
-        within_k = tf.reduce_sum(tf.cast(likelier, tf.int32), axis=-1) < sampling.top_k
-        within_p = tf.reduce_sum(tf.where(likelier, p, 0.0), axis=-1) < allowed_sum
-        token = tf.where(accepted, token, drawn)
+        kept = tf.where(p > forgotten[:, None, None], p, 0.0)
+        up_to = tf.cumsum(tf.reduce_sum(kept, axis=-1), axis=-1)  # (batch, groups)
+        mark = tf.gather(uniform, attempt % DRAWS, axis=1) * up_to[:, -1]
+        group, passed = _place(up_to, mark)
+        kept_there = tf.gather(kept, group, batch_dims=1)  # (batch, GROUP)
+        offset, _ = _place(tf.cumsum(kept_there, axis=-1), mark - passed)
+        p_drawn = tf.gather(kept_there, offset, batch_dims=1)  # (batch,)
+        likelier = p > p_drawn[:, None, None]
+        within_k = tf.reduce_sum(tf.cast(likelier, tf.int32), axis=(1, 2)) < sampling.top_k
+        within_p = tf.reduce_sum(tf.where(likelier, p, 0.0), axis=(1, 2)) < allowed_sum
+        token = tf.where(accepted, token, group * GROUP + offset)
         accepted = accepted | (within_k & within_p)
         return attempt + 1, token, accepted, tf.where(accepted, forgotten, p_drawn)
 
-    batch = logits.shape[0]
     start = (0, tf.zeros(batch, tf.int32), tf.zeros(batch, tf.bool), -tf.ones(batch))
     return tf.while_loop(undecided, draw, start)[1]
+
+
+def _place(up_to, mark):
+    """Where a mark falls among running totals (batch, n), and the total before that place."""
+    passed = (up_to <= mark[:, None]) & (up_to < up_to[:, -1:])  # never past the end by rounding
+    total = tf.reduce_max(tf.where(passed, up_to, 0.0), axis=-1)
+    return tf.reduce_sum(tf.cast(passed, tf.int32), axis=-1), total
 
 
 # ---- whole texts ---------------------------------------------------------------------------------
@@ -335,13 +370,22 @@ class Generator:
                     return
 
     def _read_prompts(self, rows: np.ndarray, shortest: int) -> tuple[int, list[LayerCache]]:
-        """Read whole chunks while every row has one; the place reached, and the cache."""
+        """Read in chunks what all prompts have, without the last token of the shortest one.
+
+        A chunk may go beyond a prompt: what it puts into the cache there is not looked at before it
+        is replaced. It must not go beyond the cache; rather it begins earlier and reads some again.
+
+        Returns:
+            the place reached, and the cache. The few tokens that no chunk is worth while for are
+            left to the steps that write.
+        """
+        length, position = rows.shape[1], 0
         cache = empty_cache(self.weights, self.num_heads, *rows.shape)
-        position = 0
-        while position + CHUNK < shortest:
-            chunk = tf.constant(rows[:, position : position + CHUNK])
-            cache = self._read_chunk(chunk, tf.constant(position), cache)
-            position += CHUNK
+        while position + WORTH_A_CHUNK < shortest and CHUNK <= length:
+            start = min(position, length - CHUNK)
+            chunk = tf.constant(np.maximum(rows[:, start : start + CHUNK], 0))
+            cache = self._read_chunk(chunk, tf.constant(start), cache)
+            position = min(start + CHUNK, shortest - 1)
         return position, cache
 
     def _cut(self, text: list[int], prompt_length: int) -> list[int]:
