@@ -376,12 +376,12 @@ class Generator:
         is replaced. It must not go beyond the cache; rather it begins earlier and reads some again.
 
         Returns:
-            the place reached, and the cache. The few tokens that no chunk is worth while for are
-            left to the steps that write.
+            the place reached, and the cache. A few tokens may be left, too few for another chunk:
+            they go through the steps that write.
         """
         length, position = rows.shape[1], 0
         cache = empty_cache(self.weights, self.num_heads, *rows.shape)
-        while position + WORTH_A_CHUNK < shortest and CHUNK <= length:
+        while position + WORTH_A_CHUNK < shortest and length >= CHUNK:
             start = min(position, length - CHUNK)
             chunk = tf.constant(np.maximum(rows[:, start : start + CHUNK], 0))
             cache = self._read_chunk(chunk, tf.constant(start), cache)
