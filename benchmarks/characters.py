@@ -17,7 +17,7 @@ In a run of seconds everything counts: importing and compiling take longer than 
 - the learning rate of Muon falls in a straight line from 0.02 to 0, and its momentum is 0.85: with
   0.95 a gradient would be felt for a tenth of the run;
 - XLA is told to add up long columns in one go (`tree_reduction_rewriter` would do it in several,
-  one after the other): the gradients of biases and gains are such sums, a tenth of a step;
+  one after the other): the gradients of biases and gains are such sums;
 - validation is not compiled by XLA: it runs once, and compiling would take as long;
 - there is no garbage collector. While TensorFlow is imported and at the end, it would look through
   all objects again and again and find nothing to throw away.
