@@ -54,9 +54,10 @@ check: $(INSTALLED) ## style, types, notebooks in step, links, locks, workflows;
 data: $(INSTALLED) ## download everything optional, for a workshop without network
 	$(PY) -m utils.datasets --all
 
-# With NANOGPT=path/to/checkout and SHAKESPEARE=file, measure beside nanoGPT instead.
+# With NANOGPT=path/to/checkout and SHAKESPEARE=file, measure beside nanoGPT instead; TORCH_PYTHON=
+# names the Python to run it with, if that is not the one of the checkout.
 bench: $(INSTALLED) ## measure how long starting and each lesson take on this machine
-	$(if $(NANOGPT),$(PY) -m benchmarks.nanogpt $(NANOGPT) $(SHAKESPEARE),$(PY) benchmarks/startup.py)
+	$(if $(NANOGPT),$(PY) -m benchmarks.nanogpt $(NANOGPT) $(SHAKESPEARE) $(if $(TORCH_PYTHON),--python $(TORCH_PYTHON)),$(PY) benchmarks/startup.py)
 
 test-intel-pins: $(INTEL)/installed ## (Linux) every test with the versions that an Intel Mac gets
 	$(INTEL_PY) $(PYTEST)

@@ -9,7 +9,7 @@ FOLDER holds train.bin, val.bin and meta.pkl in nanoGPT's format.
 
 In a run of seconds everything counts: importing and compiling take longer than training. So
 
-- one function, compiled by XLA, does a whole step;
+- one function, compiled by XLA, does ten steps in a loop: between the steps there is no Python;
 - the model has two layers of width 96, not four of 128: it is compiled in half the time, and a step
   costs a third. What the larger one would do better it has no time to learn;
 - a batch has 32 windows, not 12: to orthogonalise a matrix costs Muon the same for any batch, so
@@ -17,7 +17,11 @@ In a run of seconds everything counts: importing and compiling take longer than 
 - the learning rate of Muon falls in a straight line from 0.02 to 0, and its momentum is 0.85: with
   0.95 a gradient would be felt for a tenth of the run;
 - XLA is told to add up long columns in one go (`tree_reduction_rewriter` would do it in several,
-  one after the other): the gradients of biases and gains are such sums;
+  one after the other): the gradients of biases and gains are such sums. And it may use the widest
+  vectors that the processor has;
+- the length of a window is left open when a step is traced; XLA learns it all the same. With a
+  known length Keras writes the projections of attention as a product for each window, and the
+  gradients of their kernels are then as many small products, to be added up;
 - validation is not compiled by XLA: it runs once, and compiling would take as long;
 - there is no garbage collector. While TensorFlow is imported and at the end, it would look through
   all objects again and again and find nothing to throw away.
@@ -29,7 +33,10 @@ import os
 
 if __name__ == "__main__":  # whoever only imports this keeps their process as it is
     gc.disable()
-    os.environ.setdefault("XLA_FLAGS", "--xla_disable_hlo_passes=tree_reduction_rewriter")
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        "--xla_disable_hlo_passes=tree_reduction_rewriter --xla_cpu_prefer_vector_width=512",
+    )
 
 import argparse
 import pickle
@@ -57,7 +64,8 @@ OURS = {"num_layers": 2, "num_heads": 4, "hidden_dim": 96, "intermediate_dim": 3
 THEIRS = {"num_layers": 4, "num_heads": 4, "hidden_dim": 128, "intermediate_dim": 512}
 BATCH, STEPS, LEARNING_RATE, MOMENTUM = 32, 300, 0.02, 0.85
 THEIR_BATCH = 12
-SPEED_STEPS, SETTLING = 300, 20
+STEPS_IN_A_CALL = 10
+SPEED_CALLS, SETTLING = 30, 2
 
 
 def read(folder: Path) -> tuple[np.ndarray, np.ndarray, int]:
@@ -69,20 +77,32 @@ def read(folder: Path) -> tuple[np.ndarray, np.ndarray, int]:
 def step_function(
     model: keras.Model, optimizer: keras.optimizers.Optimizer, batch_size: int
 ) -> Callable[[np.ndarray], tf.Tensor]:
-    """A training step, compiled: windows (batch_size, CONTEXT + 1) in, their mean loss out."""
-    optimizer.build(model.trainable_variables)
+    """STEPS_IN_A_CALL training steps, compiled as one function.
 
-    @tf.function(
-        jit_compile=True, input_signature=[tf.TensorSpec((batch_size, CONTEXT + 1), tf.int32)]
-    )
-    def step(rows):
-        with tf.GradientTape() as tape:
-            loss = ops.mean(losses(model, rows))
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
+    Returns:
+        takes windows (STEPS_IN_A_CALL, batch_size, CONTEXT + 1), gives the mean loss of the last
+        step.
+    """
+    optimizer.build(model.trainable_variables)
+    shape = (STEPS_IN_A_CALL, batch_size, None)
+
+    @tf.function(jit_compile=True, input_signature=[tf.TensorSpec(shape, tf.int32)])
+    def steps(batches):
+        loss = 0.0
+        for number in tf.range(STEPS_IN_A_CALL):
+            with tf.GradientTape() as tape:
+                loss = ops.mean(losses(model, batches[number]))
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply(gradients, model.trainable_variables)
         return loss
 
-    return step
+    return steps
+
+
+def batches(windows: Windows, call: int, batch_size: int) -> np.ndarray:
+    """The windows of all steps of one call: (STEPS_IN_A_CALL, batch_size, CONTEXT + 1)."""
+    numbers = range(call * STEPS_IN_A_CALL, (call + 1) * STEPS_IN_A_CALL)
+    return np.stack([windows.batch(number, batch_size, seed=0)[0] for number in numbers])
 
 
 def losses(model: keras.Model, rows: tf.Tensor) -> tf.Tensor:
@@ -97,9 +117,9 @@ def train(windows: Windows, vocabulary_size: int) -> keras.Model:
     model = small_gpt2(vocabulary_size, max_sequence_length=CONTEXT, **OURS)
     falling = keras.optimizers.schedules.PolynomialDecay(LEARNING_RATE, STEPS, 0.0)
     optimizer = Muon(falling, adam_lr_ratio=0.5, momentum=MOMENTUM, weight_decay=None)
-    step = step_function(model, optimizer, BATCH)
-    for number in range(STEPS):
-        step(windows.batch(number, BATCH, seed=0)[0])
+    steps = step_function(model, optimizer, BATCH)
+    for call in range(STEPS // STEPS_IN_A_CALL):
+        steps(batches(windows, call, BATCH))
     return model
 
 
@@ -120,17 +140,18 @@ def validation_loss(model: keras.Model, windows: Windows) -> float:
 def tokens_per_second(windows: Windows, vocabulary_size: int) -> float:
     """The speed of training the model of nanoGPT's recipe with its batch and its optimizer.
 
-    The median of many steps, each waited for, as nanoGPT does it too.
+    The median of many calls, each with its batches made and its loss waited for.
     """
     model = small_gpt2(vocabulary_size, max_sequence_length=CONTEXT, **THEIRS)
     optimizer = keras.optimizers.AdamW(1e-3, weight_decay=0.1, beta_2=0.99, global_clipnorm=1.0)
-    step = step_function(model, optimizer, THEIR_BATCH)
+    steps = step_function(model, optimizer, THEIR_BATCH)
     seconds = []
-    for number in range(SPEED_STEPS):
+    for call in range(SPEED_CALLS):
         start = time.perf_counter()
-        float(step(windows.batch(number, THEIR_BATCH, seed=0)[0]))
+        float(steps(batches(windows, call, THEIR_BATCH)))
         seconds.append(time.perf_counter() - start)
-    return THEIR_BATCH * CONTEXT / statistics.median(seconds[SETTLING:])
+    tokens = STEPS_IN_A_CALL * THEIR_BATCH * CONTEXT
+    return tokens / statistics.median(seconds[SETTLING:])
 
 
 def main() -> None:

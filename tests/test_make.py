@@ -68,6 +68,14 @@ def test_it_installs_once_and_runs_the_lesson_each_time(folder):
     assert calls.count("-m utils.small_gpt2") == 2
 
 
+def test_the_python_with_torch_can_be_named(folder):
+    chosen = python(folder, "good", GOOD)
+    settings = ["NANOGPT=there", "SHAKESPEARE=text", "TORCH_PYTHON=/with/torch"]
+    code, said = make(folder, "bench", f"PYTHON={chosen}", *settings)
+    assert code == 0, said
+    assert "-m benchmarks.nanogpt there text --python /with/torch" in said
+
+
 @pytest.mark.parametrize("changed", ["requirements.txt", "pyproject.toml"])
 def test_a_changed_dependency_is_installed(folder, changed):
     chosen = python(folder, "good", GOOD)
