@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from lesson_code import definitions
 
+from utils import generation
 from utils.errors import CourseError
 from utils.generation import (
     CHUNK,
@@ -203,8 +204,12 @@ SETTINGS = [(1.0, 0, 1.0), (0.6, 0, 1.0), (2.0, 7, 1.0), (1.0, 1, 1.0), (1.0, 0,
 SETTINGS += [(1.0, 0, 0.01), (0.8, 10, 0.9), (1.5, 4, 0.3)]
 
 
+@pytest.mark.parametrize("many_groups", [64, 10], ids=["few", "many"])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_tokens_are_drawn_as_often_as_they_should(settings):
+def test_tokens_are_drawn_as_often_as_they_should(settings, many_groups, monkeypatch):
+    """300 tokens in 38 groups: once too few to sort, and once enough, as in a large vocabulary."""
+    monkeypatch.setattr(generation, "GROUP", 8)
+    monkeypatch.setattr(generation, "MANY_GROUPS", many_groups)
     rng, draws = np.random.default_rng(8), 20_000
     logits = 2 * rng.normal(size=300).astype("float32")
     uniform = rng.random((draws, DRAWS), "float32")

@@ -6,7 +6,7 @@
 
 keras-nlp's own `generate` gives the same texts more slowly: it copies the whole cache of all layers
 in each step and sorts the vocabulary before each draw. Here every layer has a cache of its own,
-which XLA changes in place, `draw_tokens` never sorts, and both processors read the weights.
+`draw_tokens` never sorts the vocabulary, and both processors read the weights.
 """
 
 import math
@@ -23,6 +23,7 @@ from utils.errors import CourseError
 CHUNK, WORTH_A_CHUNK = 16, 4  # tokens of a prompt that are read in one step, and the least of them
 TO_WRITE = -1  # marks the places of a row that are to be generated
 GROUP = 128  # tokens of the vocabulary that are searched together for the one that is drawn
+MANY_GROUPS = 64  # from here on it pays to sort what is likeliest in each of them
 DRAWS = 32  # random numbers for one token; more than one is needed only when a draw is rejected
 
 
@@ -95,15 +96,10 @@ def read_weights(model: keras.Model) -> Weights:
 def _read_block(arrays: list[tf.Tensor]) -> Block:
     """A block from its sixteen arrays, in the order in which keras-nlp keeps them."""
     width = arrays[0].shape[0]
-    kernels = [tf.reshape(kernel, (width, width)) for kernel in arrays[0:6:2]]  # query, key, value
-    biases = [tf.reshape(bias, (width,)) for bias in arrays[1:6:2]]
-    joint, joint_bias = tf.concat(kernels, axis=1), tf.concat(biases, axis=0)
-    out = tf.reshape(arrays[6], (width, width))
-    block = Block(joint, joint_bias, out, *arrays[7:])
-    on_their_side = {
-        name: tf.transpose(getattr(block, name)) for name in ("joint", "out", "widen", "narrow")
-    }
-    return block._replace(**on_their_side)
+    kernels = [tf.transpose(tf.reshape(kernel, (width, width))) for kernel in arrays[0:8:2]]
+    joint_bias = tf.concat([tf.reshape(bias, (width,)) for bias in arrays[1:6:2]], axis=0)
+    block = Block(tf.concat(kernels[:3], axis=0), joint_bias, kernels[3], *arrays[7:])
+    return block._replace(widen=tf.transpose(block.widen), narrow=tf.transpose(block.narrow))
 
 
 def empty_cache(weights: Weights, num_heads: int, batch: int, length: int) -> list[LayerCache]:
@@ -214,9 +210,10 @@ class Sampling(NamedTuple):
 def draw_tokens(logits: tf.Tensor, uniform: tf.Tensor, sampling: Sampling) -> tf.Tensor:
     """Draw a token for each row from softmax(logits / temperature), cut off by top-k and top-p.
 
-    Without sorting: draw from all tokens; to see whether the token is among those allowed, it is
-    enough to look at the tokens that are likelier. If it is not, forget it and all that are no
-    likelier, and draw again. What is allowed is never forgotten, so it keeps its proportions.
+    Without sorting the vocabulary: draw from all tokens; to see whether the token is among those
+    allowed, it is enough to look at the tokens that are likelier. If it is not, forget it and all
+    that are no likelier, and draw again. What is allowed is never forgotten, so it keeps its
+    proportions.
 
     To draw is to find the token at which the running total of p passes a random mark: first the
     group of tokens, then the token in it, so that two short totals do instead of a long one.
@@ -257,8 +254,22 @@ def draw_tokens(logits: tf.Tensor, uniform: tf.Tensor, sampling: Sampling) -> tf
         accepted = accepted | (within_k & within_p)
         return attempt + 1, token, accepted, tf.where(accepted, forgotten, p_drawn)
 
-    start = (0, tf.zeros(batch, tf.int32), tf.zeros(batch, tf.bool), -tf.ones(batch))
+    forgotten = _too_unlikely(p, sampling.top_k)
+    start = (0, tf.zeros(batch, tf.int32), tf.zeros(batch, tf.bool), forgotten)
     return tf.while_loop(undecided, draw, start)[1]
+
+
+def _too_unlikely(p, top_k):
+    """A probability for each row, (batch,): no token up to it is among the k likeliest.
+
+    If k groups have a token that is likelier than this one, this one is not among them.
+    """
+    batch, groups, _ = p.shape
+    if groups < MANY_GROUPS:
+        return -tf.ones(batch)
+    likeliest = tf.sort(tf.reduce_max(p, axis=-1), direction="DESCENDING")  # (batch, groups)
+    kth = tf.gather(likeliest, tf.minimum(top_k, groups) - 1, axis=1)
+    return tf.where(top_k <= groups, 0.99999 * kth, -1.0)  # so that the k-th itself is kept
 
 
 def _place(up_to, mark):
