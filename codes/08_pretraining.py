@@ -408,7 +408,7 @@ for path, G in list(gradients.items())[:6]:
 
 # %% [markdown]
 # Query, key, value and the attention's output have three dimensions in Keras, because they are cut
-# into heads. They are matrices all the same: 128 features in, 4 heads of 32 out, which is 128.
+# into heads. They are matrices all the same: 128 features in, 2 heads of 64 out, which is 128.
 #
 # Now the feed-forward kernel. The **singular value decomposition** takes a matrix apart into a
 # turn, a stretch and another turn: $G = U S V^\top$. The stretches come with the largest first.

@@ -501,8 +501,8 @@ print(f"the same texts: {texts_agree}; at {length} tokens the cache was faster: 
 #
 # Python still stands between every two tokens, and NumPy walks from one operation to the next.
 # [utils/generation.py](../utils/generation.py) has the same steps with the same names, written in
-# TensorFlow. The whole loop is compiled into one program, every layer's cache is changed in place,
-# and the draw needs no sorting. It is short; do read it. Does it write what we write?
+# TensorFlow. The whole loop is compiled into one program, every layer has a cache of its own, and
+# the draw does not sort the vocabulary. It is short; do read it. Does it write what we write?
 
 # %%
 generate = Generator(model, END)
