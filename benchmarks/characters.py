@@ -30,13 +30,14 @@ In a run of seconds everything counts: importing and compiling take longer than 
 # ruff: noqa: E402
 import gc
 import os
+from importlib.metadata import version
 
 if __name__ == "__main__":  # whoever only imports this keeps their process as it is
     gc.disable()
-    os.environ.setdefault(
-        "XLA_FLAGS",
-        "--xla_disable_hlo_passes=tree_reduction_rewriter --xla_cpu_prefer_vector_width=512",
-    )
+    flags = "--xla_disable_hlo_passes=tree_reduction_rewriter"
+    if not version("tensorflow").startswith("2.16."):  # the last one for Intel Macs has no such flag
+        flags += " --xla_cpu_prefer_vector_width=512"
+    os.environ.setdefault("XLA_FLAGS", flags)
 
 import argparse
 import pickle
