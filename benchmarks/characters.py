@@ -35,7 +35,7 @@ from importlib.metadata import version
 if __name__ == "__main__":  # whoever only imports this keeps their process as it is
     gc.disable()
     flags = "--xla_disable_hlo_passes=tree_reduction_rewriter"
-    if not version("tensorflow").startswith("2.16."):  # the last one for Intel Macs has no such flag
+    if not version("tensorflow").startswith("2.16."):  # Intel Macs: it has no such flag
         flags += " --xla_cpu_prefer_vector_width=512"
     os.environ.setdefault("XLA_FLAGS", flags)
 
