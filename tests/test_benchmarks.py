@@ -1,5 +1,7 @@
 """The benchmark beside nanoGPT: the same text for both, honest ratios, sentences for mistakes."""
 
+import importlib
+import os
 import pickle
 import subprocess
 import sys
@@ -114,6 +116,15 @@ def test_the_loss_of_a_text_counts_each_character_once():
         loss -= logits[np.arange(len(row) - 1), row[1:]].sum()
     ours = characters.validation_loss(model, Windows(ids, 64, end_id=0))
     assert ours == pytest.approx(loss / 199, abs=1e-5)
+
+
+def test_importing_it_leaves_the_environment_alone(monkeypatch):
+    """Else the processes that are started later compile, and so round, unlike this one."""
+    from benchmarks import characters
+
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    importlib.reload(characters)
+    assert "XLA_FLAGS" not in os.environ
 
 
 def test_each_call_learns():
