@@ -141,3 +141,60 @@ def test_each_call_learns():
     losses = [float(steps(characters.batches(windows, call, batch_size=2))) for call in range(3)]
     assert int(optimizer.iterations) == 3 * characters.STEPS_IN_A_CALL
     assert losses[0] < np.log(5) and losses[-1] < 0.5
+
+
+def test_shares_of_a_batch_learn_what_the_whole_batch_learns(monkeypatch):
+    import keras
+
+    from benchmarks import characters
+    from utils.gpt2 import small_gpt2
+    from utils.windows import Windows
+
+    monkeypatch.setattr(characters, "STEPS_IN_A_CALL", 3)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    batches = characters.batches(
+        Windows(np.random.default_rng(0).integers(0, 5, 2000), 64, end_id=0), 0, batch_size=4
+    )
+    trained = []
+    for shared in (False, True):
+        keras.utils.set_random_seed(0)
+        model = small_gpt2(5, num_layers=1, num_heads=2, hidden_dim=16, max_sequence_length=64)
+        before = [variable.numpy() for variable in model.trainable_variables]
+        optimizer = keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=1.0)
+        if shared:
+            characters.quicken(model)
+            weights = characters.FlatWeights(model)
+            characters.shared_step_function(model, weights, optimizer, batch_size=4)(batches)
+            weights.write_back()
+        else:
+            characters.step_function(model, optimizer, batch_size=4)(batches)
+        trained.append([variable.numpy() for variable in model.trainable_variables])
+    changed = 0
+    for start, alone, together in zip(before, *trained, strict=True):
+        np.testing.assert_allclose(together, alone, atol=1e-5)
+        changed += np.abs(alone - start).max() > 1e-3
+    assert changed > len(before) // 3  # or there was little to compare
+
+
+def test_the_quick_layer_normalization_is_keras_own():
+    import keras
+    import tensorflow as tf
+
+    from benchmarks import characters
+
+    rng = np.random.default_rng(0)
+    x, upstream = (tf.constant(rng.normal(2, 3, (4, 7, 16)), tf.float32) for _ in range(2))
+    results = []
+    for layer in (
+        keras.layers.LayerNormalization(epsilon=1e-5),
+        characters.QuickLayerNormalization(epsilon=1e-5),
+    ):
+        layer.build(x.shape)
+        for variable, seed in zip(layer.trainable_variables, (1, 2), strict=True):
+            variable.assign(np.random.default_rng(seed).normal(size=16))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        results.append([y, *tape.gradient(y, [x, layer.gamma, layer.beta], upstream)])
+    for ours, keras_own in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-4)
