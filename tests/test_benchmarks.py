@@ -44,9 +44,16 @@ def test_a_checkout_is_copied_and_left_alone(checkout, tmp_path):
     assert sorted(checkout.rglob("*")) == before
 
 
-def test_speed_is_that_of_a_usual_step():
-    log = "step 0: train loss 4.2\niter 0: loss 4.2, time 900.00ms, mfu -100.00%\n"
-    log += "iter 1: loss 4.1, time 32.00ms, mfu 0.05%\niter 2: loss 4.0, time 32.00ms, mfu 0.05%\n"
+def test_both_speeds_are_medians_of_the_same_number_of_steps():
+    from benchmarks import characters
+
+    assert nanogpt.STEPS_IN_A_GROUP == characters.STEPS_IN_A_CALL
+    log = "step 0: train loss 4.2, val loss 4.3\niter 0: loss 4.2, time 900.00ms, mfu -100.00%\n"
+    times = [30, 34] * 25 + [31, 33] * 25 + [500] * 50  # three groups, one of them disturbed
+    log += "".join(
+        f"iter {number}: loss 4.1, time {time}.00ms, mfu 0.05%\n"
+        for number, time in enumerate(times, start=1)
+    )
     assert nanogpt.speed_from_log(log) == pytest.approx(12 * 64 / 0.032)
 
 
