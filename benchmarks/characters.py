@@ -154,8 +154,8 @@ def validation_loss(model: keras.Model, windows: Windows) -> float:
 class FlatWeights:
     """All trainable weights of a model in one vector, for an optimizer that needs no matrices.
 
-    A call of a compiled function takes the longer, the more variables it reads and writes, and a
-    GPT-2 of four layers has 68 of them, with AdamW's two moments 204.
+    A call of a compiled function takes the longer, the more variables it reads and writes: here it
+    is one, with two moments, in place of as many for each kernel, bias and gain.
     """
 
     def __init__(self, model: keras.Model):
@@ -224,8 +224,8 @@ def shared_step_function(
     """Like `step_function`, but each processor has a share of the batch to itself.
 
     XLA alone spreads single products over the processors. For a model as small as this most of them
-    are too short for that, and one processor waits for the other hundreds of times in a step. Here
-    they meet once in a step: when the gradients of the shares are averaged.
+    are too short for that, and one processor waits for the other again and again. Here they meet
+    once in a step: when the gradients of the shares are averaged.
     """
     shares = math.gcd(batch_size, os.cpu_count() or 1)
     optimizer.build([weights.vector])
