@@ -1,21 +1,28 @@
-"""Time to quality beside nanoGPT: its recipe for a laptop, and ours, on the characters of a text.
+"""Beside nanoGPT: the time to a good model, and the speed of training, on the characters of a text.
 
     git clone https://github.com/karpathy/nanoGPT ../nanoGPT
     python3 -m venv ../nanoGPT/.venv
     ../nanoGPT/.venv/bin/pip install torch numpy
     make bench NANOGPT=../nanoGPT SHAKESPEARE=input.txt
 
-The two run alternately. A time is that of a whole process, from its start to its exit: importing,
-compiling, training, and all validation that the program does itself. Both learn from the same
-first nine tenths of the text, and are judged on the same windows of the last tenth, all of it;
-for nanoGPT, which validates on samples, that is done afterwards and not counted. The checkout is
-not changed: nanoGPT runs in a copy of its scripts.
+The two run in turns: nanoGPT's recipe for a laptop, and ours. A time is that of a whole process,
+from its start to its exit: importing, compiling, training, and all validation that the program does
+itself. Both learn from the same first nine tenths of the text, and are judged on the same windows
+of the last tenth, all of it; for nanoGPT, which validates on samples, that is done afterwards and
+not counted.
+
+For the speed both train one GPT-2, from the same weights, with the batch of that recipe. It has the
+biases of a GPT-2. nanoGPT leaves them out by default, and does so in its recipe; how fast it is
+there, stands in a column of its own.
+
+The checkout is not changed: nanoGPT runs in a copy of its scripts.
 """
 
 import argparse
 import os
 import pickle
 import re
+import runpy
 import shutil
 import statistics
 import subprocess
@@ -31,7 +38,8 @@ from utils.errors import CourseError, show_one_sentence
 from utils.quiet import import_tensorflow
 
 ROOT = Path(__file__).resolve().parents[1]
-OTHER_SIDE = Path(__file__).with_name("nanogpt_theirs.py")
+THEIR_LOSS = Path(__file__).with_name("nanogpt_loss.py")
+THEIR_WEIGHTS = Path(__file__).with_name("nanogpt_weights.py")
 SCRIPTS = ("train.py", "model.py", "configurator.py", "config")
 # From nanoGPT's README, "I only have a macbook".
 RECIPE = [
@@ -42,19 +50,26 @@ RECIPE = [
 ]
 # Where the text is, where the model goes; and keep the last one, not the one that looked best.
 PLACES = ["--dataset=text", "--out_dir=out", "--always_save_checkpoint=True"]
+# For the speed: from given weights, without validation or saving on the way.
+SAME_MODEL = ["--dataset=text", "--out_dir=same", "--init_from=resume", "--eval_interval=10000"]
 CONTEXT, TOKENS_PER_STEP = 64, 12 * 64
-STEPS_IN_A_GROUP = 50  # as many as ours does in a call
+STEPS_IN_A_GROUP, GROUPS = 50, 14  # as many as ours does in a call, and calls
+LARGEST_DIFFERENCE = 1e-4  # of the losses of one model: its GELU differs, exact or by a tanh
 SHORTEST = 10_000  # characters: a tenth of them still holds some windows
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What one run of each gave: seconds, nats per character, and training tokens a second."""
+    """What one run of each gave: seconds, nats per character, and training tokens a second.
+
+    `recipe_speed` is that of nanoGPT's recipe; the other two speeds are those of the same model.
+    """
 
     their_seconds: float
     our_seconds: float
     their_loss: float
     our_loss: float
+    recipe_speed: float
     their_speed: float
     our_speed: float
 
@@ -65,8 +80,13 @@ class Pair:
 
     @property
     def speed_ratio(self) -> float:
-        """How many times as many tokens a second we train."""
+        """How many times as many tokens a second we train, of the same model."""
         return self.our_speed / self.their_speed
+
+    @property
+    def recipe_ratio(self) -> float:
+        """The same beside nanoGPT's recipe, whose model has no biases."""
+        return self.our_speed / self.recipe_speed
 
 
 # ---- the same text for both ----------------------------------------------------------------------
@@ -179,32 +199,55 @@ def last_number(output: str) -> float:
 # ---- side by side --------------------------------------------------------------------------------
 
 
+def prepare_same_model(python: str, folder: Path) -> tuple[float, float]:
+    """Give both one GPT-2, and write the windows that both are judged by.
+
+    Returns:
+        its loss before any training, in nats per character: in nanoGPT, and in keras-nlp.
+
+    Raises:
+        CourseError: if the losses differ, so that it is not the same model.
+    """
+    import_tensorflow()
+    from benchmarks import characters, training_speed
+
+    _, ids, vocabulary_size = characters.read(folder / "data" / "text")
+    windows = characters.Windows(ids, CONTEXT, end_id=0)
+    rows, weights = windows.in_order()
+    np.savez(folder / "windows.npz", rows=rows, weights=weights)
+
+    model = training_speed.new_model(vocabulary_size)
+    lesson_code = runpy.run_path(str(ROOT / "tests" / "lesson_code.py"))
+    lesson_7 = lesson_code["definitions"]("07_gpt2", np=np)
+    np.savez(folder / "weights.npz", **lesson_7.as_published(model.backbone))
+    (folder / "same").mkdir()
+    heads = training_speed.SIZE["num_heads"]
+    run([python, THEIR_WEIGHTS, "weights.npz", "same/ckpt.pt", str(heads)], folder)
+    theirs = last_number(run([python, THEIR_LOSS, "same/ckpt.pt", "windows.npz"], folder)[1])
+    ours = characters.validation_loss(model, windows)
+    if abs(theirs - ours) > LARGEST_DIFFERENCE:
+        raise CourseError(f"It is not the same model: its loss is {theirs:.5f} and {ours:.5f}.")
+    return theirs, ours
+
+
 def run_pair(python: str, folder: Path) -> Pair:
-    """nanoGPT, then ours; and when both times are taken, the rest."""
+    """nanoGPT, then ours, as whole processes; then the speeds of both; then nanoGPT's loss."""
     data = folder / "data" / "text"
-    ours: list[str | Path] = [sys.executable, "-m", "benchmarks.characters", data]
-    their_seconds, log = run([python, "train.py", *RECIPE, *PLACES], folder)
-    our_seconds, our_loss = run(ours, ROOT)
-    our_speed = run([*ours, "--speed"], ROOT)[1]
-    their_loss = run([python, OTHER_SIDE, "out/ckpt.pt", "windows.npz"], folder)[1]
+    their_seconds, recipe_log = run([python, "train.py", *RECIPE, *PLACES], folder)
+    our_seconds, our_loss = run([sys.executable, "-m", "benchmarks.characters", data], ROOT)
+    steps = f"--max_iters={STEPS_IN_A_GROUP * GROUPS}"
+    log = run([python, "train.py", *RECIPE, *SAME_MODEL, steps], folder)[1]
+    our_speed = run([sys.executable, "-m", "benchmarks.training_speed", data], ROOT)[1]
+    their_loss = run([python, THEIR_LOSS, "out/ckpt.pt", "windows.npz"], folder)[1]
     return Pair(
         their_seconds=their_seconds,
         our_seconds=our_seconds,
         their_loss=last_number(their_loss),
         our_loss=last_number(our_loss),
+        recipe_speed=speed_from_log(recipe_log),
         their_speed=speed_from_log(log),
         our_speed=last_number(our_speed),
     )
-
-
-def write_windows(folder: Path) -> None:
-    """The windows of the validation text, as `benchmarks.characters` cuts them."""
-    import_tensorflow()
-    from utils.windows import Windows
-
-    ids = np.fromfile(folder / "data" / "text" / "val.bin", "<u2")
-    rows, weights = Windows(ids, CONTEXT, end_id=0).in_order()
-    np.savez(folder / "windows.npz", rows=rows, weights=weights)
 
 
 def main() -> None:
@@ -224,25 +267,27 @@ def main() -> None:
         copy_scripts(args.checkout, folder)
         python = python_with_torch(args.checkout, args.python)
         prepare(text, folder / "data" / "text")
-        write_windows(folder)
+        their_start, our_start = prepare_same_model(python, folder)
         print(f"{len(text):,} characters, {len(set(text))} different; {os.cpu_count()} processors")
-        print("             seconds            validation loss     training tokens a second   load")
-        print("       nanoGPT   ours  ratio    nanoGPT   ours       nanoGPT    ours  ratio")
+        print(f"the same model has a loss of {their_start:.5f} in nanoGPT, {our_start:.5f} in ours")
+        print("            seconds           validation loss    training tokens a second     load")
+        print("      nanoGPT  ours  ratio    nanoGPT   ours     recipe nanoGPT    ours  ratio")
         pairs = []
         for number in range(1, args.pairs + 1):
             pairs.append(run_pair(python, folder))
             print(line(number, pairs[-1]), flush=True)
     print(f"median of the times' ratios {statistics.median(p.time_ratio for p in pairs):.2f}")
     print(f"median of the speeds' ratios {statistics.median(p.speed_ratio for p in pairs):.2f}")
+    print(f"beside the recipe, no biases {statistics.median(p.recipe_ratio for p in pairs):.2f}")
 
 
 def line(number: int, pair: Pair) -> str:
     """The line of a pair, with the load of the machine over the last minute."""
     return (
-        f"{number:<6} {pair.their_seconds:7.1f} {pair.our_seconds:6.1f} {pair.time_ratio:6.2f}"
-        f"    {pair.their_loss:7.4f} {pair.our_loss:7.4f}"
-        f"    {pair.their_speed:9,.0f} {pair.our_speed:7,.0f} {pair.speed_ratio:6.2f}"
-        f"   {os.getloadavg()[0]:4.1f}"
+        f"{number:<5} {pair.their_seconds:7.1f} {pair.our_seconds:5.1f} {pair.time_ratio:6.2f}"
+        f"    {pair.their_loss:7.4f} {pair.our_loss:6.4f}    {pair.recipe_speed:7,.0f}"
+        f" {pair.their_speed:7,.0f} {pair.our_speed:7,.0f} {pair.speed_ratio:6.2f}"
+        f"  {os.getloadavg()[0]:5.1f}"
     )
 
 

@@ -45,9 +45,10 @@ def test_a_checkout_is_copied_and_left_alone(checkout, tmp_path):
 
 
 def test_both_speeds_are_medians_of_the_same_number_of_steps():
-    from benchmarks import characters
+    from benchmarks import characters, training_speed
 
     assert nanogpt.STEPS_IN_A_GROUP == characters.STEPS_IN_A_CALL
+    assert nanogpt.GROUPS == training_speed.CALLS
     log = "step 0: train loss 4.2, val loss 4.3\niter 0: loss 4.2, time 900.00ms, mfu -100.00%\n"
     times = [30, 34] * 25 + [31, 33] * 25 + [500] * 50  # three groups, one of them disturbed
     log += "".join(
@@ -58,9 +59,36 @@ def test_both_speeds_are_medians_of_the_same_number_of_steps():
 
 
 def test_a_ratio_of_times_below_one_means_that_we_are_faster():
-    pair = nanogpt.Pair(72.0, 18.0, 1.9, 1.86, 26_000, 39_000)
+    pair = nanogpt.Pair(72.0, 18.0, 1.9, 1.86, 30_000, 26_000, 39_000)
     assert pair.time_ratio == 0.25
     assert pair.speed_ratio == 1.5
+    assert pair.recipe_ratio == 1.3
+
+
+@pytest.mark.parametrize("difference", [0.0, 1e-3])
+def test_both_must_start_with_the_same_loss(monkeypatch, tmp_path, difference):
+    nanogpt.prepare("from a line to GPT\n" * 100, tmp_path / "data" / "text")
+    commands = []
+
+    def run(command, folder):
+        commands.append(command)
+        return 1.0, f"warning\n{our_loss + difference}\n"
+
+    from benchmarks import characters, training_speed
+
+    _, ids, vocabulary_size = characters.read(tmp_path / "data" / "text")
+    windows = characters.Windows(ids, 64, end_id=0)
+    our_loss = characters.validation_loss(training_speed.new_model(vocabulary_size), windows)
+    monkeypatch.setattr(nanogpt, "run", run)
+    if difference:
+        with pytest.raises(CourseError, match="not the same model"):
+            nanogpt.prepare_same_model("python", tmp_path)
+    else:
+        assert nanogpt.prepare_same_model("python", tmp_path) == (our_loss, our_loss)
+    assert "weights.npz" in commands[0] and "windows.npz" in commands[1]
+    weights = np.load(tmp_path / "weights.npz")
+    assert weights["h.3.mlp.c_proj.weight"].shape == (512, 128)
+    assert np.load(tmp_path / "windows.npz")["weights"].sum() == len(ids) - 1
 
 
 def main(monkeypatch, *arguments):
@@ -127,10 +155,11 @@ def test_the_loss_of_a_text_counts_each_character_once():
 
 def test_importing_it_leaves_the_environment_alone(monkeypatch):
     """Else the processes that are started later compile, and so round, unlike this one."""
-    from benchmarks import characters
+    from benchmarks import characters, training_speed
 
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     importlib.reload(characters)
+    importlib.reload(training_speed)
     assert "XLA_FLAGS" not in os.environ
 
 
@@ -153,11 +182,12 @@ def test_each_call_learns():
 def test_shares_of_a_batch_learn_what_the_whole_batch_learns(monkeypatch):
     import keras
 
-    from benchmarks import characters
+    from benchmarks import characters, training_speed
     from utils.gpt2 import small_gpt2
     from utils.windows import Windows
 
-    monkeypatch.setattr(characters, "STEPS_IN_A_CALL", 3)
+    for module in (characters, training_speed):
+        monkeypatch.setattr(module, "STEPS_IN_A_CALL", 3)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     batches = characters.batches(
         Windows(np.random.default_rng(0).integers(0, 5, 2000), 64, end_id=0), 0, batch_size=4
@@ -169,9 +199,9 @@ def test_shares_of_a_batch_learn_what_the_whole_batch_learns(monkeypatch):
         before = [variable.numpy() for variable in model.trainable_variables]
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=1.0)
         if shared:
-            characters.quicken(model)
-            weights = characters.FlatWeights(model)
-            characters.shared_step_function(model, weights, optimizer, batch_size=4)(batches)
+            training_speed.quicken(model)
+            weights = training_speed.FlatWeights(model)
+            training_speed.shared_step_function(model, weights, optimizer, batch_size=4)(batches)
             weights.write_back()
         else:
             characters.step_function(model, optimizer, batch_size=4)(batches)
@@ -183,25 +213,57 @@ def test_shares_of_a_batch_learn_what_the_whole_batch_learns(monkeypatch):
     assert changed > len(before) // 3  # or there was little to compare
 
 
-def test_the_quick_layer_normalization_is_keras_own():
-    import keras
+def gradients(layer, x, upstream):
+    """What a layer makes of x, and the gradients of x and of its variables, all in one vector.
+
+    Compiled by XLA, as they are in training.
+    """
     import tensorflow as tf
 
-    from benchmarks import characters
+    layer.build(x.shape)
+    for seed, variable in enumerate(layer.trainable_variables):
+        variable.assign(np.random.default_rng(seed).normal(size=variable.shape))
 
-    rng = np.random.default_rng(0)
-    x, upstream = (tf.constant(rng.normal(2, 3, (4, 7, 16)), tf.float32) for _ in range(2))
-    results = []
-    for layer in (
-        keras.layers.LayerNormalization(epsilon=1e-5),
-        characters.QuickLayerNormalization(epsilon=1e-5),
-    ):
-        layer.build(x.shape)
-        for variable, seed in zip(layer.trainable_variables, (1, 2), strict=True):
-            variable.assign(np.random.default_rng(seed).normal(size=16))
+    @tf.function(jit_compile=True)
+    def compute(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = layer(x)
-        results.append([y, *tape.gradient(y, [x, layer.gamma, layer.beta], upstream)])
-    for ours, keras_own in zip(*results, strict=True):
-        np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-4)
+        results = [y, *tape.gradient(y, [x, *layer.trainable_variables], upstream)]
+        return tf.concat([tf.reshape(result, [-1]) for result in results], 0)
+
+    return compute(x)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "outputs"),
+    [
+        ("LayerNormalization", {"epsilon": 1e-5}, 16),
+        ("Dense", {"units": 8, "activation": "gelu"}, 8),
+        ("Dense", {"units": 48}, 48),
+    ],
+)
+def test_the_quick_layers_are_keras_own(name, arguments, outputs):
+    import keras
+    import tensorflow as tf
+
+    from benchmarks import training_speed
+
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(2, 3, (4, 7, 16)), tf.float32)
+    upstream = tf.constant(rng.normal(2, 3, (4, 7, outputs)), tf.float32)
+    keras_own = getattr(keras.layers, name)(**arguments)
+    ours = getattr(training_speed, f"Quick{name}")(**arguments)
+    expected = gradients(keras_own, x, upstream)
+    np.testing.assert_allclose(gradients(ours, x, upstream), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_every_layer_that_can_be_is_made_quick():
+    from benchmarks import training_speed
+
+    model = training_speed.new_model(5)
+    training_speed.quicken(model)
+    kinds = [type(layer).__name__ for layer in model._flatten_layers()]
+    layers = training_speed.SIZE["num_layers"]
+    assert kinds.count("QuickDense") == 2 * layers
+    assert kinds.count("QuickLayerNormalization") == 2 * layers + 1

@@ -1,6 +1,6 @@
 """The other side of `benchmarks.nanogpt`, in the environment that has torch: a loss of nanoGPT.
 
-    cd CHECKOUT; python nanogpt_theirs.py CHECKPOINT WINDOWS
+    cd CHECKOUT; python nanogpt_loss.py CHECKPOINT WINDOWS
 
 CHECKPOINT is what train.py has saved. WINDOWS is an .npz with `rows`, (windows, context + 1), and
 `weights`, (windows, context). Prints the mean loss over all of them, in nats per character.
