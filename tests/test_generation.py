@@ -61,7 +61,9 @@ def logits_of(model, ids):
     "changes", [{}, {"num_layers": 3, "num_heads": 1}, {"hidden_dim": 30, "intermediate_dim": 40}]
 )
 @pytest.mark.parametrize(("batch", "new"), [(1, 1), (3, 1), (1, 8), (2, 16)])
-def test_logits_with_the_cache_equal_those_without(changes, batch, new):
+@pytest.mark.parametrize("large", [generation.LARGE, 1], ids=["whole", "in pieces"])
+def test_logits_with_the_cache_equal_those_without(changes, batch, new, large, monkeypatch):
+    monkeypatch.setattr(generation, "LARGE", large)
     changed = random_model(1, **changes)
     weights, heads = read_weights(changed), changed.backbone.num_heads
     ids = np.random.default_rng(1).integers(0, VOCABULARY, size=(batch, CONTEXT)).astype("int32")

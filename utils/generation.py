@@ -21,6 +21,7 @@ from keras import ops
 from utils.errors import CourseError
 
 CHUNK, WORTH_A_CHUNK = 16, 4  # tokens of a prompt that are read in one step, and the least of them
+LARGE, PIECES = 1 << 19, 4  # a kernel from this size on is read in so many pieces
 TO_WRITE = -1  # marks the places of a row that are to be generated
 GROUP = 128  # tokens of the vocabulary that are searched together for the one that is drawn
 MANY_GROUPS = 64  # from here on it pays to sort what is likeliest in each of them
@@ -182,8 +183,16 @@ def _linear(x, kernel, bias):
 
     Written as a difference because XLA merges a sum with the product before it, for a single row,
     into one loop; and a loop of its own making runs on one processor, a product on all.
+
+    A large kernel and a single row are cut into pieces, as nothing counts but how fast the kernel
+    is read: so each processor reads along its own pieces, not every other few rows.
     """
-    return tf.matmul(x, kernel, transpose_b=True) - (-bias)
+    rows, (outputs, inputs) = x.shape[0], kernel.shape
+    if rows > 1 or outputs * inputs < LARGE or outputs % PIECES:
+        return tf.matmul(x, kernel, transpose_b=True) - (-bias)
+    pieces = tf.reshape(kernel, (PIECES, outputs // PIECES, inputs))
+    product = tf.matmul(tf.tile(x[None], (PIECES, 1, 1)), pieces, transpose_b=True)
+    return tf.reshape(product, (1, outputs)) - (-bias)
 
 
 def _layer_norm(x, gain, bias):
