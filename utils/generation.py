@@ -21,7 +21,7 @@ from keras import ops
 from utils.errors import CourseError
 
 CHUNK, WORTH_A_CHUNK = 16, 4  # tokens of a prompt that are read in one step, and the least of them
-LARGE, PIECES = 1 << 19, 4  # a kernel from this size on is read in so many pieces
+LARGE, PIECES = 1 << 19, 8  # a kernel from this size on is read in so many pieces
 TO_WRITE = -1  # marks the places of a row that are to be generated
 GROUP = 128  # tokens of the vocabulary that are searched together for the one that is drawn
 MANY_GROUPS = 64  # from here on it pays to sort what is likeliest in each of them
@@ -69,11 +69,13 @@ class Weights(NamedTuple):
 class LayerCache(NamedTuple):
     """What one layer remembers: the keys and values of every token that it has seen.
 
-    The keys lie on their side, so that the next query times the keys is one plain product.
+    The keys lie on their side, so that the next query times the keys is one plain product. The
+    heads of all texts are one axis because a product of XLA has one axis of this kind, no more: so
+    it reads the cache as it is, and the new tokens can be put into it in place.
     """
 
-    keys: tf.Tensor  # (batch, heads, head_dim, length)
-    values: tf.Tensor  # (batch, heads, length, head_dim)
+    keys: tf.Tensor  # (batch * heads, head_dim, length)
+    values: tf.Tensor  # (batch * heads, length, head_dim)
 
 
 def read_weights(model: keras.Model) -> Weights:
@@ -105,8 +107,8 @@ def _read_block(arrays: list[tf.Tensor]) -> Block:
 
 def empty_cache(weights: Weights, num_heads: int, batch: int, length: int) -> list[LayerCache]:
     """Room for the keys and values of `length` tokens in every layer."""
-    head_dim = weights.token_table.shape[1] // num_heads
-    keys, values = (batch, num_heads, head_dim, length), (batch, num_heads, length, head_dim)
+    rows, head_dim = batch * num_heads, weights.token_table.shape[1] // num_heads
+    keys, values = (rows, head_dim, length), (rows, length, head_dim)
     return [LayerCache(tf.zeros(keys), tf.zeros(values)) for _ in weights.blocks]
 
 
@@ -133,7 +135,7 @@ def read_tokens(
     cache_after = []
     for block, layer_cache in zip(weights.blocks, cache, strict=True):
         normal = _layer_norm(x, block.gain_1, block.bias_1)
-        added, layer_cache = _attention(normal, block, new, position, layer_cache)
+        added, layer_cache = _attention(normal, block, batch, position, layer_cache)
         x += added
         normal = _layer_norm(x, block.gain_2, block.bias_2)
         widened = _gelu(_linear(normal, block.widen, block.widen_bias))
@@ -144,38 +146,45 @@ def read_tokens(
     return tf.reshape(logits, (batch, new, -1)), cache_after
 
 
-def _attention(x, block, new, position, cache):
+def _attention(x, block, batch, position, cache):
     """Causal self-attention of the new tokens, x (batch * new, width), to all tokens so far."""
-    batch, heads, head_dim, length = cache.keys.shape
+    rows, head_dim, length = cache.keys.shape
+    heads, new = rows // batch, x.shape[0] // batch
     joint = _linear(x, block.joint, block.joint_bias)
-    joint = tf.reshape(joint, (batch, new, 3, heads, head_dim))
-    query, key, value = tf.unstack(tf.transpose(joint, (2, 0, 3, 1, 4)))
-    # each (batch, heads, new, head_dim)
+    joint = tf.transpose(tf.reshape(joint, (batch, new, 3, heads, head_dim)), (2, 0, 3, 1, 4))
+    query, key, value = tf.unstack(tf.reshape(joint, (3, rows, new, head_dim)))
     keys, values = _remember(cache, tf.linalg.matrix_transpose(key), value, position)
-    scores = _product(query, keys) / math.sqrt(head_dim)  # (batch, heads, new, length)
+    product = _sum if batch == new == 1 and not _is_large(block.out) else tf.matmul
+    scores = product(query, keys) / math.sqrt(head_dim)  # (rows, new, length)
     past = tf.range(length) <= (position[..., None] + tf.range(new))[..., None]
     past = tf.reshape(past, (-1, 1, new, length))  # (1 or batch, 1, new, length)
+    scores = tf.reshape(scores, (batch, heads, new, length))
     weights = tf.nn.softmax(tf.where(past, scores, -math.inf))
-    mixed = tf.transpose(_product(weights, values), (0, 2, 1, 3))  # (batch, new, heads, head_dim)
-    mixed = tf.reshape(mixed, x.shape)
-    return _linear(mixed, block.out, block.out_bias), LayerCache(keys, values)
+    mixed = product(tf.reshape(weights, (rows, new, length)), values)  # (rows, new, head_dim)
+    mixed = tf.transpose(tf.reshape(mixed, (batch, heads, new, head_dim)), (0, 2, 1, 3))
+    return _linear(tf.reshape(mixed, x.shape), block.out, block.out_bias), LayerCache(keys, values)
 
 
 def _remember(cache, key, value, position):
-    """The keys and values of the cache, with new ones at a place, or each row's at its own."""
+    """The keys and values of the cache, with new ones at a place, or each text's at its own."""
     if position.shape.rank == 0:
-        keys = ops.slice_update(cache.keys, (0, 0, 0, position), key)
-        return keys, ops.slice_update(cache.values, (0, 0, position, 0), value)
-    here = tf.range(cache.keys.shape[-1]) == position[:, None]  # (batch, length)
-    keys = tf.where(here[:, None, None, :], key, cache.keys)
-    return keys, tf.where(here[:, None, :, None], value, cache.values)
+        keys = ops.slice_update(cache.keys, (0, 0, position), key)
+        return keys, ops.slice_update(cache.values, (0, position, 0), value)
+    rows, _, length = cache.keys.shape
+    places = tf.repeat(position, rows // position.shape[0])  # (rows,)
+    here = tf.range(length) == places[:, None]  # (rows, length)
+    keys = tf.where(here[:, None, :], key, cache.keys)
+    return keys, tf.where(here[:, :, None], value, cache.values)
 
 
-def _product(a, b):
-    """a @ b. For a single text and token a sum, which XLA merges with what stands around it."""
-    if a.shape[0] == a.shape[2] == 1:
-        return tf.reduce_sum(tf.squeeze(a, 2)[..., None] * b, axis=2, keepdims=True)
-    return a @ b
+def _sum(a, b):
+    """a (rows, 1, n) @ b, for a little model: XLA merges a sum with what stands around it."""
+    return tf.reduce_sum(tf.squeeze(a, 1)[..., None] * b, axis=1, keepdims=True)
+
+
+def _is_large(kernel):
+    """Is it worth a product, on all processors, rather than a loop of XLA's making?"""
+    return math.prod(kernel.shape) >= LARGE
 
 
 def _linear(x, kernel, bias):
@@ -188,7 +197,7 @@ def _linear(x, kernel, bias):
     is read: so each processor reads along its own pieces, not every other few rows.
     """
     rows, (outputs, inputs) = x.shape[0], kernel.shape
-    if rows > 1 or outputs * inputs < LARGE or outputs % PIECES:
+    if rows > 1 or not _is_large(kernel) or outputs % PIECES:
         return tf.matmul(x, kernel, transpose_b=True) - (-bias)
     pieces = tf.reshape(kernel, (PIECES, outputs // PIECES, inputs))
     product = tf.matmul(tf.tile(x[None], (PIECES, 1, 1)), pieces, transpose_b=True)

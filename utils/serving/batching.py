@@ -10,7 +10,6 @@ from keras import ops
 from utils.generation import (
     DRAWS,
     Generator,
-    LayerCache,
     Sampling,
     draw_tokens,
     empty_cache,
@@ -128,12 +127,13 @@ class Batch:
 
     def _read_piece(self, slot, tokens, position):
         """Read a piece of a prompt, (1, chunk), in one slot."""
-        # Not keys[slot]: that would be compiled anew for each slot.
-        row = [LayerCache(*(tf.gather(array, [slot]) for array in layer)) for layer in self.cache]
+        first, heads = slot * self.generator.num_heads, tf.range(self.generator.num_heads)
+        # Not tf.slice: that would be compiled anew for each slot.
+        row = tf.nest.map_structure(lambda array: tf.gather(array, first + heads), self.cache)
         _, row = read_tokens(self.generator.weights, tokens, position, row)
         for variable, array in zip(tf.nest.flatten(self.cache), tf.nest.flatten(row), strict=True):
             whole = tf.convert_to_tensor(variable)
-            variable.assign(ops.slice_update(whole, (slot, 0, 0, 0), array))
+            variable.assign(ops.slice_update(whole, (first, 0, 0), array))
 
 
 def piece_at(slot: int, tokens: np.ndarray, position: int) -> tuple[tf.Tensor, ...]:
