@@ -101,6 +101,15 @@ def test_it_writes_what_keras_nlp_writes(model, generator):
     assert ours[0] == np.array(theirs["token_ids"])[0].tolist()
 
 
+@pytest.mark.parametrize("prompts", [PROMPTS, PROMPTS[:1], PROMPTS[1:2]])
+def test_a_cache_that_grows_changes_no_text(generator, model, prompts, monkeypatch):
+    whole = generator(prompts, LENGTH, seed=3), generator(prompts, LENGTH, top_k=1)
+    monkeypatch.setattr(generation, "ROOM", 10)
+    grown = Generator(model, END)
+    assert (grown(prompts, LENGTH, seed=3), grown(prompts, LENGTH, top_k=1)) == whole
+    assert any(len(text) > 2 * generation.ROOM for text in whole[0])
+
+
 def test_a_seed_repeats_and_another_one_does_not(generator):
     first, again, other = (generator(PROMPTS, LENGTH, top_p=0.9, seed=s) for s in (5, 5, 6))
     assert first == again != other

@@ -22,6 +22,7 @@ from utils.errors import CourseError
 
 CHUNK, WORTH_A_CHUNK = 16, 4  # tokens of a prompt that are read in one step, and the least of them
 LARGE, PIECES = 1 << 19, 8  # a kernel from this size on is read in so many pieces
+ROOM = 256  # a cache grows by so many places, so that a step reads few that are still empty
 TO_WRITE = -1  # marks the places of a row that are to be generated
 GROUP = 128  # tokens of the vocabulary that are searched together for the one that is drawn
 MANY_GROUPS = 64  # from here on it pays to sort what is likeliest in each of them
@@ -110,6 +111,17 @@ def empty_cache(weights: Weights, num_heads: int, batch: int, length: int) -> li
     rows, head_dim = batch * num_heads, weights.token_table.shape[1] // num_heads
     keys, values = (rows, head_dim, length), (rows, length, head_dim)
     return [LayerCache(tf.zeros(keys), tf.zeros(values)) for _ in weights.blocks]
+
+
+def with_room(cache: list[LayerCache], length: int) -> list[LayerCache]:
+    """The cache with room for `length` tokens, which may be more than it has."""
+    more = length - cache[0].values.shape[1]
+    return [
+        LayerCache(
+            tf.pad(keys, [(0, 0), (0, 0), (0, more)]), tf.pad(values, [(0, 0), (0, more), (0, 0)])
+        )
+        for keys, values in cache
+    ]
 
 
 def read_tokens(
@@ -304,7 +316,7 @@ class Generator:
     """Generates text with the weights that a model has now; `update` takes newer ones.
 
     The first call with another number of prompts or another length compiles, which takes some
-    seconds. Everything else may change freely.
+    seconds; a long text compiles again where its cache grows. Everything else may change freely.
 
     Args:
         model: a keras-nlp GPT2CausalLM, or its GPT2Backbone.
@@ -361,8 +373,15 @@ class Generator:
         for row, prompt in zip(rows, prompts, strict=True):
             row[: len(prompt)] = prompt
         uniform = np.stack([random_numbers(seed, row, length) for row in range(len(prompts))])
-        position, cache = self._read_prompts(rows, min(map(len, prompts)))
-        texts = self._write(rows, tf.constant(position), cache, uniform, sampling).numpy().tolist()
+        shortest = min(map(len, prompts))
+        rooms = [room for room in (*range(ROOM, length, ROOM), length) if room >= shortest]
+        position, cache = self._read_prompts(rows, shortest, rooms[0])
+        state = tf.constant(rows), tf.constant(position), tf.ones(len(prompts), tf.bool)
+        for room in rooms:
+            state, cache = self._write(*state, with_room(cache, room), uniform, sampling)
+            if not np.any(state[-1]):
+                break
+        texts = state[0].numpy().tolist()
         return [self._cut(text, len(prompt)) for text, prompt in zip(texts, prompts, strict=True)]
 
     def stream(
@@ -387,7 +406,7 @@ class Generator:
         uniform = random_numbers(seed, 0, length)
         rows = np.full((1, length), TO_WRITE, "int32")
         rows[0, : len(text)] = text
-        position, cache = self._read_prompts(rows, len(text))
+        position, cache = self._read_prompts(rows, len(text), length)
         while len(text) < length:
             token, draws = tf.constant([[text[position]]]), uniform[None, position]
             drawn, cache = self.step(token, tf.constant(position), cache, draws, sampling)
@@ -398,20 +417,22 @@ class Generator:
                 if text[-1] == self.end_id:
                     return
 
-    def _read_prompts(self, rows: np.ndarray, shortest: int) -> tuple[int, list[LayerCache]]:
+    def _read_prompts(
+        self, rows: np.ndarray, shortest: int, room: int
+    ) -> tuple[int, list[LayerCache]]:
         """Read in chunks what all prompts have, without the last token of the shortest one.
 
         A chunk may go beyond a prompt: what it puts into the cache there is not looked at before it
-        is replaced. It must not go beyond the cache; rather it begins earlier and reads some again.
+        is replaced. It must not go beyond the cache, which has `room` for so many tokens; rather it
+        begins earlier and reads some again.
 
         Returns:
             the place reached, and the cache. A few tokens may be left, too few for another chunk:
             they go through the steps that write.
         """
-        length, position = rows.shape[1], 0
-        cache = empty_cache(self.weights, self.num_heads, *rows.shape)
-        while position + WORTH_A_CHUNK < shortest and length >= CHUNK:
-            start = min(position, length - CHUNK)
+        position, cache = 0, empty_cache(self.weights, self.num_heads, len(rows), room)
+        while position + WORTH_A_CHUNK < shortest and room >= CHUNK:
+            start = min(position, room - CHUNK)
             chunk = tf.constant(np.maximum(rows[:, start : start + CHUNK], 0))
             cache = self._read_chunk(chunk, tf.constant(start), cache)
             position = min(start + CHUNK, shortest - 1)
@@ -435,13 +456,15 @@ class Generator:
         return draw_tokens(logits[:, 0], uniform, sampling), cache
 
     @tf.function(jit_compile=True)
-    def _write(self, rows, position, cache, uniform, sampling):
-        """Fill the places of rows (batch, length) that are TO_WRITE, in one loop without Python."""
-        batch, length = rows.shape
+    def _write(self, rows, position, unfinished, cache, uniform, sampling):
+        """Fill the places of rows (batch, length) that are TO_WRITE, in one loop without Python.
+
+        Ends when the rows are full, or the cache, or no text is unfinished, (batch,).
+        """
+        room, length = cache[0].values.shape[1], rows.shape[1]
         weights = tf.nest.map_structure(tf.convert_to_tensor, self.weights)
         current, texts = tf.gather(rows, position, axis=1), rows
-        unfinished = tf.ones(batch, tf.bool)
-        while position + 1 < length and tf.reduce_any(unfinished):
+        while position < min(room, length - 1) and tf.reduce_any(unfinished):
             logits, cache = read_tokens(weights, current[:, None], position, cache)
             drawn = draw_tokens(logits[:, 0], uniform[:, position], sampling)
             position += 1
@@ -450,7 +473,7 @@ class Generator:
             current = tf.where(to_write, drawn, given)
             unfinished &= ~to_write | (drawn != self.end_id)
             texts = ops.slice_update(texts, (0, position), current[:, None])
-        return texts
+        return (texts, position, unfinished), cache
 
     def check(self, prompts: Sequence[Sequence[int]], length: int, seed: int) -> None:
         """Raise GenerationError for prompts, a length or a seed that cannot be."""
