@@ -52,7 +52,7 @@ check: $(INSTALLED) ## style, types, notebooks in step, links, locks, workflows;
 	$(VENV)/bin/zizmor --offline --quiet .github/workflows
 
 data: $(INSTALLED) ## download everything optional, for a workshop without network
-	$(PY) -m utils.datasets --all
+	$(PY) -m utils.data.downloads --all
 
 # With NANOGPT=path/to/checkout and SHAKESPEARE=file, measure beside nanoGPT instead; TORCH_PYTHON=
 # names the Python to run it with, if that is not the one of the checkout.

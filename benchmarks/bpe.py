@@ -16,7 +16,7 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 
-from utils import bpe
+from utils.data import bpe
 from utils.errors import CourseError, show_one_sentence
 
 Merges = list[bpe.Pair]

@@ -48,9 +48,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from utils.gpt2 import small_gpt2
-from utils.optimizers import Muon
-from utils.windows import Windows
+from utils.data.batches import Windows
+from utils.models.gpt2 import small_gpt2
+from utils.training.optimizers import Muon
 
 CONTEXT = 64  # nanoGPT's, so both see the same windows of the validation text
 OURS = {"num_layers": 2, "num_heads": 4, "hidden_dim": 96, "intermediate_dim": 384}

@@ -114,7 +114,7 @@ def writers(model, shape: dict, other: Transformers, batch: int, new: int) -> di
     """For each program a function that takes a seed, writes, and returns the seconds it took."""
     import keras_nlp
 
-    from utils.generation import Generator
+    from utils.generation.generator import Generator
 
     generator, length = Generator(model, end_id=-2), len(PROMPT) + new
     ids = np.zeros((batch, length), "int32")
@@ -151,7 +151,7 @@ def writers(model, shape: dict, other: Transformers, batch: int, new: int) -> di
 
 def check_same(model, other: Transformers, new: int) -> bool:
     """Print whether the likeliest text is the same with transformers; True if it is."""
-    from utils.generation import Generator
+    from utils.generation.generator import Generator
 
     length = len(PROMPT) + new
     ours = Generator(model, end_id=-2)([PROMPT], length, top_k=1)[0]

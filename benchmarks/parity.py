@@ -32,7 +32,7 @@ def lesson_7() -> SimpleNamespace:
     """The functions of the lesson, and the constants that they need."""
     from safetensors.numpy import save_file
 
-    from utils.tokenizers import folder, load_tokenizer
+    from utils.data.keras_tokenizers import folder, load_tokenizer
 
     definitions = runpy.run_path("tests/lesson_code.py")["definitions"]
     lesson = definitions("07_gpt2", np=np, json=json, shutil=shutil, save_file=save_file)

@@ -251,11 +251,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     args = parser.parse_args()
     import_tensorflow()
-    from utils.bpe import Tokenizer
-    from utils.chat import Template
+    from utils.data.bpe import Tokenizer
+    from utils.data.chat_template import Template
+    from utils.data.keras_tokenizers import folder as folder_of
     from utils.small_chat import CORPORA, chat_run, held_out_questions
     from utils.small_gpt2 import pretrained
-    from utils.tokenizers import folder as folder_of
 
     tokenizer = Tokenizer.load(folder_of("en"))
     template, base, chat = Template(tokenizer), pretrained(CORPORA["en"]), chat_run("en")

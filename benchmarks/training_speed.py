@@ -39,8 +39,8 @@ import tensorflow as tf
 from keras import ops
 
 from benchmarks.characters import CONTEXT, STEPS_IN_A_CALL, batches, read, step_function
-from utils.gpt2 import small_gpt2
-from utils.windows import Windows
+from utils.data.batches import Windows
+from utils.models.gpt2 import small_gpt2
 
 SIZE = {"num_layers": 4, "num_heads": 4, "hidden_dim": 128, "intermediate_dim": 512}
 BATCH = 12

@@ -18,7 +18,7 @@
 # random.
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(seed=1)
 
@@ -37,9 +37,9 @@ import psutil
 import tensorflow as tf
 
 from utils import doctor
+from utils.course.plots import ORANGE, STYLE
+from utils.course.seeds import seed_everything
 from utils.exercises import lesson_00 as check
-from utils.plots import ORANGE, STYLE
-from utils.seeds import seed_everything
 
 plt.style.use(STYLE)
 rng = seed_everything(args.seed)

@@ -14,7 +14,7 @@
 # 50`.
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(epochs=500, learning_rate=0.01, seed=4)
 print(args)
@@ -28,11 +28,11 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 
-from utils.datasets import shipped
+from utils.course.plots import BLUE, GREEN, ORANGE, STYLE
+from utils.course.seeds import seed_everything
+from utils.data.downloads import shipped
 from utils.exercises import lesson_01 as check
-from utils.plots import BLUE, GREEN, ORANGE, STYLE
-from utils.seeds import seed_everything
-from utils.training import Progress
+from utils.training.progress import Progress
 
 plt.style.use(STYLE)
 seed_everything(args.seed)

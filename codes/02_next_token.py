@@ -7,7 +7,7 @@
 # You need: [lesson 1](01_linear_regression.ipynb): loss, gradient, learning rate.
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(epochs=10, batch_size=8192, learning_rate=0.05, seed=1)
 print(args)
@@ -20,11 +20,11 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 
+from utils.course.plots import BLUE, GREEN, ORANGE, STYLE
+from utils.course.seeds import seed_everything
 from utils.exercises import lesson_02 as check
-from utils.plots import BLUE, GREEN, ORANGE, STYLE
-from utils.seeds import seed_everything
 from utils.tales import corpus, floor
-from utils.training import Progress
+from utils.training.progress import Progress
 
 plt.style.use(STYLE)
 rng = seed_everything(args.seed)

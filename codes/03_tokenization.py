@@ -8,7 +8,7 @@
 # a small thing to predict.
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(vocabulary_size=1536, seed=3)
 print(args)
@@ -22,12 +22,12 @@ import keras_nlp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from utils import bpe
+from utils.course.plots import GREEN, SKY, STYLE, YELLOW
+from utils.course.seeds import seed_everything
+from utils.data import bpe
+from utils.data.keras_tokenizers import TALES, as_keras, folder
 from utils.exercises import lesson_03 as check
-from utils.plots import GREEN, SKY, STYLE, YELLOW
-from utils.seeds import seed_everything
 from utils.tales import as_text, corpus
-from utils.tokenizers import TALES, as_keras, folder
 
 plt.style.use(STYLE)
 rng = seed_everything(args.seed)
@@ -266,7 +266,7 @@ slow_work = np.cumsum(looked_at)
 # * A merge changes only the words that contain the pair. Remember in which words each pair stands;
 #   after a merge take the old pairs of these words out of the counts, and put the new ones in.
 #
-# `bpe.Trainer` in [utils/bpe.py](../utils/bpe.py) does both. It is well worth reading now.
+# `bpe.Trainer` in [bpe.py](../utils/data/bpe.py) does both. It is well worth reading now.
 
 # %%
 trainer = bpe.Trainer(sample)
@@ -365,8 +365,8 @@ print([tokenizer.decode([i]) for i in np.asarray(from_library(text))])
 # pattern on in a wrong way, and does not cut at all. It matters seldom, because the merges were
 # learnt inside the cuts.
 #
-# `as_keras` in [utils/tokenizers.py](../utils/tokenizers.py) gives you keras-nlp's tokenizer with
-# the right pattern put in. All later lessons use that one.
+# `as_keras` in [keras_tokenizers.py](../utils/data/keras_tokenizers.py) gives you keras-nlp's
+# tokenizer with the right pattern put in. All later lessons use that one.
 
 # %% tags=["nbval-check-output"]
 in_keras = as_keras(tokenizer)

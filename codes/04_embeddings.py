@@ -10,7 +10,7 @@
 # are easier to judge by eye. The price: unknown words are back, for this lesson only.
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(epochs=5, batch_size=4096, learning_rate=0.01, embedding_dim=32, window=2, seed=4)
 print(args)
@@ -26,12 +26,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
+from utils.course.plots import BLUE, GREEN, ORANGE, PURPLE, SKY, STYLE, YELLOW
+from utils.course.seeds import seed_everything
 from utils.errors import CourseError
 from utils.exercises import lesson_04 as check
-from utils.plots import BLUE, GREEN, ORANGE, PURPLE, SKY, STYLE, YELLOW
-from utils.seeds import seed_everything
 from utils.tales import corpus
-from utils.training import Progress
+from utils.training.progress import Progress
 
 plt.style.use(STYLE)
 rng = seed_everything(args.seed)

@@ -8,7 +8,7 @@
 # [lesson 4](04_embeddings.ipynb).
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(epochs=3, batch_size=128, learning_rate=0.003, seed=5)
 print(args)
@@ -22,11 +22,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
+from utils.course.plots import BLUE, ORANGE, STYLE
+from utils.course.seeds import seed_everything
 from utils.errors import CourseError
 from utils.exercises import lesson_05 as check
-from utils.plots import BLUE, ORANGE, STYLE
-from utils.seeds import seed_everything
-from utils.training import Progress
+from utils.training.progress import Progress
 
 plt.style.use(STYLE)
 rng = seed_everything(args.seed)

@@ -9,7 +9,7 @@
 # 4](04_embeddings.ipynb), the causal mask from [lesson 5](05_attention.ipynb).
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(steps=900, batch_size=32, learning_rate=0.0025, seed=6)
 print(args)
@@ -29,12 +29,12 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from utils.course.plots import BLUE, STYLE
+from utils.course.seeds import seed_everything
+from utils.data.batches import ready_batches
 from utils.exercises import lesson_06 as check
-from utils.plots import BLUE, STYLE
-from utils.seeds import seed_everything
 from utils.tales import NotATale, corpus, floor, parse, sentences
-from utils.training import Progress
-from utils.windows import ready_batches
+from utils.training.progress import Progress
 
 plt.style.use(STYLE)
 rng = seed_everything(args.seed)

@@ -9,7 +9,7 @@
 # 3](03_tokenization.ipynb), the first loss and the floor from [lesson 2](02_next_token.ipynb).
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(steps=120, learning_rate=0.001, seed=7, preset="none")
 print(args)
@@ -27,14 +27,14 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from utils.course.plots import BLUE, GREEN, ORANGE, STYLE
+from utils.course.seeds import seed_everything
+from utils.data.keras_tokenizers import GPT2Tokenizer, folder, load_tokenizer
 from utils.errors import DataUnavailable
 from utils.exercises import lesson_07 as check
-from utils.gpt2 import small_gpt2
-from utils.plots import BLUE, GREEN, ORANGE, STYLE
-from utils.seeds import seed_everything
+from utils.models.gpt2 import small_gpt2
 from utils.tales import corpus, floor
-from utils.tokenizers import GPT2Tokenizer, folder, load_tokenizer
-from utils.training import Progress
+from utils.training.progress import Progress
 
 plt.style.use(STYLE)
 rng = seed_everything(args.seed)
@@ -298,7 +298,7 @@ assert np.array_equal(logits, gpt2(ids, weights, small))
 #
 # The library has it in two parts. `GPT2Backbone` is everything up to the last normalization.
 # `GPT2CausalLM` puts the exit on top, so it gives logits. `small_gpt2` of
-# [utils/gpt2.py](../utils/gpt2.py) is the latter, with the sizes of this course.
+# [gpt2.py](../utils/models/gpt2.py) is the latter, with the sizes of this course.
 #
 # Its input is a dictionary. `padding_mask` is 1 where there is text and 0 where a short row was
 # filled up; we have one row at a time or rows of equal length, so ours is all ones. (Fillers

@@ -9,7 +9,7 @@
 # from [lesson 2](02_next_token.ipynb), the model from [lesson 7](07_gpt2.ipynb).
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(
     corpus="tales", steps=1400, batch_size=16, learning_rate=0.02, vocabulary_size=1536, seed=0
@@ -36,20 +36,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
-from utils.bpe import split_words
-from utils.checkpoints import load_checkpoint, save_checkpoint
-from utils.corpora import load_corpus
+from utils.course.plots import BLUE, ORANGE, PURPLE, SKY, STYLE, plot_losses
+from utils.data.batches import Windows, as_examples
+from utils.data.bpe import split_words
+from utils.data.corpora import load_corpus
+from utils.evaluation.losses import TokenLosses
 from utils.exercises import lesson_08 as check
-from utils.gpt2 import from_ids, small_gpt2
-from utils.optimizers import Muon, warmup_cosine
-from utils.plots import BLUE, ORANGE, PURPLE, SKY, STYLE, plot_losses
-from utils.pretraining import CONTEXT, compiled, pretrain
-from utils.recipe import Recipe
+from utils.models.gpt2 import from_ids, small_gpt2
 from utils.small_gpt2 import SNAPSHOTS
 from utils.tales import NotATale, parse
 from utils.tales import corpus as tell_again
-from utils.tales.surprise import surprises
-from utils.windows import TokenLosses, Windows, as_examples
+from utils.tales.surprisal import surprisals
+from utils.training.checkpoints import load_checkpoint, save_checkpoint
+from utils.training.optimizers import Muon, warmup_cosine
+from utils.training.pretraining import CONTEXT, compiled, pretrain
+from utils.training.recipes import Recipe
 
 plt.style.use(STYLE)
 rng = np.random.default_rng(args.seed)
@@ -100,7 +101,7 @@ rows, weights = cut(ids, context=4, end_id=END)
 show(rows, weights)
 
 # %% [markdown]
-# The course's own [utils/windows.py](../utils/windows.py) does the same.
+# The course's own [batches.py](../utils/data/batches.py) does the same.
 
 # %% tags=["nbval-check-output"]
 in_order = Windows(ids, 4, END).in_order()
@@ -498,8 +499,8 @@ def muon_step(kernel, momentum, gradient, rate):
 
 # %% [markdown]
 # Three steps by hand and with the course's optimizer, on kernels of all these shapes, along random
-# gradients. Keras has a Muon; [utils/optimizers.py](../utils/optimizers.py) adds to it that kernels
-# with three axes count.
+# gradients. Keras has a Muon; [optimizers.py](../utils/training/optimizers.py) adds to it that
+# kernels with three axes count.
 
 # %%
 shapes = [G.shape for G in gradients.values()][:6]
@@ -629,8 +630,9 @@ plt.show()
 # optimizer's running means, *and* its place in the text. Our batches depend on the step and the
 # seed alone, so the number of the step is all that is to be remembered of the place.
 #
-# `save_checkpoint` of [utils/checkpoints.py](../utils/checkpoints.py) writes one file, which gets
-# its name only when it is complete; a power cut in the middle of writing leaves the one before.
+# `save_checkpoint` of [checkpoints.py](../utils/training/checkpoints.py) writes one file, which
+# gets its name only when it is complete; a power cut in the middle of writing leaves the one
+# before.
 
 
 # %%
@@ -768,10 +770,10 @@ print(f"stopped at step {by_heart[-1, 0]:.0f}, kept step {best[0]:.0f}")
 # ## The real run
 #
 # Now everything together, in the size of lesson 7, with a context into which each tale fits. A
-# **recipe** is the list of settings. `pretrain` of [utils/pretraining.py](../utils/pretraining.py)
-# does what you have just seen: windows, warm-up and cosine, Muon, validation, early stopping,
-# checkpoints. The text was turned into ids once and lies on the disk, two bytes for each; only the
-# windows of the next step are in memory.
+# **recipe** is the list of settings. `pretrain` of
+# [pretraining.py](../utils/training/pretraining.py) does what you have just seen: windows, warm-up
+# and cosine, Muon, validation, early stopping, checkpoints. The text was turned into ids once and
+# lies on the disk, two bytes for each; only the windows of the next step are in memory.
 
 # %%
 windows = Windows(corpus.train, CONTEXT, corpus.tokenizer.end_id, corpus.documents)
@@ -937,7 +939,7 @@ else:
 # word. What does each word cost the model? And what *must* it cost? A reader who knows the rules of
 # the tales by heart is not surprised by most words. But when a name is drawn from a list, even that
 # reader pays $-\log$ of its probability: of twelve equally likely names, the first costs $\log 12$,
-# about 2.5 nats. `surprises` computes this exactly. The probability of a beginning of $k$ words is
+# about 2.5 nats. `surprisals` computes this exactly. The probability of a beginning of $k$ words is
 # the sum of those of all tales that begin so; divide it by that of the first $k - 1$ words, and you
 # have the probability of word $k$ after them.
 #
@@ -963,7 +965,7 @@ def word_losses(text, losses):
 
 # %%
 if english:
-    exact = [np.array(surprises(story.text, "en", split_words)) for story in stories]
+    exact = [np.array(surprisals(story.text, "en", split_words)) for story in stories]
     token_losses = TokenLosses(from_ids(writer))  # shares the weights of `writer`
     by_stage = {}
     for stage, weights in stages.items():

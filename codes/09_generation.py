@@ -14,7 +14,7 @@
 # tokens, the seed. An empty prompt means: begin a tale of your own.
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(temperature=1.0, top_k=0, top_p=0.8, prompt="", length=256, seed=9)
 print(args)
@@ -28,9 +28,10 @@ import keras_nlp
 import matplotlib.pyplot as plt
 import numpy as np
 
+from utils.course.plots import BLUE, STYLE
 from utils.exercises import lesson_09 as check
-from utils.generation import Generator, read_weights
-from utils.plots import BLUE, STYLE
+from utils.generation.cached_gpt2 import read_weights
+from utils.generation.generator import Generator
 from utils.small_gpt2 import pretrained
 from utils.tales import NotATale, corpus, parse, sentences
 
@@ -500,9 +501,9 @@ print(f"the same texts: {texts_agree}; at {length} tokens the cache was faster: 
 # ### On one's own machine, in one go
 #
 # Python still stands between every two tokens, and NumPy walks from one operation to the next.
-# [utils/generation.py](../utils/generation.py) has the same steps with the same names, written in
-# TensorFlow. The whole loop is compiled into one program, every layer has a cache of its own, and
-# the draw does not sort the vocabulary. It is short; do read it. Does it write what we write?
+# [generator.py](../utils/generation/generator.py) and its neighbours have the same steps with the
+# same names, written in TensorFlow. The whole loop is compiled into one program, every layer has a
+# cache of its own, and the draw does not sort the vocabulary. Does it write what we write?
 
 # %%
 generate = Generator(model, END)

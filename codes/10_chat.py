@@ -10,7 +10,7 @@
 # there yet, this lesson trains it first, which takes some minutes.
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(
     language="en",
@@ -37,20 +37,22 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.colors import ListedColormap
 
-from utils.bpe import Tokenizer
-from utils.chat import Template, with_roles
-from utils.dialogues import Message, about_tales, small_talk
+from utils.course.plots import BLUE, ORANGE, SKY, STYLE, plot_losses
+from utils.data.bpe import Tokenizer
+from utils.data.chat_template import Template, with_roles
+from utils.data.dialogue_rows import encoded, pack, pad
+from utils.data.dialogues import Message, about_tales, small_talk
+from utils.data.keras_tokenizers import folder
+from utils.evaluation.scores import exact_match, token_f1
 from utils.exercises import lesson_10 as check
-from utils.finetuning import encoded, finetune, pack, pad, rows_of, with_more_rows
-from utils.generation import Generator
-from utils.gpt2 import from_ids
-from utils.plots import BLUE, ORANGE, SKY, STYLE, plot_losses
-from utils.recipe import ChatRecipe
-from utils.scores import exact_match, token_f1
+from utils.generation.generator import Generator
+from utils.models.gpt2 import from_ids
+from utils.models.surgery import resize_token_embeddings
 from utils.small_chat import CORPORA, Assistant, base_answers, chat_run, held_out_questions
 from utils.small_gpt2 import pretrained
 from utils.tales import tell
-from utils.tokenizers import folder
+from utils.training.finetuning import finetune, rows_of
+from utils.training.recipes import ChatRecipe
 
 plt.style.use(STYLE)
 drawing = {name: getattr(args, name) for name in ("temperature", "top_k", "top_p")}
@@ -207,8 +209,8 @@ assert np.abs(ours - theirs).max() < 1e-6 and not theirs[weights == 0].any()
 # %% [markdown]
 # ## The template of the course
 #
-# [utils/chat.py](../utils/chat.py) does the same with the tokenizer of the tales. It adds three ids
-# behind the last one. Compare:
+# [chat_template.py](../utils/data/chat_template.py) does the same with the tokenizer of the tales.
+# It adds three ids behind the last one. Compare:
 
 # %%
 template = Template(tokenizer)
@@ -242,7 +244,7 @@ assert sum(i >= END for i in ids) == 1  # that of the user, before the message
 # its row and a random one, which tells the roles apart.
 
 # %%
-model = with_more_rows(base, new=len(template.role_ids), like=END)
+model = resize_token_embeddings(base, new=len(template.role_ids), init_from=END)
 probe = np.array([[END, *tokenizer.encode(tale.text)]])
 before, after = (np.asarray(from_ids(gpt2)(probe)) for gpt2 in (base, model))
 print(f"logits {before.shape} before, {after.shape} after")

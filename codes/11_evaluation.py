@@ -11,7 +11,7 @@
 # trains them first, which takes some minutes.
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(seed=11)
 print(args)
@@ -30,16 +30,16 @@ import sacrebleu
 import tensorflow as tf
 from rouge_score.rouge_scorer import RougeScorer
 
-from utils.corpora import load_corpus
-from utils.dialogues import about_tales
+from utils.course.plots import BLUE, GREEN, ORANGE, PURPLE, STYLE
+from utils.data.corpora import load_corpus
+from utils.data.dialogues import about_tales
+from utils.evaluation.losses import TokenLosses
 from utils.exercises import lesson_11 as check
-from utils.generation import Generator
-from utils.gpt2 import from_ids
-from utils.plots import BLUE, GREEN, ORANGE, PURPLE, STYLE
+from utils.generation.generator import Generator
+from utils.models.gpt2 import from_ids
 from utils.small_chat import Assistant, base_answers, chat_run, held_out_questions
 from utils.small_gpt2 import pretrained
 from utils.tales import NotATale, corpus, parse, sentences
-from utils.windows import TokenLosses
 
 plt.style.use(STYLE)
 rng = np.random.default_rng(args.seed)
@@ -393,7 +393,7 @@ for language in SPACE:
 # ROUGE-L, which looks at the order (see below), is 1 only for an exact match. So both can be
 # compared. It takes any object with a method `tokenize`; here is the smallest one. (Mind the order
 # of its arguments: the reference comes first.) Lesson 10 counted with the same two measures; they
-# are in [utils/scores.py](../utils/scores.py).
+# are in [scores.py](../utils/evaluation/scores.py).
 
 # %%
 for language in SPACE:

@@ -11,7 +11,7 @@
 # models are not there yet, this lesson trains them first, which takes some minutes.
 
 # %%
-from utils.settings import settings
+from utils.course.settings import settings
 
 args = settings(language="en", top_p=0.8, length=64, seed=12)
 print(args)
@@ -35,10 +35,11 @@ import numpy as np
 import requests
 from flask import Flask, jsonify, request
 
-from utils.decoding import as_text
+from utils.course.plots import BLUE, GREEN, ORANGE, PURPLE, SKY, STYLE
+from utils.data.decoding import as_text
 from utils.exercises import lesson_12 as check
-from utils.generation import Generator, as_sampling
-from utils.plots import BLUE, GREEN, ORANGE, PURPLE, SKY, STYLE
+from utils.generation.generator import Generator
+from utils.generation.sampling import as_sampling
 from utils.serving.app import create_app
 from utils.serving.batching import Batch
 from utils.serving.engine import Engine
@@ -134,7 +135,7 @@ ARRIVALS = [0, 0, 0, 1, 2]
 LENGTHS = [6, 2, 3, 4, 2]
 
 
-def one_at_a_time(arrivals, lengths):
+def exclusive_lock(arrivals, lengths):
     """(start, end) of each text if only one is written at a time."""
     free, spans = 0, []
     for arrival, length in zip(arrivals, lengths, strict=True):
@@ -179,7 +180,7 @@ def continuous(arrivals, lengths, slots):
 
 # %% tags=["nbval-check-output"]
 plans = {
-    "one at a time": one_at_a_time(ARRIVALS, LENGTHS),
+    "one at a time": exclusive_lock(ARRIVALS, LENGTHS),
     "fixed batches": fixed_batches(ARRIVALS, LENGTHS, slots=3),
     "continuous": continuous(ARRIVALS, LENGTHS, slots=3),
 }
@@ -209,7 +210,7 @@ plt.show()
 #
 # In a step of continuous batching each slot stands at another place of its text. So the model needs
 # a position for each slot, and the cache a place for each. That is what
-# [utils/serving/batching.py](../utils/serving/batching.py) adds to lesson 9. A prompt it reads in
+# [batching.py](../utils/serving/batching.py) adds to lesson 9. A prompt it reads in
 # large pieces between two steps, so that even a long one holds nobody up for long. The number of
 # slots never changes: an empty one is computed, too, and its token ignored, so that there is one
 # shape, compiled once.
@@ -269,7 +270,7 @@ print("with a memory:", [decoder.decode(data[i : i + 1]) for i in range(len(data
 
 # %% [markdown]
 # An **incremental decoder** keeps the bytes that are no whole character yet. `as_text` of
-# [utils/decoding.py](../utils/decoding.py) uses it. On a thousand rows of random tokens, its pieces
+# [decoding.py](../utils/data/decoding.py) uses it. On a thousand rows of random tokens, its pieces
 # put together are what the tokenizer makes of the whole row.
 
 # %% tags=["nbval-check-output"]
@@ -286,7 +287,7 @@ assert same
 # ## The server
 #
 # Now put together what the lesson has shown. An **engine**
-# ([utils/serving/engine.py](../utils/serving/engine.py)) is a thread that owns a model: it goes
+# ([engine.py](../utils/serving/engine.py)) is a thread that owns a model: it goes
 # from step to step, fills free slots from a queue, and hands each new token to the one who waits
 # for it. Its loop is that of `continuous`. There are two, because there are two models: the small
 # GPT-2 continues texts, the chat model answers. The **application** reads requests and refuses bad
@@ -361,7 +362,7 @@ for problem, sent in BAD.items():
 # Each gets a status that says *you*, the name of the field if there is one, and a sentence that
 # says what is wrong. (*400, bad request*, is the usual one; a model that does not exist is *404,
 # not found*.) The rules for the fields stand in one place,
-# [utils/serving/schemas.py](../utils/serving/schemas.py); the server checks requests with them, and
+# [schemas.py](../utils/serving/schemas.py); the server checks requests with them, and
 # publishes them at `/openapi.json`, where a program can read them and make up bad requests. One of
 # the tests does that.
 #

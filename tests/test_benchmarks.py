@@ -137,8 +137,8 @@ def test_without_arguments_make_bench_says_what_is_missing():
 
 def test_the_loss_of_a_text_counts_each_character_once():
     from benchmarks import characters
-    from utils.gpt2 import small_gpt2
-    from utils.windows import Windows
+    from utils.data.batches import Windows
+    from utils.models.gpt2 import small_gpt2
 
     model = small_gpt2(5, num_layers=1, num_heads=1, hidden_dim=8, max_sequence_length=64)
     ids = np.random.default_rng(0).integers(0, 5, 200)  # three whole windows and the rest
@@ -167,8 +167,8 @@ def test_each_call_learns():
     import keras
 
     from benchmarks import characters
-    from utils.gpt2 import small_gpt2
-    from utils.windows import Windows
+    from utils.data.batches import Windows
+    from utils.models.gpt2 import small_gpt2
 
     model = small_gpt2(5, num_layers=1, num_heads=1, hidden_dim=8, max_sequence_length=64)
     optimizer = keras.optimizers.Adam(0.05)
@@ -183,8 +183,8 @@ def test_shares_of_a_batch_learn_what_the_whole_batch_learns(monkeypatch):
     import keras
 
     from benchmarks import characters, training_speed
-    from utils.gpt2 import small_gpt2
-    from utils.windows import Windows
+    from utils.data.batches import Windows
+    from utils.models.gpt2 import small_gpt2
 
     for module in (characters, training_speed):
         monkeypatch.setattr(module, "STEPS_IN_A_CALL", 3)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from utils.bpe import (
+from utils.data.bpe import (
     CHARACTER_OF,
     END,
     Tokenizer,

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from utils.bpe import Tokenizer
-from utils.chat import ChatError, Template, plain_ids, with_roles
-from utils.dialogues import ROLES, Message, about_tales, num_tokens, small_talk
-from utils.tokenizers import folder
+from utils.data.bpe import Tokenizer
+from utils.data.chat_template import ChatError, Template, plain_ids, with_roles
+from utils.data.dialogues import ROLES, Message, about_tales, num_tokens, small_talk
+from utils.data.keras_tokenizers import folder
 
 TALK = [
     Message("system", "A hen found a hat."),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from utils import tales
-from utils.corpora import BLOCK, CorpusError, load_corpus
+from utils.data.corpora import BLOCK, CorpusError, load_corpus
 
 SENTENCES = "The hen laid an egg. The fox came by, and the hen flew up into the tree!\n"
 
@@ -73,7 +73,7 @@ def test_ids_are_made_once_and_read_from_disk(text_file, data_folder):
 
 
 def test_an_interrupted_conversion_leaves_nothing_that_looks_finished(text_file, monkeypatch):
-    from utils import bpe
+    from utils.data import bpe
 
     path = text_file(SENTENCES * 100)
     with monkeypatch.context() as patch:
@@ -119,7 +119,7 @@ def test_a_large_file_does_not_fill_the_memory(tmp_path):
         for i in range(400_000):
             file.write(f"{i} is a number, and {i * 7919 % 10007} is another one.\n")
     program = (
-        "import resource, sys; from utils.corpora import load_corpus\n"
+        "import resource, sys; from utils.data.corpora import load_corpus\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "load_corpus(sys.argv[1], 300)\n"
         "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"

@@ -18,7 +18,8 @@ import urllib.parse
 import numpy as np
 import pytest
 
-from utils import datasets, errors
+from utils import errors
+from utils.data import downloads
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 HALF = len(CONTENT) // 2
@@ -135,13 +136,13 @@ def folder(tmp_path, monkeypatch):
         monkeypatch.delenv(variable, raising=False)
         monkeypatch.delenv(variable.upper(), raising=False)
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(datasets, "DOWNLOADS", {})
+    monkeypatch.setattr(downloads, "DOWNLOADS", {})
     return tmp_path / "data"
 
 
 def register(*urls, name="sample"):
-    entry = datasets.Download(name, f"{name}.bin", urls, SHA256, len(CONTENT))
-    datasets.DOWNLOADS[name] = entry
+    entry = downloads.Download(name, f"{name}.bin", urls, SHA256, len(CONTENT))
+    downloads.DOWNLOADS[name] = entry
 
 
 def leave_part(folder, content):
@@ -166,18 +167,18 @@ FAILURES = [
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_the_second_mirror_saves_a_download(server, folder, monkeypatch, failure):
-    monkeypatch.setattr(datasets, "TIMEOUT", (5, 1))
+    monkeypatch.setattr(downloads, "TIMEOUT", (5, 1))
     register(server.url(failure), server.url("good"))
-    assert datasets.download("sample").read_bytes() == CONTENT
+    assert downloads.download("sample").read_bytes() == CONTENT
     assert not (folder / "sample.bin.part").exists()
 
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_failure_is_one_sentence_and_leaves_no_file(server, folder, monkeypatch, failure):
-    monkeypatch.setattr(datasets, "TIMEOUT", (5, 0.3))
+    monkeypatch.setattr(downloads, "TIMEOUT", (5, 0.3))
     register(server.url(failure))
     with pytest.raises(errors.DataUnavailable) as caught:
-        datasets.download("sample")
+        downloads.download("sample")
     sentence = str(caught.value)
     for needed in (server.url(failure), SHA256, str(folder / "sample.bin")):
         assert needed in sentence
@@ -188,15 +189,15 @@ def test_a_failure_is_one_sentence_and_leaves_no_file(server, folder, monkeypatc
 def test_a_server_that_refuses_the_connection(server, folder, refusing_url):
     register(refusing_url)
     with pytest.raises(errors.DataUnavailable, match="ConnectionError"):
-        datasets.download("sample")
+        downloads.download("sample")
     register(refusing_url, server.url("good"))
-    assert datasets.download("sample").read_bytes() == CONTENT
+    assert downloads.download("sample").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("failure", ["truncated", "truncated_unnoticed"])
 def test_the_second_mirror_continues_where_the_first_broke_off(server, failure):
     register(server.url(failure), server.url("good"))
-    assert datasets.download("sample").read_bytes() == CONTENT
+    assert downloads.download("sample").read_bytes() == CONTENT
     first, second = server.ranges
     assert first is None
     assert 0 < int(re.fullmatch(r"bytes=(\d+)-", second)[1]) <= HALF
@@ -207,39 +208,39 @@ def test_an_error_page_does_not_replace_what_is_there(server, folder, failure, s
     leave_part(folder, CONTENT[:1000])
     register(server.url(failure))
     with pytest.raises(errors.DataUnavailable, match=f"HTTP {status}"):
-        datasets.download("sample")
+        downloads.download("sample")
     assert (folder / "sample.bin.part").read_bytes() == CONTENT[:1000]
 
 
 def test_a_server_that_ignores_the_range_sends_the_file_once(server, folder):
     leave_part(folder, CONTENT[:1000])
     register(server.url("without_ranges"))
-    assert datasets.download("sample").read_bytes() == CONTENT
+    assert downloads.download("sample").read_bytes() == CONTENT
     assert server.ranges == ["bytes=1000-"]
 
 
 def test_wrong_bytes_from_an_earlier_try_are_thrown_away(server, folder):
     leave_part(folder, b"not the file")
     register(server.url("good"))
-    assert datasets.download("sample").read_bytes() == CONTENT
+    assert downloads.download("sample").read_bytes() == CONTENT
     assert server.ranges == ["bytes=12-", None]
 
 
 def test_a_part_that_is_complete_needs_no_network(folder, refusing_url):
     leave_part(folder, CONTENT)
     register(refusing_url)
-    assert datasets.download("sample").read_bytes() == CONTENT
+    assert downloads.download("sample").read_bytes() == CONTENT
 
 
 def test_a_proxy_is_used(server, monkeypatch):
     monkeypatch.setenv("http_proxy", server.url(""))
     register("http://files.invalid/good")
-    assert datasets.download("sample").read_bytes() == CONTENT
+    assert downloads.download("sample").read_bytes() == CONTENT
 
 
 def test_a_file_that_is_there_is_kept_and_no_server_asked(server, folder):
     register(server.url("good"))
-    assert datasets.download("sample") == datasets.download("sample") == folder / "sample.bin"
+    assert downloads.download("sample") == downloads.download("sample") == folder / "sample.bin"
     assert len(server.ranges) == 1
 
 
@@ -248,7 +249,7 @@ def test_a_prepared_folder_needs_neither_network_nor_write_permission(folder, re
     (folder / "sample.bin").write_bytes(CONTENT)
     folder.chmod(0o555)
     register(refusing_url)
-    assert datasets.download("sample") == folder / "sample.bin"
+    assert downloads.download("sample") == folder / "sample.bin"
     assert [path.name for path in folder.iterdir()] == ["sample.bin"]  # for root, who may write
 
 
@@ -257,7 +258,7 @@ def test_a_different_file_under_that_name_is_reported_and_left_alone(server, fol
     (folder / "sample.bin").write_text("my notes", encoding="utf-8")
     register(server.url("good"))
     with pytest.raises(errors.DataUnavailable, match=SHA256):
-        datasets.download("sample")
+        downloads.download("sample")
     assert (folder / "sample.bin").read_text(encoding="utf-8") == "my notes"
 
 
@@ -265,7 +266,7 @@ def test_a_folder_that_cannot_be_made(server, folder):
     folder.write_text("a file where the folder should be", encoding="utf-8")
     register(server.url("good"))
     with pytest.raises(errors.DataUnavailable, match="COURSE_DATA"):
-        datasets.download("sample")
+        downloads.download("sample")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows folders have no such permission")
@@ -276,7 +277,7 @@ def test_a_folder_without_write_permission(server, folder):
     folder.chmod(0o555)
     register(server.url("good"))
     with pytest.raises(errors.DataUnavailable, match="Permission denied.*COURSE_DATA"):
-        datasets.download("sample")
+        downloads.download("sample")
 
 
 def test_a_disk_that_is_full(server, folder):
@@ -286,20 +287,20 @@ def test_a_disk_that_is_full(server, folder):
     resource.setrlimit(resource.RLIMIT_FSIZE, (HALF, before[1]))
     try:
         with pytest.raises(errors.DataUnavailable, match="COURSE_DATA"):
-            datasets.download("sample")
+            downloads.download("sample")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not (folder / "sample.bin").exists()
-    assert datasets.download("sample").read_bytes() == CONTENT
+    assert downloads.download("sample").read_bytes() == CONTENT
 
 
 CHILD = f"""
 import sys
-from utils import datasets
-entry = datasets.Download("sample", "sample.bin", (sys.argv[1],), "{SHA256}", {len(CONTENT)})
-datasets.DOWNLOADS["sample"] = entry
+from utils.data import downloads
+entry = downloads.Download("sample", "sample.bin", (sys.argv[1],), "{SHA256}", {len(CONTENT)})
+downloads.DOWNLOADS["sample"] = entry
 print("ready", flush=True)
-print(datasets.download("sample"))
+print(downloads.download("sample"))
 """
 
 
@@ -307,7 +308,7 @@ def start_process(url):
     """Start a process that downloads `url`, and return when it is about to."""
     command = [sys.executable, "-c", CHILD, url]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=datasets.SHIPPED.parent
+        command, stdout=subprocess.PIPE, text=True, cwd=downloads.DATASETS.parent
     )
     assert process.stdout.readline() == "ready\n"
     return process
@@ -325,7 +326,7 @@ def test_a_killed_download_leaves_no_file_and_is_continued(server, folder):
     assert 0 < size < len(CONTENT)
     assert not (folder / "sample.bin").exists()
     register(server.url("good"))
-    assert datasets.download("sample").read_bytes() == CONTENT
+    assert downloads.download("sample").read_bytes() == CONTENT
     assert server.ranges == [None, f"bytes={size}-"]
 
 
@@ -342,67 +343,67 @@ def test_the_data_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_DATA", "~/course")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert datasets.data_dir() == tmp_path / "course"
+    assert downloads.data_dir() == tmp_path / "course"
     monkeypatch.setenv("COURSE_DATA", "")
-    assert datasets.data_dir() == datasets.SHIPPED / "cache"
+    assert downloads.data_dir() == downloads.DATASETS / "cache"
 
 
 def test_the_command_fetches_what_it_can_and_reports_the_rest(server, folder, refusing_url, capsys):
     register(refusing_url, name="unreachable")
     register(server.url("good"), name="sample")
-    assert datasets.main(["--all"]) == 1
+    assert downloads.main(["--all"]) == 1
     output = capsys.readouterr()
     assert output.out == f"sample: {folder / 'sample.bin'}\n"
     assert output.err.startswith("unreachable.bin could not be downloaded")
     assert output.err.count("\n") == 1
-    assert datasets.main(["sample"]) == 0
+    assert downloads.main(["sample"]) == 0
 
 
 def test_the_command_lists_what_is_there(server, capsys):
     register(server.url("good"))
-    assert datasets.main([]) == 0
+    assert downloads.main([]) == 0
     listing = capsys.readouterr().out
     assert "planets.csv" in listing
     assert re.search(r"sample +300,000 bytes +not fetched yet\n", listing)
-    datasets.download("sample")
-    assert datasets.main([]) == 0
+    downloads.download("sample")
+    assert downloads.main([]) == 0
     assert re.search(r"sample +300,000 bytes +here\n", capsys.readouterr().out)
     assert len(server.ranges) == 1
 
 
 def test_an_unknown_name_is_answered_with_the_names():
-    command = [sys.executable, "-m", "utils.datasets", "shakespear"]
+    command = [sys.executable, "-m", "utils.data.downloads", "shakespear"]
     result = subprocess.run(
-        command, capture_output=True, text=True, cwd=datasets.SHIPPED.parent, check=False
+        command, capture_output=True, text=True, cwd=downloads.DATASETS.parent, check=False
     )
     assert result.returncode == 2
     assert result.stderr == "No download is called shakespear; there are: shakespeare.\n"
     with pytest.raises(errors.DataUnavailable, match="there are"):
-        datasets.download("shakespear")
+        downloads.download("shakespear")
 
 
 @pytest.fixture
 def shipped_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "SHIPPED", tmp_path)
+    monkeypatch.setattr(downloads, "DATASETS", tmp_path)
     (tmp_path / "sample.csv").write_bytes(CONTENT)
     (tmp_path / "sample.md").write_text(f"SHA-256: {SHA256}", encoding="utf-8")
     return tmp_path
 
 
 def test_an_intact_shipped_file_is_opened_silently(shipped_folder, capsys):
-    assert datasets.shipped("sample.csv") == shipped_folder / "sample.csv"
+    assert downloads.shipped("sample.csv") == shipped_folder / "sample.csv"
     assert capsys.readouterr() == ("", "")
 
 
 def test_an_edited_shipped_file_is_used_with_a_note(shipped_folder, capsys):
     (shipped_folder / "sample.csv").write_text("my own numbers", encoding="utf-8")
-    assert datasets.shipped("sample.csv") == shipped_folder / "sample.csv"
+    assert downloads.shipped("sample.csv") == shipped_folder / "sample.csv"
     assert "has been edited" in capsys.readouterr().err
 
 
 def test_a_missing_shipped_file_is_one_sentence(shipped_folder):
     with pytest.raises(errors.DataUnavailable, match="git checkout"):
-        datasets.shipped("other.csv")
+        downloads.shipped("other.csv")
 
 
 def test_a_script_shows_the_sentence_and_a_bug_shows_its_traceback(capsys):
@@ -418,15 +419,15 @@ def test_a_notebook_shows_the_sentence(tmp_path):
     code = "from utils.errors import DataUnavailable; raise DataUnavailable('Get it.')"
     command = [sys.executable, "-m", "IPython", "--ipython-dir", str(tmp_path), "-c", code]
     result = subprocess.run(
-        command, capture_output=True, text=True, cwd=datasets.SHIPPED.parent, check=False
+        command, capture_output=True, text=True, cwd=downloads.DATASETS.parent, check=False
     )
     assert result.stdout == "Get it.\n"
 
 
-DOWNLOADS = datasets.DOWNLOADS  # the real ones, before the fixture hides them
+DOWNLOADS = downloads.DOWNLOADS  # the real ones, before the fixture hides them
 SHIPPED_FILES = [
     path
-    for path in sorted(datasets.SHIPPED.iterdir())
+    for path in sorted(downloads.DATASETS.iterdir())
     if path.is_file() and path.suffix != ".md" and not path.name.startswith(".")
 ]
 
@@ -442,7 +443,7 @@ def test_every_shipped_file_has_a_true_card(path):
 
 @pytest.mark.parametrize("entry", DOWNLOADS.values(), ids=lambda entry: entry.name)
 def test_every_download_has_a_true_card(entry):
-    card = (datasets.SHIPPED / f"{entry.name}.md").read_text(encoding="utf-8")
+    card = (downloads.DATASETS / f"{entry.name}.md").read_text(encoding="utf-8")
     assert re.findall(r"[0-9a-f]{64}", card) == [entry.sha256]
     assert f"{entry.bytes:,} bytes" in card
     assert re.findall(r"https://[^\s>]+", card) == list(entry.urls)
@@ -450,14 +451,14 @@ def test_every_download_has_a_true_card(entry):
 
 
 def test_the_index_links_every_card():
-    index = (datasets.SHIPPED / "README.md").read_text(encoding="utf-8")
-    for card in datasets.SHIPPED.glob("*.md"):
+    index = (downloads.DATASETS / "README.md").read_text(encoding="utf-8")
+    for card in downloads.DATASETS.glob("*.md"):
         assert card.name == "README.md" or f"]({card.name})" in index
 
 
 def test_the_planets_obey_kepler():
     planets = np.genfromtxt(
-        datasets.SHIPPED / "planets.csv", delimiter=",", names=True, dtype=None, encoding="utf-8"
+        downloads.DATASETS / "planets.csv", delimiter=",", names=True, dtype=None, encoding="utf-8"
     )
     axis, period = planets["semi_major_axis_au"], planets["period_years"]
     assert np.all(np.diff(axis) > 0)  # in the order from the Sun

@@ -9,10 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from utils.bpe import Tokenizer
-from utils.dialogues import (
+from utils.data.bpe import Tokenizer
+from utils.data.dialogues import (
     CONTEXT,
-    DATASETS,
     Dialogue,
     DialogueError,
     Message,
@@ -25,6 +24,7 @@ from utils.dialogues import (
     small_talk_file,
     write_jsonl,
 )
+from utils.paths import DATASETS
 from utils.tales import LANGUAGES, SPLITS, corpus, parse, split_of
 from utils.tales.corpus import words
 
@@ -312,7 +312,7 @@ def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path):
 
 
 def run(*options):
-    command = [sys.executable, "-m", "utils.dialogues", *options]
+    command = [sys.executable, "-m", "utils.data.dialogues", *options]
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
 
 
@@ -343,5 +343,5 @@ def test_wrong_options_get_one_sentence_and_code_two(options):
 
 
 def test_it_needs_no_tensorflow():
-    code = "import sys, utils.dialogues; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, utils.data.dialogues; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

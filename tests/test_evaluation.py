@@ -14,7 +14,7 @@ import sacrebleu
 from lesson_code import definitions
 from rouge_score.rouge_scorer import RougeScorer
 
-from utils import scores
+from utils.evaluation import scores
 from utils.tales import corpus
 
 ODD = ["", " ", "a", "The", "pond", "the pond.", "the the the the", "a b c d e", "!?"]

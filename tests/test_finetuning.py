@@ -7,24 +7,20 @@ import pytest
 import tensorflow as tf
 import tiny_gpt2
 
-from utils import finetuning, gpt2, pretraining
-from utils.bpe import Tokenizer
-from utils.chat import ChatTokenizer, Template
-from utils.finetuning import (
-    DialogueRows,
-    finetune,
-    logits_at_places,
-    pack,
-    pad,
-    with_more_rows,
-    with_places,
-)
-from utils.gpt2 import from_ids, small_gpt2
-from utils.optimizers import WarmupStableDecay
-from utils.pretraining import Run, TrainingFailed
-from utils.recipe import ChatRecipe
-from utils.tokenizers import as_keras, folder
-from utils.windows import endless_batches
+from utils.data import dialogue_rows
+from utils.data.batches import endless_batches
+from utils.data.bpe import Tokenizer
+from utils.data.chat_template import ChatTokenizer, Template
+from utils.data.dialogue_rows import DialogueRows, pack, pad
+from utils.data.keras_tokenizers import as_keras, folder
+from utils.models import gpt2
+from utils.models.gpt2 import from_ids, small_gpt2
+from utils.models.surgery import logits_at_positions, resize_token_embeddings
+from utils.training import finetuning, pretraining
+from utils.training.finetuning import finetune, with_places
+from utils.training.optimizers import WarmupStableDecay
+from utils.training.pretraining import Run, TrainingFailed
+from utils.training.recipes import ChatRecipe
 
 END = 9
 TALES = [([1, 2, 3, END], [0, 0, 1, 1]), ([4, 5, END], [0, 1, 1]), ([6, END], [0, 1])]
@@ -59,7 +55,7 @@ def test_padding_is_at_the_right_and_weighs_nothing():
 
 @pytest.fixture
 def rows(monkeypatch):
-    monkeypatch.setattr(finetuning, "CONTEXT", 6)
+    monkeypatch.setattr(dialogue_rows, "CONTEXT", 6)
     return DialogueRows(TALES, TALK, END, talk_every=2)
 
 
@@ -85,7 +81,7 @@ def test_in_a_pass_every_tale_comes_once(rows):
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4])
 def test_no_step_has_more_to_learn_than_it_says(rows, batch_size):
-    most = rows.most_learnt(batch_size)
+    most = rows.max_loss_tokens(batch_size)
     assert most <= batch_size * rows.context
     for step in range(12):
         assert rows.batch(step, batch_size, seed=1)[1].sum() <= most
@@ -105,7 +101,7 @@ def tiny(monkeypatch, tmp_path):
 def test_more_rows_leave_the_old_logits_as_they_were():
     keras.utils.set_random_seed(1)
     old = small_gpt2(50)
-    new = with_more_rows(old, 3, like=49)
+    new = resize_token_embeddings(old, 3, init_from=49)
     ids = np.arange(20)[None]
     before, after = np.asarray(from_ids(old)(ids)), np.asarray(from_ids(new)(ids))
     assert after.shape == (1, 20, 53)
@@ -117,11 +113,11 @@ def test_more_rows_leave_the_old_logits_as_they_were():
 def test_logits_for_what_is_learnt_alone_give_the_same_loss_and_gradients(rows):
     keras.utils.set_random_seed(1)
     model = small_gpt2(10)
-    everywhere, chosen = from_ids(model), logits_at_places(model)
+    everywhere, chosen = from_ids(model), logits_at_positions(model)
     for network in (everywhere, chosen):
         pretraining.compiled(network, keras.optimizers.SGD())
     batches = endless_batches(rows, 4, seed=1)
-    (all_of_it,), (some,) = batches.take(1), with_places(batches, rows.most_learnt(4)).take(1)
+    (all_of_it,), (some,) = batches.take(1), with_places(batches, rows.max_loss_tokens(4)).take(1)
     assert len(some[1]) < all_of_it[1].numpy().size and sum(some[2]) == all_of_it[2].numpy().sum()
     results = []
     for network, (inputs, targets, weights) in [(everywhere, all_of_it), (chosen, some)]:

@@ -9,20 +9,12 @@ import pytest
 import tensorflow as tf
 from lesson_code import definitions
 
-from utils import generation
+from utils.course.settings import read_command_line
 from utils.errors import CourseError
-from utils.generation import (
-    CHUNK,
-    DRAWS,
-    Generator,
-    Sampling,
-    draw_tokens,
-    empty_cache,
-    read_tokens,
-    read_weights,
-)
-from utils.gpt2 import small_gpt2
-from utils.settings import read_command_line
+from utils.generation.cached_gpt2 import LARGE, empty_cache, read_tokens, read_weights
+from utils.generation.generator import CHUNK, Generator
+from utils.generation.sampling import DRAWS, Sampling, draw_tokens
+from utils.models.gpt2 import small_gpt2
 
 VOCABULARY, CONTEXT, LENGTH, END = 50, 48, 44, 49
 PROMPTS = [[END], list(range(3 * CHUNK - 8)), [3, 4, 5], list(range(9, 19))]
@@ -61,9 +53,9 @@ def logits_of(model, ids):
     "changes", [{}, {"num_layers": 3, "num_heads": 1}, {"hidden_dim": 30, "intermediate_dim": 40}]
 )
 @pytest.mark.parametrize(("batch", "new"), [(1, 1), (3, 1), (1, 8), (2, 16)])
-@pytest.mark.parametrize("large", [generation.LARGE, 1], ids=["whole", "in pieces"])
+@pytest.mark.parametrize("large", [LARGE, 1], ids=["whole", "in pieces"])
 def test_logits_with_the_cache_equal_those_without(changes, batch, new, large, monkeypatch):
-    monkeypatch.setattr(generation, "LARGE", large)
+    monkeypatch.setattr("utils.generation.cached_gpt2.LARGE", large)
     changed = random_model(1, **changes)
     weights, heads = read_weights(changed), changed.backbone.num_heads
     ids = np.random.default_rng(1).integers(0, VOCABULARY, size=(batch, CONTEXT)).astype("int32")
@@ -104,10 +96,10 @@ def test_it_writes_what_keras_nlp_writes(model, generator):
 @pytest.mark.parametrize("prompts", [PROMPTS, PROMPTS[:1], PROMPTS[1:2]])
 def test_a_cache_that_grows_changes_no_text(generator, model, prompts, monkeypatch):
     whole = generator(prompts, LENGTH, seed=3), generator(prompts, LENGTH, top_k=1)
-    monkeypatch.setattr(generation, "ROOM", 10)
+    monkeypatch.setattr("utils.generation.generator.ROOM", 10)
     grown = Generator(model, END)
     assert (grown(prompts, LENGTH, seed=3), grown(prompts, LENGTH, top_k=1)) == whole
-    assert any(len(text) > 2 * generation.ROOM for text in whole[0])
+    assert any(len(text) > 2 * 10 for text in whole[0])
 
 
 def test_a_seed_repeats_and_another_one_does_not(generator):
@@ -219,8 +211,8 @@ SETTINGS += [(1.0, 0, 0.01), (0.8, 10, 0.9), (1.5, 4, 0.3)]
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_tokens_are_drawn_as_often_as_they_should(settings, many_groups, monkeypatch):
     """300 tokens in 38 groups: once too few to sort, and once enough, as in a large vocabulary."""
-    monkeypatch.setattr(generation, "GROUP", 8)
-    monkeypatch.setattr(generation, "MANY_GROUPS", many_groups)
+    monkeypatch.setattr("utils.generation.sampling.GROUP", 8)
+    monkeypatch.setattr("utils.generation.sampling.MANY_GROUPS", many_groups)
     rng, draws = np.random.default_rng(8), 20_000
     logits = 2 * rng.normal(size=300).astype("float32")
     uniform = rng.random((draws, DRAWS), "float32")

@@ -12,10 +12,10 @@ from lesson_code import definitions
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from utils.course.settings import read_command_line
+from utils.data.keras_tokenizers import GPT2Tokenizer, folder, load_tokenizer
 from utils.errors import DataUnavailable
-from utils.gpt2 import small_gpt2
-from utils.settings import read_command_line
-from utils.tokenizers import GPT2Tokenizer, folder, load_tokenizer
+from utils.models.gpt2 import small_gpt2
 
 CONTEXT = 256
 tokenizer = load_tokenizer("en")

@@ -15,15 +15,17 @@ import pytest
 import tiny_gpt2
 from tiny_gpt2 import RECIPE
 
-from utils import gpt2, pretraining
-from utils.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from utils.corpora import load_corpus
-from utils.gpt2 import from_ids
-from utils.optimizers import Muon
-from utils.pretraining import TrainingFailed, prepare, pretrain, run_folder
+from utils.data.batches import Windows
+from utils.data.corpora import load_corpus
+from utils.data.keras_tokenizers import VOCABULARY_SIZE, GPT2Tokenizer
+from utils.evaluation.losses import TokenLosses
+from utils.models import gpt2
+from utils.models.gpt2 import from_ids
 from utils.small_gpt2 import SNAPSHOTS
-from utils.tokenizers import VOCABULARY_SIZE, GPT2Tokenizer
-from utils.windows import TokenLosses, Windows
+from utils.training import pretraining
+from utils.training.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from utils.training.optimizers import Muon
+from utils.training.pretraining import TrainingFailed, prepare, pretrain, run_folder
 
 TINY_PROGRAM = tiny_gpt2.__file__
 TEXT = "".join(

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from lesson_code import CODES, definitions
 
-from utils.bpe import Tokenizer, split_words
-from utils.optimizers import Muon, warmup_cosine
-from utils.recipe import Recipe
+from utils.data.batches import Windows
+from utils.data.bpe import Tokenizer, split_words
+from utils.data.keras_tokenizers import folder
 from utils.tales import NotATale, corpus, parse, tell
-from utils.tales.surprise import surprises
-from utils.tokenizers import folder
-from utils.windows import Windows
+from utils.tales.surprisal import surprisals
+from utils.training.optimizers import Muon, warmup_cosine
+from utils.training.recipes import Recipe
 
 lesson = definitions(
     "08_pretraining",
@@ -144,7 +144,7 @@ def test_the_words_of_a_tale_cost_what_its_tokens_cost():
 
 def test_names_are_told_first_and_copied_later():
     for tale in TALES:
-        kinds = lesson.kinds(tale, np.array(surprises(tale.text, "en", split_words)))
+        kinds = lesson.kinds(tale, np.array(surprisals(tale.text, "en", split_words)))
         words = [word.strip() for word in split_words(tale.text)]
         names = [
             kind for kind, word in zip(kinds, words, strict=False) if word == tale.memory["hero"]
@@ -165,7 +165,7 @@ def test_a_text_is_judged_as_the_parser_does():
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_words_of_a_tale_add_up_to_its_probability(language):
     for tale in corpus(language, "validation", 100):
-        nats = surprises(tale.text, language, split_words)
+        nats = surprisals(tale.text, language, split_words)
         assert len(nats) == len(split_words(tale.text)) + 1
         assert min(nats) > -1e-9
         assert sum(nats) == pytest.approx(-tale.log_prob)
@@ -176,7 +176,7 @@ def test_a_surprise_depends_on_nothing_that_comes_later():
     shared = 0
     for tale in TALES:
         words = split_words(tale.text)
-        for k, nats in enumerate(surprises(tale.text, "en", split_words)[:-1]):
+        for k, nats in enumerate(surprisals(tale.text, "en", split_words)[:-1]):
             beginning = tuple(words[: k + 1])
             shared += beginning in begun
             assert begun.setdefault(beginning, nats) == pytest.approx(nats)
@@ -187,7 +187,7 @@ def test_a_beginning_is_as_frequent_as_its_surprise_says():
     told = [split_words(tell("en", seed).text) for seed in range(4000)]
     counted = Counter(tuple(words[:k]) for words in told for k in range(1, 13))
     for words in told[:20]:
-        nats = np.cumsum(surprises("".join(words), "en", split_words))
+        nats = np.cumsum(surprisals("".join(words), "en", split_words))
         for k in range(1, 13):
             expected = len(told) * np.exp(-nats[k - 1])
             assert abs(counted[tuple(words[:k])] - expected) < 5 * np.sqrt(expected) + 2
@@ -195,4 +195,4 @@ def test_a_beginning_is_as_frequent_as_its_surprise_says():
 
 def test_what_is_no_tale_has_no_surprise():
     with pytest.raises(ValueError, match="no tale"):
-        surprises(TALES[0].text[:-1], "en", split_words)
+        surprisals(TALES[0].text[:-1], "en", split_words)

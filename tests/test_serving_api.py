@@ -11,8 +11,8 @@ import pytest
 import requests
 from tiny_server import CONTEXT, NAME, Gate, Parrot, running, shut, tiny_engine, until
 
-from utils.dialogues import Message
-from utils.generation import as_sampling
+from utils.data.dialogues import Message
+from utils.generation.sampling import as_sampling
 from utils.serving.app import LARGEST_BODY, create_app
 from utils.serving.prompts import as_beginning, plain_chat
 from utils.serving.server import Server, listen

@@ -13,12 +13,12 @@ import pytest
 import requests
 from tiny_server import CONTEXT, random_model, tiny_tokenizer, until
 
-from utils.chat import Template, with_roles
-from utils.dialogues import Message
-from utils.generation import as_sampling
+from utils.data.chat_template import Template, with_roles
+from utils.data.dialogues import Message
+from utils.data.keras_tokenizers import as_keras
+from utils.generation.sampling import as_sampling
 from utils.serving.__main__ import main, own_model
 from utils.serving.server import ServerError, listen
-from utils.tokenizers import as_keras
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,13 @@ import pytest
 import tensorflow as tf
 from tiny_server import CONTEXT, NEVER, Gate, random_model, shut, tiny_engine, tiny_tokenizer, until
 
-from utils.bpe import END, Tokenizer, train
-from utils.decoding import as_text
-from utils.dialogues import Message
+from utils.data.bpe import END, Tokenizer, train
+from utils.data.decoding import as_text
+from utils.data.dialogues import Message
 from utils.errors import CourseError
-from utils.generation import CHUNK, Generator, as_sampling, empty_cache, read_tokens
+from utils.generation.cached_gpt2 import empty_cache, read_tokens
+from utils.generation.generator import CHUNK, Generator
+from utils.generation.sampling import as_sampling
 from utils.serving.batching import Batch, piece_at
 from utils.serving.engine import Busy, Closing, Engine, ModelFailed
 from utils.serving.prompts import as_beginning, longest_prompt, plain_chat

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 from tiny_server import NAME, Gate, Parrot, running, shut, tiny_engine
 
-from utils.generation import as_sampling
+from utils.generation.sampling import as_sampling
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "chrome"])), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from utils.datasets import data_dir
-from utils.hyperparameters import VOCABULARY
-from utils.settings import SettingError, read_command_line, settings
+from utils.course.hyperparameters import OPTIONS
+from utils.course.settings import SettingError, read_command_line, settings
+from utils.paths import data_dir
 
 LESSON = Path(__file__).parent.parent / "codes" / "01_linear_regression.py"
 DEFAULTS = {"epochs": 500, "learning_rate": 0.01, "seed": 4}
@@ -50,7 +50,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(words, sentence, capsys):
 
 
 def test_a_notebook_gets_the_same_sentence(monkeypatch):
-    monkeypatch.setattr("utils.settings.in_notebook", lambda: True)
+    monkeypatch.setattr("utils.course.settings.in_notebook", lambda: True)
     with pytest.raises(SettingError, match="epochs must be a whole number .*, not -3"):
         settings(epochs=-3)
 
@@ -65,7 +65,7 @@ def test_a_script_looks_for_data_where_the_flag_says(monkeypatch, tmp_path):
 
 
 def test_every_entry_of_the_vocabulary_refuses_nonsense():
-    for name, entry in VOCABULARY.items():
+    for name, entry in OPTIONS.items():
         if name == "prompt":  # any text will do
             continue
         for text in ("", "ten", str(-math.inf), "nan"):

@@ -22,8 +22,8 @@ from utils.tales import (
     tell,
 )
 from utils.tales.corpus import describe, words
-from utils.tales.story import forgetful_grammar, grammar
-from utils.tales.tellings import Follow, log_probability, tellings
+from utils.tales.derivations import Follow, derivations, log_probability
+from utils.tales.story import grammar, memoryless_grammar
 
 LANGUAGES = ("en", "zh")
 CARD = Path(__file__).parents[1] / "datasets" / "tales.md"
@@ -45,8 +45,8 @@ def split(language, name):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_ten_thousand_stories_have_one_derivation_each_and_parsing_finds_it(language):
     for story in stories(language):
-        derivations = [t.derivation for t in tellings(grammar(language), Follow(story.text))]
-        assert derivations == [story.derivation], story.text
+        found = [t.derivation for t in derivations(grammar(language), Follow(story.text))]
+        assert found == [story.derivation], story.text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -231,10 +231,10 @@ def test_cut_off_doubled_and_shuffled_stories_are_refused_without_searching_long
     broken += [space.join(parts[:i] + [parts[i]] + parts[i:]) for i in range(len(parts))]
     for text in broken:
         follow = Follow(text)
-        assert not list(tellings(grammar(language), follow))
+        assert not list(derivations(grammar(language), follow))
         assert follow.patience > 19_000
         without_memory = Follow(text)
-        list(tellings(forgetful_grammar(language), without_memory))
+        list(derivations(memoryless_grammar(language), without_memory))
         assert without_memory.patience > 0
         with pytest.raises(NotATale):
             parse(text, language)

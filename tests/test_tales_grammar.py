@@ -6,19 +6,19 @@ from fractions import Fraction
 
 import pytest
 
-from utils.tales.forgetful import forgetful
-from utils.tales.grammar import GrammarError, Option, Rule
-from utils.tales.notation import read_grammar
-from utils.tales.story import grammar
-from utils.tales.tellings import (
+from utils.tales.derivations import (
     Draw,
     Everything,
     Follow,
     Replay,
+    derivations,
     log_probability,
     probability,
-    tellings,
 )
+from utils.tales.grammar import GrammarError, Option, Rule
+from utils.tales.memoryless import memoryless
+from utils.tales.notation import read_grammar
+from utils.tales.story import grammar
 
 PETS = """
 story:
@@ -49,7 +49,7 @@ def small_grammar():
 
 
 def test_everything_lists_each_story_once_and_the_probabilities_sum_to_one():
-    told = list(tellings(small_grammar(), Everything()))
+    told = list(derivations(small_grammar(), Everything()))
     texts = [telling.told for telling in told]
     assert len(set(texts)) == len(texts) == 8
     assert sum(probability(small_grammar(), telling.derivation) for telling in told) == 1
@@ -57,7 +57,9 @@ def test_everything_lists_each_story_once_and_the_probabilities_sum_to_one():
 
 
 def test_the_probability_of_a_story_is_the_product_of_its_choices():
-    told = {telling.told: telling.derivation for telling in tellings(small_grammar(), Everything())}
+    told = {
+        telling.told: telling.derivation for telling in derivations(small_grammar(), Everything())
+    }
     derivation = told["Ann has a big dog. She feeds the big dog bones."]
     expected = Fraction(3, 4) * Fraction(2, 3) * Fraction(1, 2) * Fraction(2, 3)
     assert probability(small_grammar(), derivation) == expected
@@ -65,22 +67,24 @@ def test_the_probability_of_a_story_is_the_product_of_its_choices():
 
 
 def test_draws_follow_the_weights():
-    drawn = Counter(next(tellings(small_grammar(), Draw(seed))).told[:3] for seed in range(2_000))
+    drawn = Counter(
+        next(derivations(small_grammar(), Draw(seed))).told[:3] for seed in range(2_000)
+    )
     assert drawn["Ann"] == pytest.approx(1_500, abs=80)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_following_and_replaying_find_the_derivation_again(seed):
-    drawn = next(tellings(small_grammar(), Draw(seed)))
-    assert [t.derivation for t in tellings(small_grammar(), Follow(drawn.told))] == [
+    drawn = next(derivations(small_grammar(), Draw(seed)))
+    assert [t.derivation for t in derivations(small_grammar(), Follow(drawn.told))] == [
         drawn.derivation
     ]
-    assert next(tellings(small_grammar(), Replay(drawn.derivation))).told == drawn.told
+    assert next(derivations(small_grammar(), Replay(drawn.derivation))).told == drawn.told
 
 
 def test_an_option_may_be_empty_with_or_without_a_weight():
     source = "story:\n    x[a][ y|]\n\na:\n    3\n    z\n"
-    assert {t.told for t in tellings(read_grammar(source), Everything())} == {
+    assert {t.told for t in derivations(read_grammar(source), Everything())} == {
         "x",
         "x y",
         "xz",
@@ -90,13 +94,13 @@ def test_an_option_may_be_empty_with_or_without_a_weight():
 
 def test_the_memory_keeps_what_was_told_last():
     source = "story:\n    [a] {a} [a=b] {a}\n\na:\n    x\n\nb:\n    y :: a=z\n"
-    assert [t.told for t in tellings(read_grammar(source), Everything())] == ["x x y y"]
+    assert [t.told for t in derivations(read_grammar(source), Everything())] == ["x x y y"]
 
 
 def test_only_the_grammar_without_memory_tells_an_inconsistent_story():
     text = "Ann has a cat. He feeds the cat bones."
-    assert not list(tellings(small_grammar(), Follow(text)))
-    assert list(tellings(forgetful(small_grammar()), Follow(text)))
+    assert not list(derivations(small_grammar(), Follow(text)))
+    assert list(derivations(memoryless(small_grammar()), Follow(text)))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_a_cut_down_language_sums_to_one_with_distinct_texts(language):
         language
     ]
     cut = cut_down(grammar(language), kept)
-    told = list(tellings(cut, Everything()))
+    told = list(derivations(cut, Everything()))
     assert len(told) > 300
     assert len({telling.told for telling in told}) == len(told)
     assert sum(probability(cut, telling.derivation) for telling in told) == 1
@@ -147,7 +151,7 @@ def test_there_are_more_than_a_million_million_stories(language):
     """No story is more probable than the limit and all add up to 1: there are at least 1/limit."""
     limit = grammar(language).log_prob_limit()
     assert math.exp(-limit) > 1e12
-    drawn = (next(tellings(grammar(language), Draw(seed))) for seed in range(300))
+    drawn = (next(derivations(grammar(language), Draw(seed))) for seed in range(300))
     assert all(log_probability(grammar(language), telling.derivation) < limit for telling in drawn)
 
 

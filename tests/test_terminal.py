@@ -2,8 +2,8 @@
 
 import pytest
 
-from utils.chat import ChatError
-from utils.dialogues import Message
+from utils.data.chat_template import ChatError
+from utils.data.dialogues import Message
 from utils.terminal import HELP, talk
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tokenizers as hugging_face
 
-from utils import bpe, tokenizers
+from utils.data import bpe
+from utils.data import keras_tokenizers as tokenizers
 
 TEXTS = [
     "",
@@ -146,12 +147,13 @@ def test_training_again_gives_the_same_bytes(language, tmp_path):
     tokenizers.train_again(language).save(tmp_path)
     for file in ("vocab.json", "merges.txt"):
         shipped = (tokenizers.folder(language) / file).read_bytes()
-        assert (tmp_path / file).read_bytes() == shipped, "run: python -m utils.tokenizers"
+        again = "run: python -m utils.data.keras_tokenizers"
+        assert (tmp_path / file).read_bytes() == shipped, again
 
 
 def test_the_card_tells_the_truth():
     prose, numbers = tokenizers.CARD.read_text(encoding="utf-8").split(tokenizers.NUMBERS)
-    assert numbers == "\n" + tokenizers.numbers(), "run: python -m utils.tokenizers"
+    assert numbers == "\n" + tokenizers.numbers(), "run: python -m utils.data.keras_tokenizers"
     assert f"{tokenizers.VOCABULARY_SIZE:,} tokens" in prose and f"{tokenizers.TALES:,} [" in prose
     assert all(row in prose for row in ("| What |", "| Made by |", "| Licence |"))
     longest = re.findall(r"^\| (?:en|zh) \|.*\| (\d+) \| [\d.]+ \|$", numbers, re.M)

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from utils.seeds import seed_everything
-from utils.training import Progress
+from utils.course.seeds import seed_everything
+from utils.training.progress import Progress
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from utils.gpt2 import from_ids, small_gpt2
-from utils.windows import TokenLosses, Windows, as_examples, endless_batches
+from utils.data.batches import Windows, as_examples, endless_batches
+from utils.evaluation.losses import TokenLosses
+from utils.models.gpt2 import from_ids, small_gpt2
 
 END = 9
 

@@ -2,9 +2,10 @@
 
 import sys
 
-from utils import gpt2, pretraining
-from utils.corpora import load_corpus
-from utils.pretraining import Recipe, pretrain
+from utils.data.corpora import load_corpus
+from utils.models import gpt2
+from utils.training import pretraining
+from utils.training.pretraining import Recipe, pretrain
 
 TINY = {
     "num_layers": 1,

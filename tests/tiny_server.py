@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from utils.bpe import Tokenizer, train
-from utils.generation import Generator
-from utils.gpt2 import small_gpt2
+from utils.data.bpe import Tokenizer, train
+from utils.generation.generator import Generator
+from utils.models.gpt2 import small_gpt2
 from utils.serving.app import create_app
 from utils.serving.engine import Engine
 from utils.serving.prompts import plain_chat

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Settings only bound the command line: a new entry cannot change what a notebook printed.
-WITHOUT_EFFECT = {"utils/hyperparameters.py"}
+WITHOUT_EFFECT = {"utils/course/hyperparameters.py"}
 
 
 def digest(text: str) -> str:

@@ -26,11 +26,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from utils import datasets
+from utils.data.downloads import DOWNLOADS
+from utils.paths import REPOSITORY, data_dir
 from utils.python_version import python_problem, under_rosetta
 from utils.quiet import import_tensorflow, stderr_held_back
 
-ROOT = Path(__file__).resolve().parents[1]
 GIB = 1 << 30  # bytes
 MEMORY_NEEDED, DISK_NEEDED = 2 * GIB, 1 * GIB  # for the longest training, and for what it saves
 
@@ -168,13 +168,13 @@ def installed_versions() -> dict[str, str]:
 
 def required() -> list[Requirement]:
     """What pyproject.toml says a lesson needs."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return [Requirement(line) for line in project["dependencies"]]
 
 
 def pinned() -> dict[str, str]:
     """Name → the version in requirements.txt for this machine."""
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pins = [Requirement(line.partition("#")[0]) for line in lines if line and line[0] != "#"]
     return {
         canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
@@ -352,13 +352,10 @@ def machine_checks(machine: Machine) -> Iterator[Finding]:
     yield check_cpu(machine, cpu_features(machine))
     memory = psutil.virtual_memory()
     yield check_memory(memory.available, memory.total)
-    yield check_disk(shutil.disk_usage(ROOT).free)
+    yield check_disk(shutil.disk_usage(REPOSITORY).free)
     yield check_folder("Figures", Path("outputs").absolute())
-    yield check_folder("Data folder", datasets.data_dir())
-    downloads = {
-        name: (datasets.data_dir() / entry.file).exists()
-        for name, entry in datasets.DOWNLOADS.items()
-    }
+    yield check_folder("Data folder", data_dir())
+    downloads = {name: (data_dir() / entry.file).exists() for name, entry in DOWNLOADS.items()}
     yield check_downloads(downloads)
     yield check_proxy(os.environ)
 

@@ -16,6 +16,10 @@ class DataUnavailable(CourseError):
     """A data set is not there and cannot be fetched; the sentence says how to get it by hand."""
 
 
+class GenerationError(CourseError):
+    """A text cannot be generated with these settings."""
+
+
 def show_one_sentence(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:

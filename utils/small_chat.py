@@ -12,11 +12,11 @@ from dataclasses import asdict
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
-from utils.recipe import ChatRecipe
+from utils.training.recipes import ChatRecipe
 
 if TYPE_CHECKING:  # Keras takes seconds to import, which --help need not wait for
-    from utils.dialogues import Message
-    from utils.pretraining import Run
+    from utils.data.dialogues import Message
+    from utils.training.pretraining import Run
 
 CORPORA = {"en": "tales", "zh": "tales-zh"}
 QUESTIONS = 500
@@ -29,9 +29,9 @@ def chat_run(language: str = "en") -> "Run":
     Raises:
         CourseError: if training fails.
     """
-    from utils.finetuning import finetune, run_folder
-    from utils.pretraining import is_finished
     from utils.small_gpt2 import pretrained, train_by
+    from utils.training.finetuning import finetune, run_folder
+    from utils.training.pretraining import is_finished
 
     base = pretrained(CORPORA[language])
     if not is_finished(run_folder(base, language, ChatRecipe())):
@@ -51,10 +51,10 @@ class Assistant:
     def __init__(self, run: "Run", language: str = "en"):
         import keras_nlp
 
-        from utils.bpe import Tokenizer
-        from utils.chat import Template
-        from utils.generation import Generator
-        from utils.tokenizers import folder
+        from utils.data.bpe import Tokenizer
+        from utils.data.chat_template import Template
+        from utils.data.keras_tokenizers import folder
+        from utils.generation.generator import Generator
 
         self.template = Template(Tokenizer.load(folder(language)))
         self.model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
@@ -75,7 +75,7 @@ class Assistant:
         Raises:
             ChatError: if the last message is too long.
         """
-        from utils.decoding import as_text
+        from utils.data.decoding import as_text
 
         context = self.generator.context
         prompt = self.template.prompt(messages, longest=context - ROOM_FOR_REPLY)
@@ -102,7 +102,7 @@ def answers(generator, prompts: Sequence[Sequence[int]], reply, **sampling) -> l
 
 
 class Question(NamedTuple):
-    """A question with the messages before it; `kind` as in `utils.dialogues`."""
+    """A question with the messages before it; `kind` as in `utils.data.dialogues`."""
 
     messages: tuple["Message", ...]
     answer: str
@@ -111,7 +111,7 @@ class Question(NamedTuple):
 
 def held_out_questions(language: str = "en", number: int = QUESTIONS) -> list[Question]:
     """The first questions about the tales of the test split; no training has seen these tales."""
-    from utils.dialogues import about_tales
+    from utils.data.dialogues import about_tales
 
     dialogues = about_tales(language, "test", number)  # more than enough
     questions = (Question(*turn) for dialogue in dialogues for turn in dialogue.replies())
@@ -125,9 +125,9 @@ def base_answers(run: "Run", language: str, questions: Sequence[Question]) -> li
     """
     import keras_nlp
 
-    from utils.bpe import Tokenizer
-    from utils.generation import Generator
-    from utils.tokenizers import folder
+    from utils.data.bpe import Tokenizer
+    from utils.data.keras_tokenizers import folder
+    from utils.generation.generator import Generator
 
     tokenizer = Tokenizer.load(folder(language))
     end_id, stop = tokenizer.end_id, {"en": ".", "zh": "。"}[language]
@@ -147,15 +147,15 @@ def base_answers(run: "Run", language: str, questions: Sequence[Question]) -> li
 
 def main() -> None:
     """Fine-tune, then examine."""
-    from utils.settings import settings
+    from utils.course.settings import settings
 
     usual = {name: value for name, value in asdict(ChatRecipe()).items() if name != "patience"}
     args = vars(settings(language="en", **usual))
     language = args.pop("language")
 
-    from utils.finetuning import finetune
-    from utils.scores import exact_match, token_f1
+    from utils.evaluation.scores import exact_match, token_f1
     from utils.small_gpt2 import pretrained
+    from utils.training.finetuning import finetune
 
     base = pretrained(CORPORA[language])
     run = finetune(base, language, ChatRecipe(**args))

@@ -13,10 +13,10 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from utils.recipe import Recipe
+from utils.training.recipes import Recipe
 
 if TYPE_CHECKING:  # Keras takes seconds to import, which --help need not wait for
-    from utils.pretraining import Run
+    from utils.training.pretraining import Run
 
 SNAPSHOTS = (0, 100, 300)  # steps whose weights lesson 8 looks at
 
@@ -30,8 +30,8 @@ def pretrained(corpus_name: str = "tales") -> "Run":
     Raises:
         CourseError: if training fails.
     """
-    from utils.corpora import load_corpus
-    from utils.pretraining import is_finished, pretrain, run_folder
+    from utils.data.corpora import load_corpus
+    from utils.training.pretraining import is_finished, pretrain, run_folder
 
     corpus = load_corpus(corpus_name)
     if not is_finished(run_folder(corpus, Recipe())):
@@ -61,15 +61,15 @@ def train_by(module: str, *flags: str) -> None:
 
 def main() -> None:
     """Train, draw the loss curve, write three texts."""
-    from utils.settings import settings
+    from utils.course.settings import settings
 
     usual = {name: value for name, value in asdict(Recipe()).items() if name != "patience"}
     args = settings(corpus="tales", **usual)
     import matplotlib.pyplot as plt
 
-    from utils.corpora import load_corpus
-    from utils.plots import STYLE, plot_losses
-    from utils.pretraining import pretrain
+    from utils.course.plots import STYLE, plot_losses
+    from utils.data.corpora import load_corpus
+    from utils.training.pretraining import pretrain
 
     corpus = load_corpus(args.corpus, args.vocabulary_size)
     print(f"{corpus.name}: {len(corpus.train):,} tokens to learn from, {args.steps} steps")
@@ -90,7 +90,7 @@ def texts(run: "Run", number: int, seed: int) -> list[str]:
     """Texts that the model of a run makes up, from their first token to their end."""
     import keras_nlp
 
-    from utils.generation import Generator
+    from utils.generation.generator import Generator
 
     model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
     tokenizer = model.preprocessor.tokenizer

@@ -7,8 +7,8 @@ input, which makes `echo "Hello!" | python codes/10_chat.py --chat` work, too.
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from utils.chat import ChatError
-from utils.dialogues import Message
+from utils.data.chat_template import ChatError
+from utils.data.dialogues import Message
 
 HELP = {
     "en": "Say something, or /tale for a tale to talk about, /reset to forget, /quit to stop.",

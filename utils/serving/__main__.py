@@ -16,7 +16,7 @@ from utils.serving.server import Server, listen, run_until_stopped
 if TYPE_CHECKING:  # takes seconds to import, which --help need not wait for
     import keras_nlp
 
-    from utils.bpe import Tokenizer
+    from utils.data.bpe import Tokenizer
     from utils.serving.engine import Engine
     from utils.serving.prompts import Render
 
@@ -102,8 +102,8 @@ def load_engine(folder: Path, name: str, slots: int, queue: int) -> "tuple[Engin
     """
     import keras_nlp
 
-    from utils.chat import Template, role_token
-    from utils.generation import Generator
+    from utils.data.chat_template import Template, role_token
+    from utils.generation.generator import Generator
     from utils.serving.engine import Engine
     from utils.serving.prompts import plain_chat
 
@@ -124,7 +124,7 @@ def read_tokenizer(in_keras: "keras_nlp.models.GPT2Tokenizer") -> "Tokenizer":
     Raises:
         CourseError: if the two do not give the same ids.
     """
-    from utils.bpe import BYTE_OF, Tokenizer
+    from utils.data.bpe import BYTE_OF, Tokenizer
 
     pairs = (line.split(" ") for line in in_keras.merges)
     merges = [[bytes(BYTE_OF[character] for character in half) for half in pair] for pair in pairs]

@@ -7,15 +7,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from utils.generation import (
-    DRAWS,
-    Generator,
-    Sampling,
-    draw_tokens,
-    empty_cache,
-    random_numbers,
-    read_tokens,
-)
+from utils.generation.cached_gpt2 import empty_cache, read_tokens
+from utils.generation.generator import Generator
+from utils.generation.sampling import DRAWS, Sampling, draw_tokens, random_numbers
 
 # Tokens of a prompt that are read at a time, and how many such pieces between two steps. To call
 # the model at all takes longer than to read some more tokens, so that pieces are large; but while

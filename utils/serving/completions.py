@@ -8,9 +8,9 @@ from typing import Any
 
 from flask import Response, request
 
-from utils.decoding import as_text
-from utils.dialogues import Message
-from utils.generation import Sampling, as_sampling
+from utils.data.decoding import as_text
+from utils.data.dialogues import Message
+from utils.generation.sampling import Sampling, as_sampling
 from utils.serving.engine import Busy, Closing, Engine, ModelFailed, Reply
 from utils.serving.problems import RETRY_AFTER, Problem, json_answer, json_bytes, shown
 from utils.serving.prompts import Render, as_beginning, longest_prompt

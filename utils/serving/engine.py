@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from utils.bpe import Tokenizer
+from utils.data.bpe import Tokenizer
 from utils.errors import CourseError
-from utils.generation import Generator, Sampling
+from utils.generation.generator import Generator
+from utils.generation.sampling import Sampling
 from utils.serving.batching import Batch
 
 logger = logging.getLogger(__name__)

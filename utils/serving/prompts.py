@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from utils.bpe import Tokenizer
-from utils.chat import plain_ids
-from utils.dialogues import Message
+from utils.data.bpe import Tokenizer
+from utils.data.chat_template import plain_ids
+from utils.data.dialogues import Message
 
 # From a chat to the ids that come before the next reply.
 Render = Callable[[Sequence[Message]], list[int]]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # brings TensorFlow, and whether the port is free is known in
 
 SPARE_THREADS = 8  # for those who only ask how we are, or have to be told that the queue is full
 MOST_CONNECTIONS = 500  # Windows cannot watch more than 512
-LAST_WORDS = 5  # seconds; as long may clients take to read the end of their answers
+DRAIN_TIMEOUT = 5  # seconds; as long may clients take to read the end of their answers
 
 
 class ServerError(CourseError):
@@ -95,8 +95,8 @@ class Server:
             engine.refuse()
         for engine in self.engines:
             engine.close()
-        self._server.task_dispatcher.shutdown(timeout=LAST_WORDS)
-        until = time.monotonic() + LAST_WORDS
+        self._server.task_dispatcher.shutdown(timeout=DRAIN_TIMEOUT)
+        until = time.monotonic() + DRAIN_TIMEOUT
         while self._has_unsent() and time.monotonic() < until:
             time.sleep(0.01)
         # The sockets belong to the other thread, so it has to close them; without any, it ends.

@@ -9,7 +9,7 @@ Each tale has exactly one derivation in the grammar, so its probability is known
 of −log p over held-out tales is the lowest loss that any model can reach on them: the floor.
 
 To read on: `notation` explains how the rules are written, `english` and `chinese` are the rules,
-`tellings` is the one program that tells, scores and parses, `story` and `corpus` put it to use.
+`derivations` is the one program that tells, scores and parses, `story` and `corpus` put it to use.
 """
 
 from utils.tales.corpus import SPLITS, as_text, corpus, floor, split_of

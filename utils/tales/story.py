@@ -10,19 +10,19 @@ from functools import cache
 from types import ModuleType
 
 from utils.tales import chinese, english
-from utils.tales.forgetful import forgetful
-from utils.tales.grammar import Grammar
-from utils.tales.notation import read_grammar
-from utils.tales.questions import Question, QuestionList, read_questions
-from utils.tales.tellings import (
+from utils.tales.derivations import (
     Derivation,
     Draw,
     Follow,
     Telling,
+    derivations,
     log_probability,
     probability,
-    tellings,
 )
+from utils.tales.grammar import Grammar
+from utils.tales.memoryless import memoryless
+from utils.tales.notation import read_grammar
+from utils.tales.questions import Question, QuestionList, read_questions
 
 LANGUAGES: dict[str, ModuleType] = {"en": english, "zh": chinese}
 HINT = {"en": 1, "zh": 4}  # words or characters that an error message quotes
@@ -72,9 +72,9 @@ def grammar(language: str) -> Grammar:
 
 
 @cache
-def forgetful_grammar(language: str) -> Grammar:
+def memoryless_grammar(language: str) -> Grammar:
     """The same rules without the memory that makes stories consistent."""
-    return forgetful(grammar(language))
+    return memoryless(grammar(language))
 
 
 @cache
@@ -95,7 +95,7 @@ def tell(language: str = "en", seed: int = 0) -> Story:
     """
     if seed < 0:
         raise ValueError(f"the seed must be 0 or more, not {seed}")
-    return _story(next(tellings(grammar(language), Draw(seed))), language)
+    return _story(next(derivations(grammar(language), Draw(seed))), language)
 
 
 def _story(telling: Telling, language: str) -> Story:
@@ -112,7 +112,7 @@ def parse(text: str, language: str = "en") -> Story:
         ValueError: for an unknown language.
     """
     follow = Follow(text)
-    telling = next(tellings(grammar(language), follow), None)
+    telling = next(derivations(grammar(language), follow), None)
     if telling is None:
         raise _explain(text, language, follow)
     return _story(telling, language)
@@ -121,7 +121,7 @@ def parse(text: str, language: str = "en") -> Story:
 def _explain(text: str, language: str, follow: Follow) -> NotATale:
     """Inconsistent if the grammar without its memory can tell the text, else ungrammatical."""
     without_memory = Follow(text)
-    if next(tellings(forgetful_grammar(language), without_memory), None):
+    if next(derivations(memoryless_grammar(language), without_memory), None):
         kind, clue = "inconsistent", "does not fit what was told before"
     else:
         kind, clue = "ungrammatical", "is not how a tale goes on"

@@ -4,7 +4,7 @@
     ids = np.asarray(tokenizer("Once upon a time"))
     tokenizer.detokenize(ids)
 
-    python -m utils.tokenizers              # train them again and write datasets/tokenizer-*/
+    python -m utils.data.keras_tokenizers    # train them again, write datasets/tokenizer-*/
 
 Call them on strings, eagerly, and train on the ids: inside a `tf.data` pipeline keras-nlp splits
 text by another implementation, which is many times slower.
@@ -18,9 +18,9 @@ import keras
 import keras_nlp
 from tokenizers.pre_tokenizers import ByteLevel
 
-from utils import bpe
-from utils.bpe import TokenizerError
-from utils.datasets import SHIPPED
+from utils.data import bpe
+from utils.data.bpe import TokenizerError
+from utils.paths import DATASETS
 from utils.tales import LANGUAGES, as_text, corpus
 
 # Large enough that every tale fits into a window of 256 tokens, small enough that the embedding
@@ -28,7 +28,7 @@ from utils.tales import LANGUAGES, as_text, corpus
 VOCABULARY_SIZE = 1536
 # Training tales to learn from. More of them give merges that are no better on held-out tales.
 TALES = 1000
-CARD = SHIPPED / "tokenizers.md"
+CARD = DATASETS / "tokenizers.md"
 NUMBERS = "## Numbers\n"  # what follows this line on the card is written by `main`
 
 
@@ -76,7 +76,7 @@ def folder(language: str) -> Path:
         raise TokenizerError(
             f"There is no tokenizer for {language!r}; there are: {', '.join(LANGUAGES)}."
         )
-    return SHIPPED / f"tokenizer-{language}"
+    return DATASETS / f"tokenizer-{language}"
 
 
 def train_again(language: str) -> bpe.Tokenizer:

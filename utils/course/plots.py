@@ -37,7 +37,7 @@ def plot_losses(history: list[dict], floor: float | None = None) -> None:
     """Draw the training and validation loss of a pretraining over its steps.
 
     Args:
-        history: that of a `utils.pretraining.Run`.
+        history: that of a `utils.training.pretraining.Run`.
         floor: the loss that no model can beat, drawn as a line; None if it is not known.
     """
     steps = [report["step"] for report in history]

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 from math import log
 from os.path import commonprefix
 
+from utils.tales.derivations import Follow, Remember, Telling, _take, _tell_on
 from utils.tales.grammar import Choice, Piece, Text
 from utils.tales.story import grammar
-from utils.tales.tellings import Follow, Remember, Telling, _take, _tell_on
 
 END = ""  # stands behind the last word of a tale; no word is empty
 
 
-def surprises(text: str, language: str, split: Callable[[str], list[str]]) -> list[float]:
+def surprisals(text: str, language: str, split: Callable[[str], list[str]]) -> list[float]:
     """−log of the exact probability of each word, given the words before it, in nats.
 
     All tellings together have the probability 1. Each agrees with the text for some words and then
@@ -21,7 +21,7 @@ def surprises(text: str, language: str, split: Callable[[str], list[str]]) -> li
     Args:
         text: a tale.
         language: "en" or "zh".
-        split: cuts a text into words, such as `utils.bpe.split_words`. What comes later in the
+        split: cuts a text into words, such as `utils.data.bpe.split_words`. What comes later in the
             text must not change how it begins, except for its last word.
 
     Returns:

@@ -1,9 +1,9 @@
 """Telling stories from a grammar: one program, and the guides that make it draw, list or parse.
 
-There is one program, `tellings`. A *guide* decides which options it may take, and so which reading
-of the grammar this is: `Draw` takes one at random, `Replay` takes the recorded one, `Everything`
-takes them all, and `Follow` takes all and drops those that disagree with a given text. Because the
-program is the same each time, what is generated, scored and parsed cannot drift apart.
+There is one program, `derivations`. A *guide* decides which options it may take, and so which
+reading of the grammar this is: `Draw` takes one at random, `Replay` takes the recorded one,
+`Everything` takes them all, and `Follow` takes all and drops those that disagree with a given text.
+Because the program is the same each time, what is generated, scored and parsed cannot drift apart.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Telling(NamedTuple):
 
 
 class Guide:
-    """What `tellings` may do. This one allows everything."""
+    """What `derivations` may do. This one allows everything."""
 
     def options(self, rule: Rule) -> Sequence[int]:
         """The options of a rule that may be tried, by number."""
@@ -149,7 +149,7 @@ class Follow(Guide):
         return False
 
 
-def tellings(grammar: Grammar, guide: Guide) -> Iterator[Telling]:
+def derivations(grammar: Grammar, guide: Guide) -> Iterator[Telling]:
     """Yield every complete story that the guide lets through, depth first.
 
     A choice makes one unfinished telling for each option and puts them on the agenda; the newest

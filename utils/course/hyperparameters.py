@@ -97,7 +97,7 @@ def name_or_file(meaning: str, *names: str) -> Hyperparameter:
     return Hyperparameter(meaning, f"{', '.join(names)} or the path of a text file", convert)
 
 
-VOCABULARY = {
+OPTIONS = {
     "corpus": name_or_file("the text to learn", "tales", "tales-zh", "shakespeare", "python_docs"),
     "language": one_of("the language of the tales", "en", "zh"),
     "epochs": whole_number("passes over the training data", 1, 1_000_000),

@@ -8,7 +8,7 @@ from functools import cache
 from utils.tales.grammar import Choice, Grammar, Option, Piece, Recall, Rule, Text, capitalised
 
 
-def forgetful(grammar: Grammar) -> Grammar:
+def memoryless(grammar: Grammar) -> Grammar:
     """The same grammar without its memory: it tells all that is grammatical, consistent or not.
 
     Where the grammar recalls something, this one chooses freely from all that could have been

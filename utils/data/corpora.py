@@ -18,11 +18,13 @@ import numpy as np
 from filelock import FileLock
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from utils import bpe, tales
-from utils.datasets import data_dir, download
+from utils import tales
+from utils.data import bpe
+from utils.data.downloads import download
+from utils.data.keras_tokenizers import VOCABULARY_SIZE
+from utils.data.keras_tokenizers import folder as tokenizer_folder
 from utils.errors import CourseError
-from utils.tokenizers import VOCABULARY_SIZE
-from utils.tokenizers import folder as tokenizer_folder
+from utils.paths import data_dir
 
 TALES = {"tales": "en", "tales-zh": "zh"}
 NAMES = (*TALES, "shakespeare", "python_docs")

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Sequence
 
 import keras
 
-from utils.bpe import END, Tokenizer
-from utils.dialogues import ROLES, Message
+from utils.data.bpe import END, Tokenizer
+from utils.data.dialogues import ROLES, Message
+from utils.data.keras_tokenizers import GPT2Tokenizer
 from utils.errors import CourseError
-from utils.tokenizers import GPT2Tokenizer
 
 
 class ChatError(CourseError):

@@ -25,16 +25,10 @@ from utils.errors import CourseError
 
 KEEP = 2
 PATTERN = "checkpoint-{:07d}.npz"
-ROOT = Path(__file__).resolve().parents[1] / "checkpoints"
 
 
 class CheckpointError(CourseError):
     """A checkpoint that cannot be written or read."""
-
-
-def checkpoints_dir() -> Path:
-    """The folder of all models: `COURSE_CHECKPOINTS` if set, else `checkpoints`."""
-    return Path(os.environ.get("COURSE_CHECKPOINTS") or ROOT).expanduser().absolute()
 
 
 def save_checkpoint(folder: Path, model: keras.Model, step: int, history: list[dict]) -> Path:
@@ -136,7 +130,7 @@ def need_space(folder: Path, size: int) -> None:
 
 
 @contextlib.contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Make a folder, and hold it: another process that wants it waits until this one is done."""
     lock = FileLock(folder / ".lock")
     try:

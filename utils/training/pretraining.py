@@ -11,24 +11,25 @@ import keras
 import keras_nlp
 import numpy as np
 
-from utils.checkpoints import (
-    checkpoints_dir,
+from utils.data.batches import Windows, endless_batches
+from utils.data.corpora import Corpus
+from utils.data.keras_tokenizers import GPT2Tokenizer, as_keras
+from utils.errors import CourseError
+from utils.evaluation.losses import TokenLosses
+from utils.models.gpt2 import SMALL, from_ids, small_gpt2
+from utils.paths import checkpoints_dir
+from utils.training.checkpoints import (
+    exclusive_lock,
     load_checkpoint,
     load_weights,
     need_space,
-    one_at_a_time,
     save_checkpoint,
     save_weights,
     whole,
 )
-from utils.corpora import Corpus
-from utils.errors import CourseError
-from utils.gpt2 import SMALL, from_ids, small_gpt2
-from utils.optimizers import Muon, warmup_cosine
-from utils.recipe import ChatRecipe, Recipe
-from utils.tokenizers import GPT2Tokenizer, as_keras
-from utils.training import Progress
-from utils.windows import TokenLosses, Windows, endless_batches
+from utils.training.optimizers import Muon, warmup_cosine
+from utils.training.progress import Progress
+from utils.training.recipes import ChatRecipe, Recipe
 
 CONTEXT = SMALL["max_sequence_length"]
 VALIDATION_WINDOWS = 100  # for a report; the last validation reads all of them
@@ -137,7 +138,7 @@ def once(
 
     A second process that wants the same run waits for the first.
     """
-    with one_at_a_time(folder):
+    with exclusive_lock(folder):
         if not is_finished(folder):
             return train()
         run = read_run(folder)

@@ -4,8 +4,8 @@ about_tales("en", "train", 1000)    # generated; the system's message is the tal
 small_talk("en", "train")           # written by hand, in datasets/dialogues/
 read_jsonl(path)                    # your own: {"messages": [{"role": …, "content": …}, …]}
 
-python -m utils.dialogues --language zh                   # read one aloud
-python -m utils.dialogues --language zh --write FOLDER    # have them all as files
+python -m utils.data.dialogues --language zh                   # read one aloud
+python -m utils.data.dialogues --language zh --write FOLDER    # have them all as files
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, NoReturn
 
-from utils.bpe import Tokenizer
+from utils.data.bpe import Tokenizer
 from utils.errors import CourseError
+from utils.paths import DATASETS
 from utils.tales import LANGUAGES, SPLITS, Question, Story, corpus
 from utils.tales.grammar import capitalised
 
@@ -37,7 +38,6 @@ FOLLOW_UP_PROBABILITY = 0.7
 HERO_FIRST_PROBABILITY = 0.4
 # One line in so many of the small talk is held out.
 HELD_OUT = 10
-DATASETS = Path(__file__).resolve().parents[1] / "datasets"
 
 
 class DialogueError(CourseError):
@@ -309,13 +309,13 @@ def describe(language: str) -> str:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{message}; see python -m utils.dialogues --help\n")
+        self.exit(2, f"{message}; see python -m utils.data.dialogues --help\n")
 
 
 def main(words: list[str] | None = None) -> None:
     """Run the command; a wrong value ends it with code 2 and one sentence."""
     parser = _Parser(
-        prog="python -m utils.dialogues",
+        prog="python -m utils.data.dialogues",
         description="Print dialogues about the tales, or write all dialogues to files.",
         allow_abbrev=False,
     )

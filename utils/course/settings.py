@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from utils.course.hyperparameters import OPTIONS
 from utils.errors import CourseError, show_one_sentence
-from utils.hyperparameters import VOCABULARY
 from utils.quiet import import_tensorflow
 
 
@@ -35,7 +35,7 @@ def settings(**defaults: object) -> argparse.Namespace:
     """Return the lesson's settings; in a script the command line overrides them.
 
     Args:
-        defaults: `name=value`, every name an entry of `utils.hyperparameters.VOCABULARY`.
+        defaults: `name=value`, every name an entry of `utils.course.hyperparameters.OPTIONS`.
 
     Raises:
         SettingError: in a notebook, for a value out of range. A script says the same sentence
@@ -56,14 +56,14 @@ def read_command_line(defaults: dict[str, object], words: Sequence[str]) -> argp
     parser = _OneSentenceParser(description=_title(Path(sys.argv[0])), allow_abbrev=False)
     for name, default in defaults.items():
         if isinstance(default, bool):
-            parser.add_argument(_flag(name), action="store_true", help=VOCABULARY[name].meaning)
+            parser.add_argument(_flag(name), action="store_true", help=OPTIONS[name].meaning)
             continue
         parser.add_argument(
             _flag(name),
             type=_converter(name),
             default=default,
             metavar="VALUE",
-            help=f"{VOCABULARY[name].meaning}: {VOCABULARY[name].expected} (default {default})",
+            help=f"{OPTIONS[name].meaning}: {OPTIONS[name].expected} (default {default})",
         )
     parser.add_argument("--data-dir", metavar="DIR", help="where data is kept and looked for")
     parser.add_argument("--show", action="store_true", help="show figures in windows, not in files")
@@ -76,7 +76,7 @@ def read_command_line(defaults: dict[str, object], words: Sequence[str]) -> argp
 def _checked(defaults: dict[str, object]) -> argparse.Namespace:
     for name, value in defaults.items():
         try:
-            VOCABULARY[name].convert(str(value))
+            OPTIONS[name].convert(str(value))
         except ValueError:
             raise SettingError(_complaint(name, value)) from None
     return argparse.Namespace(**defaults)
@@ -85,7 +85,7 @@ def _checked(defaults: dict[str, object]) -> argparse.Namespace:
 def _converter(name: str):
     def convert(text: str) -> object:
         try:
-            return VOCABULARY[name].convert(text)
+            return OPTIONS[name].convert(text)
         except ValueError:
             raise argparse.ArgumentTypeError(_complaint(_flag(name), text)) from None
 
@@ -93,7 +93,7 @@ def _converter(name: str):
 
 
 def _complaint(name: str, value: object) -> str:
-    expected = VOCABULARY[name.lstrip("-").replace("-", "_")].expected
+    expected = OPTIONS[name.lstrip("-").replace("-", "_")].expected
     return f"{name} must be {expected}, not {value!r}."
 
 
@@ -113,7 +113,7 @@ def _prepare_script(show: bool, data_dir: str | None) -> None:
     if data_dir:
         os.environ["COURSE_DATA"] = os.path.abspath(data_dir)
     if not show:
-        os.environ["MPLBACKEND"] = "module://utils.saved_figures"
+        os.environ["MPLBACKEND"] = "module://utils.course.saved_figures"
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not when a test has replaced it
             stream.reconfigure(encoding="utf-8", errors="replace")

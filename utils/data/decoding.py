@@ -3,7 +3,7 @@
 import codecs
 from collections.abc import Iterable, Iterator
 
-from utils.bpe import Tokenizer
+from utils.data.bpe import Tokenizer
 
 
 def as_text(ids: Iterable[int], tokenizer: Tokenizer) -> Iterator[str]:

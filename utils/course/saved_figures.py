@@ -1,6 +1,6 @@
 """A Matplotlib backend for scripts: `plt.show()` saves each figure and prints where.
 
-Matplotlib loads it by name, `MPLBACKEND=module://utils.saved_figures`; `utils.settings` sets that
+Matplotlib loads it by name, `MPLBACKEND=module://utils.course.saved_figures`, which `settings` sets
 for every lesson that runs as a script without `--show`.
 """
 

@@ -1,8 +1,8 @@
 """The course's data: files shipped in `datasets/`, and downloads that are fetched once and kept.
 
-    python -m utils.datasets                # what is here, what can be fetched
-    python -m utils.datasets shakespeare    # fetch one
-    python -m utils.datasets --all          # fetch everything, before a workshop without network
+    python -m utils.data.downloads                # what is here, what can be fetched
+    python -m utils.data.downloads shakespeare    # fetch one
+    python -m utils.data.downloads --all          # fetch all, before a workshop without network
 
 Downloads use `requests` rather than pooch or `keras.utils.get_file`: those know one address for
 a file and start an interrupted download from the beginning.
@@ -10,7 +10,6 @@ a file and start an interrupted download from the beginning.
 
 import argparse
 import hashlib
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,8 @@ from filelock import FileLock
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from utils.errors import DataUnavailable
+from utils.paths import DATASETS, data_dir
 
-SHIPPED = Path(__file__).resolve().parents[1] / "datasets"
 TIMEOUT = (10, 30)  # seconds: to connect, and of silence
 BLOCK = 1 << 16  # bytes
 
@@ -55,18 +54,13 @@ DOWNLOADS = {
 }
 
 
-def data_dir() -> Path:
-    """Return the folder of the downloads: `COURSE_DATA` if set, else `datasets/cache`."""
-    return Path(os.environ.get("COURSE_DATA") or SHIPPED / "cache").expanduser().absolute()
-
-
 def shipped(name: str) -> Path:
     """Return the path of a file in `datasets/`; raise DataUnavailable if it is missing.
 
     A file that differs from its card is used all the same, because editing one is a good
     experiment; a note on stderr says so, because the results then differ from the lesson's.
     """
-    path = SHIPPED / name
+    path = DATASETS / name
     if not path.is_file():
         raise DataUnavailable(
             f"{path} is missing: bring it back with `git checkout -- datasets/{name}`."
@@ -186,8 +180,8 @@ def _unknown(names: list[str]) -> str:
 
 
 def _list() -> None:
-    print(f"Shipped, in {SHIPPED}:")
-    for path in sorted(SHIPPED.iterdir()):
+    print(f"Shipped, in {DATASETS}:")
+    for path in sorted(DATASETS.iterdir()):
         if path.is_file() and path.suffix != ".md" and not path.name.startswith("."):
             print(f"  {path.name:16} {path.stat().st_size:12,} bytes")
     print(f"Downloads, in {data_dir()}:")
@@ -198,7 +192,8 @@ def _list() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """List the data, or fetch what is named; return the exit code (1: failed, 2: no such name)."""
-    parser = argparse.ArgumentParser(prog="python -m utils.datasets", description=main.__doc__)
+    program = "python -m utils.data.downloads"
+    parser = argparse.ArgumentParser(prog=program, description=main.__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="a download to fetch")
     parser.add_argument("--all", action="store_true", help="fetch every download")
     args = parser.parse_args(arguments)
