@@ -49,11 +49,12 @@ import tensorflow as tf
 from keras import ops
 
 from utils.data.batches import Windows
-from utils.models.gpt2 import small_gpt2
+from utils.models.gpt2 import build_gpt2
+from utils.models.sizes import ModelSize
 from utils.training.optimizers import Muon
 
 CONTEXT = 64  # nanoGPT's, so both see the same windows of the validation text
-OURS = {"num_layers": 2, "num_heads": 4, "hidden_dim": 96, "intermediate_dim": 384}
+OURS = ModelSize(layers=2, heads=4, width=96, feed_forward=384, context=CONTEXT)
 BATCH, STEPS, LEARNING_RATE, MOMENTUM = 32, 300, 0.02, 0.85
 STEPS_IN_A_CALL = 50
 
@@ -104,7 +105,7 @@ def losses(model: keras.Model, rows: tf.Tensor) -> tf.Tensor:
 
 def train(windows: Windows, vocabulary_size: int) -> keras.Model:
     """A fresh small GPT-2, trained with the settings above."""
-    model = small_gpt2(vocabulary_size, max_sequence_length=CONTEXT, **OURS)
+    model = build_gpt2(vocabulary_size, OURS)
     falling = keras.optimizers.schedules.PolynomialDecay(LEARNING_RATE, STEPS, 0.0)
     optimizer = Muon(falling, adam_lr_ratio=0.5, momentum=MOMENTUM, weight_decay=None)
     steps = step_function(model, optimizer, BATCH)

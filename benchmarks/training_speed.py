@@ -40,9 +40,10 @@ from keras import ops
 
 from benchmarks.characters import CONTEXT, STEPS_IN_A_CALL, batches, read, step_function
 from utils.data.batches import Windows
-from utils.models.gpt2 import small_gpt2
+from utils.models.gpt2 import build_gpt2
+from utils.models.sizes import ModelSize
 
-SIZE = {"num_layers": 4, "num_heads": 4, "hidden_dim": 128, "intermediate_dim": 512}
+SIZE = ModelSize(layers=4, heads=4, width=128, feed_forward=512, context=CONTEXT)
 BATCH = 12
 CALLS, SETTLING = 14, 2
 
@@ -50,7 +51,7 @@ CALLS, SETTLING = 14, 2
 def new_model(vocabulary_size: int) -> keras.Model:
     """The GPT-2 of nanoGPT's recipe, but with the biases that a GPT-2 has. Always the same."""
     keras.utils.set_random_seed(0)
-    return small_gpt2(vocabulary_size, max_sequence_length=CONTEXT, **SIZE)
+    return build_gpt2(vocabulary_size, SIZE)
 
 
 class FlatWeights:

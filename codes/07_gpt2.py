@@ -32,7 +32,7 @@ from utils.course.seeds import seed_everything
 from utils.data.keras_tokenizers import GPT2Tokenizer, folder, load_tokenizer
 from utils.errors import DataUnavailable
 from utils.exercises import lesson_07 as check
-from utils.models.gpt2 import small_gpt2
+from utils.models.gpt2 import build_gpt2
 from utils.tales import corpus, floor
 from utils.training.progress import Progress
 
@@ -297,8 +297,8 @@ assert np.array_equal(logits, gpt2(ids, weights, small))
 # ## The same in keras-nlp
 #
 # The library has it in two parts. `GPT2Backbone` is everything up to the last normalization.
-# `GPT2CausalLM` puts the exit on top, so it gives logits. `small_gpt2` of
-# [gpt2.py](../utils/models/gpt2.py) is the latter, with the sizes of this course.
+# `GPT2CausalLM` puts the exit on top, so it gives logits. `build_gpt2` of
+# [gpt2.py](../utils/models/gpt2.py) is the latter, in the small size of this course.
 #
 # Its input is a dictionary. `padding_mask` is 1 where there is text and 0 where a short row was
 # filled up; we have one row at a time or rows of equal length, so ours is all ones. (Fillers
@@ -311,7 +311,7 @@ def feed(ids):
     return {"token_ids": ids, "padding_mask": np.ones_like(ids)}
 
 
-model = small_gpt2(VOCABULARY_SIZE)
+model = build_gpt2(VOCABULARY_SIZE)
 backbone = model.backbone
 for weight in backbone.weights[:18]:
     print(f"{weight.path:52} {tuple(weight.shape)}")
@@ -629,7 +629,7 @@ inputs, targets = tale_ids[:, :-1], tale_ids[:, 1:]
 def learn_by_heart(targets):
     """Train a new small GPT-2 on the one tale; return it and the loss at each step."""
     keras.utils.set_random_seed(args.seed)
-    model = small_gpt2(VOCABULARY_SIZE)
+    model = build_gpt2(VOCABULARY_SIZE)
     model.compile(
         optimizer=keras.optimizers.Adam(args.learning_rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

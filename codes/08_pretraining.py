@@ -27,6 +27,7 @@ print(args)
 
 # %%
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,15 +43,17 @@ from utils.data.bpe import split_words
 from utils.data.corpora import load_corpus
 from utils.evaluation.losses import TokenLosses
 from utils.exercises import lesson_08 as check
-from utils.models.gpt2 import from_ids, small_gpt2
+from utils.models.gpt2 import build_gpt2, from_ids
+from utils.models.sizes import SIZES
 from utils.small_gpt2 import SNAPSHOTS
 from utils.tales import NotATale, parse
 from utils.tales import corpus as tell_again
 from utils.tales.surprisal import surprisals
 from utils.training.checkpoints import load_checkpoint, save_checkpoint
 from utils.training.optimizers import Muon, warmup_cosine
-from utils.training.pretraining import CONTEXT, compiled, pretrain
+from utils.training.pretraining import pretrain, windows_of
 from utils.training.recipes import Recipe
+from utils.training.runs import compiled
 
 plt.style.use(STYLE)
 rng = np.random.default_rng(args.seed)
@@ -390,7 +393,7 @@ def short_batch(step):
 def shorter_gpt2():
     """Two blocks that read at most `SHORT` tokens, always with the same first weights."""
     keras.utils.set_random_seed(args.seed)
-    return from_ids(small_gpt2(tales.vocabulary_size, num_layers=2, max_sequence_length=SHORT))
+    return from_ids(build_gpt2(tales.vocabulary_size, replace(SIZES["small"], context=SHORT)))
 
 
 # %%
@@ -776,7 +779,8 @@ print(f"stopped at step {by_heart[-1, 0]:.0f}, kept step {best[0]:.0f}")
 # lies on the disk, two bytes for each; only the windows of the next step are in memory.
 
 # %%
-windows = Windows(corpus.train, CONTEXT, corpus.tokenizer.end_id, corpus.documents)
+recipe = Recipe(**{name: value for name, value in vars(args).items() if name != "corpus"})
+windows = Windows(corpus.train, recipe.size.context, corpus.tokenizer.end_id, corpus.documents)
 passes = args.steps * args.batch_size / len(windows)
 filler = 1 - (len(corpus.train) - 1) / (len(windows) * windows.context)
 print(f"{corpus.name}: {len(corpus.train):,} tokens, {corpus.vocabulary_size} different ones")
@@ -796,7 +800,6 @@ if corpus.documents:
 # whole validation text, which comes last.
 
 # %%
-recipe = Recipe(**{name: value for name, value in vars(args).items() if name != "corpus"})
 run = pretrain(corpus, recipe, SNAPSHOTS)
 
 # %%
@@ -949,7 +952,7 @@ else:
 english = corpus.language == "en"
 if english:
     stories = tell_again("en", "validation", 200)  # the first ones of corpus.validation
-    validation = Windows(corpus.validation, CONTEXT, corpus.tokenizer.end_id, documents=True)
+    _, validation = windows_of(corpus, recipe.size.context)
     rows, _ = validation.in_order()
     rows = rows[: len(stories)]  # (200, context + 1)
 else:

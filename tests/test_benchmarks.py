@@ -138,9 +138,10 @@ def test_without_arguments_make_bench_says_what_is_missing():
 def test_the_loss_of_a_text_counts_each_character_once():
     from benchmarks import characters
     from utils.data.batches import Windows
-    from utils.models.gpt2 import small_gpt2
+    from utils.models.gpt2 import build_gpt2
+    from utils.models.sizes import ModelSize
 
-    model = small_gpt2(5, num_layers=1, num_heads=1, hidden_dim=8, max_sequence_length=64)
+    model = build_gpt2(5, ModelSize(1, 1, 8, 512, 64))
     ids = np.random.default_rng(0).integers(0, 5, 200)  # three whole windows and the rest
     loss = 0.0
     for start in range(0, 199, 64):
@@ -168,9 +169,10 @@ def test_each_call_learns():
 
     from benchmarks import characters
     from utils.data.batches import Windows
-    from utils.models.gpt2 import small_gpt2
+    from utils.models.gpt2 import build_gpt2
+    from utils.models.sizes import ModelSize
 
-    model = small_gpt2(5, num_layers=1, num_heads=1, hidden_dim=8, max_sequence_length=64)
+    model = build_gpt2(5, ModelSize(1, 1, 8, 512, 64))
     optimizer = keras.optimizers.Adam(0.05)
     steps = characters.step_function(model, optimizer, batch_size=2)
     windows = Windows(np.resize([0, 1, 2, 3], 500), 64, end_id=4)
@@ -184,7 +186,8 @@ def test_shares_of_a_batch_learn_what_the_whole_batch_learns(monkeypatch):
 
     from benchmarks import characters, training_speed
     from utils.data.batches import Windows
-    from utils.models.gpt2 import small_gpt2
+    from utils.models.gpt2 import build_gpt2
+    from utils.models.sizes import ModelSize
 
     for module in (characters, training_speed):
         monkeypatch.setattr(module, "STEPS_IN_A_CALL", 3)
@@ -195,7 +198,7 @@ def test_shares_of_a_batch_learn_what_the_whole_batch_learns(monkeypatch):
     trained = []
     for shared in (False, True):
         keras.utils.set_random_seed(0)
-        model = small_gpt2(5, num_layers=1, num_heads=2, hidden_dim=16, max_sequence_length=64)
+        model = build_gpt2(5, ModelSize(1, 2, 16, 512, 64))
         before = [variable.numpy() for variable in model.trainable_variables]
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=1.0)
         if shared:

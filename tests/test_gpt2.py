@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from utils.course.settings import read_command_line
 from utils.data.keras_tokenizers import GPT2Tokenizer, folder, load_tokenizer
 from utils.errors import DataUnavailable
-from utils.models.gpt2 import small_gpt2
+from utils.models.gpt2 import build_gpt2
 
 CONTEXT = 256
 tokenizer = load_tokenizer("en")
@@ -170,7 +170,7 @@ def test_counting_takes_no_memory_for_the_weights():
 @pytest.mark.parametrize("vocabulary_size", [300, tokenizer.vocabulary_size()])
 def test_a_fresh_model_knows_nothing(vocabulary_size):
     keras.utils.set_random_seed(3)
-    model = small_gpt2(vocabulary_size)
+    model = build_gpt2(vocabulary_size)
     ids = np.random.default_rng(3).integers(0, vocabulary_size, size=(4, 64))
     loss = lesson.mean_loss(np.array(model(lesson.feed(ids[:, :-1]))), ids[:, 1:])
     assert loss == pytest.approx(np.log(vocabulary_size), abs=0.05)

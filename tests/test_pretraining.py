@@ -9,23 +9,29 @@ import sys
 from dataclasses import replace
 
 import keras
-import keras_nlp
 import numpy as np
 import pytest
 import tiny_gpt2
-from tiny_gpt2 import RECIPE
+from tiny_gpt2 import RECIPE, TINY
 
 from utils.data.batches import Windows
 from utils.data.corpora import load_corpus
 from utils.data.keras_tokenizers import VOCABULARY_SIZE, GPT2Tokenizer
+from utils.errors import CourseError
 from utils.evaluation.losses import TokenLosses
-from utils.models import gpt2
-from utils.models.gpt2 import from_ids
+from utils.models.gpt2 import build_gpt2, from_ids
 from utils.small_gpt2 import SNAPSHOTS
-from utils.training import pretraining
-from utils.training.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from utils.training import runs
+from utils.training.checkpoints import (
+    CheckpointError,
+    load_checkpoint,
+    save_checkpoint,
+)
 from utils.training.optimizers import Muon
-from utils.training.pretraining import TrainingFailed, prepare, pretrain, run_folder
+from utils.training.presets import load_preset
+from utils.training.pretraining import identity_of, prepare, pretrain
+from utils.training.recipes import Recipe
+from utils.training.runs import TrainingFailed
 
 TINY_PROGRAM = tiny_gpt2.__file__
 TEXT = "".join(
@@ -35,11 +41,8 @@ TEXT = "".join(
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch, tmp_path):
-    """A GPT-2 that trains in seconds, and folders of its own."""
-    for name, value in tiny_gpt2.TINY.items():
-        monkeypatch.setitem(gpt2.SMALL, name, value)
-    monkeypatch.setattr(pretraining, "CONTEXT", tiny_gpt2.TINY["max_sequence_length"])
+def own_folders(monkeypatch, tmp_path):
+    """Folders of its own for each test."""
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("COURSE_CHECKPOINTS", str(tmp_path / "checkpoints"))
 
@@ -57,7 +60,7 @@ def corpus(text_file):
 
 
 def weights(run):
-    model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
+    model = load_preset(run.preset)
     return [np.asarray(weight) for weight in model.backbone.weights]
 
 
@@ -79,11 +82,9 @@ class Interrupt(keras.callbacks.Callback):
 def interrupt_training(monkeypatch, corpus, recipe, step):
     """Train until `step` of this process, then fail."""
     with monkeypatch.context() as patch:
-        bar = pretraining.Progress
-        patch.setattr(pretraining, "Progress", lambda **_: Interrupt(step))
+        patch.setattr(runs, "Progress", lambda **_: Interrupt(step))
         with pytest.raises(Interrupted):
             pretrain(corpus, recipe)
-        assert pretraining.Progress is not bar
 
 
 def test_an_interrupted_run_ends_like_one_in_one_piece(corpus, monkeypatch, tmp_path, capsys):
@@ -99,7 +100,7 @@ def test_an_interrupted_run_ends_like_one_in_one_piece(corpus, monkeypatch, tmp_
         assert np.array_equal(ours, theirs)
     # What is finished is not trained again, but reported again.
     capsys.readouterr()
-    monkeypatch.setattr(pretraining, "_train", None)
+    monkeypatch.setattr(runs, "_train", None)
     assert pretrain(corpus, RECIPE).history == whole.history
     assert capsys.readouterr().out == report
 
@@ -109,7 +110,7 @@ def test_a_run_learns_and_keeps_what_later_lessons_need(corpus):
     losses = [report["validation_loss"] for report in run.history]
     assert losses[-1] < losses[0] < math.log(300) + 0.2
     assert [report["step"] for report in run.history] == list(range(2, 41, 2))
-    model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
+    model = load_preset(run.preset)
     assert isinstance(model.preprocessor.tokenizer, GPT2Tokenizer)
     text = "The hen ate the bun."
     ids = np.asarray(model.preprocessor.tokenizer(text))
@@ -158,18 +159,18 @@ def test_a_learning_rate_that_is_far_too_high(corpus):
     recipe = replace(RECIPE, learning_rate=1e20)
     with pytest.raises(TrainingFailed, match=r"loss became (nan|inf) at step \d+.*try a tenth"):
         pretrain(corpus, recipe)
-    kept = list(run_folder(corpus, recipe).glob("checkpoint-*.npz"))
+    kept = list(identity_of(corpus, recipe).folder.glob("checkpoint-*.npz"))
     for path in kept:
         with np.load(path) as data:
-            assert all(np.isfinite(data[name]).all() for name in data.files if name.isdigit())
+            assert all(np.isfinite(data[name]).all() for name in data.files if "/" in name)
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(corpus, monkeypatch, capsys):
     interrupt_training(monkeypatch, corpus, RECIPE, 15)
-    folder = run_folder(corpus, RECIPE)
+    folder = identity_of(corpus, RECIPE).folder
     older, newest = sorted(folder.glob("checkpoint-*.npz"))
     newest.write_bytes(newest.read_bytes()[:-2000])
-    model = prepare(gpt2.small_gpt2(corpus.vocabulary_size), RECIPE)
+    model = prepare(build_gpt2(corpus.vocabulary_size, TINY), RECIPE)
     step, history = load_checkpoint(folder, model)
     assert f"{step:07d}" in older.name and history[-1]["step"] == step
     assert f"{newest} is damaged" in capsys.readouterr().err
@@ -179,7 +180,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(corpus, monkeypa
 
 def test_a_full_disk_keeps_the_last_good_checkpoint(corpus, monkeypatch):
     interrupt_training(monkeypatch, corpus, RECIPE, 15)
-    folder = run_folder(corpus, RECIPE)
+    folder = identity_of(corpus, RECIPE).folder
     before = {path: path.read_bytes() for path in folder.glob("checkpoint-*.npz")}
     assert before
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -203,12 +204,13 @@ def test_a_folder_that_cannot_be_written_to(corpus, text_file, monkeypatch):
         pretrain(corpus, RECIPE)
 
 
-def test_a_checkpoint_of_another_model_is_refused(corpus, tmp_path, monkeypatch):
-    model = prepare(gpt2.small_gpt2(corpus.vocabulary_size), RECIPE)
-    save_checkpoint(tmp_path, model, 1, [])
-    monkeypatch.setitem(gpt2.SMALL, "hidden_dim", 32)
-    with pytest.raises(CheckpointError, match="belongs to another model"):
-        load_checkpoint(tmp_path, prepare(gpt2.small_gpt2(corpus.vocabulary_size), RECIPE))
+def test_a_checkpoint_of_another_model_is_refused(corpus, tmp_path):
+    save_checkpoint(tmp_path, prepare(build_gpt2(corpus.vocabulary_size, TINY), RECIPE), 1, [])
+    wider = build_gpt2(corpus.vocabulary_size, replace(TINY, width=32))
+    with pytest.raises(
+        CheckpointError, match="belongs to another model.*in the model"
+    ):
+        load_checkpoint(tmp_path, prepare(wider, RECIPE))
 
 
 def test_a_text_learnt_by_heart_stops_early_and_the_best_weights_are_kept(tmp_path):
@@ -227,7 +229,7 @@ def test_a_text_learnt_by_heart_stops_early_and_the_best_weights_are_kept(tmp_pa
 def test_a_text_shorter_than_a_window(tmp_path):
     path = tmp_path / "short.txt"
     path.write_text("Too short.", encoding="utf-8")
-    with pytest.raises(pretraining.CourseError, match="short.txt is too short to learn from"):
+    with pytest.raises(CourseError, match="short.txt is too short to learn from"):
         pretrain(load_corpus(str(path), 258), RECIPE)
 
 
@@ -248,6 +250,6 @@ def test_muon_orthogonalizes_attention_as_one_matrix():
 
 
 def test_the_defaults_belong_together():
-    assert RECIPE.patience == pretraining.Recipe().patience
-    assert pretraining.Recipe().vocabulary_size == VOCABULARY_SIZE
+    assert RECIPE.patience == Recipe().patience
+    assert Recipe().vocabulary_size == VOCABULARY_SIZE
     assert SNAPSHOTS[0] == 0

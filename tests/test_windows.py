@@ -6,7 +6,8 @@ import pytest
 
 from utils.data.batches import Windows, as_examples, endless_batches
 from utils.evaluation.losses import TokenLosses
-from utils.models.gpt2 import from_ids, small_gpt2
+from utils.models.gpt2 import build_gpt2, from_ids
+from utils.models.sizes import ModelSize
 
 END = 9
 
@@ -71,7 +72,7 @@ def test_the_end_of_fit_does_not_wait_for_a_tuner():
 
 def test_token_losses_are_those_of_keras_whatever_the_number_of_windows():
     keras.utils.set_random_seed(0)
-    model = from_ids(small_gpt2(20, num_layers=1, hidden_dim=16, max_sequence_length=8))
+    model = from_ids(build_gpt2(20, ModelSize(1, 2, 16, 512, 8)))
     windows = Windows(np.random.default_rng(0).integers(20, size=60), context=8, end_id=0)
     rows, weights = windows.in_order()
     inputs, targets, _ = as_examples(rows, weights)

@@ -8,14 +8,15 @@ import numpy as np
 
 from utils.data.bpe import Tokenizer, train
 from utils.generation.generator import Generator
-from utils.models.gpt2 import small_gpt2
+from utils.models.gpt2 import build_gpt2
+from utils.models.sizes import ModelSize
 from utils.serving.app import create_app
 from utils.serving.engine import Engine
 from utils.serving.prompts import plain_chat
 from utils.serving.server import Server, listen
 
 CONTEXT, NAME, NEVER = 128, "tiny", -7
-SIZE = {"num_layers": 1, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 32}
+SIZE = {"layers": 1, "heads": 2, "width": 16, "feed_forward": 32}
 TEXT = "the fox said to the hare: the hare said to the fox! 狐狸对兔子说：兔子对狐狸说。" * 3
 
 
@@ -28,7 +29,7 @@ def random_model(vocabulary_size, seed=0):
     """Large random weights, so that its answers differ from place to place; small biases, so that
     no token is the likeliest everywhere."""
     rng = np.random.default_rng(seed)
-    model = small_gpt2(vocabulary_size, max_sequence_length=CONTEXT, **SIZE)
+    model = build_gpt2(vocabulary_size, ModelSize(context=CONTEXT, **SIZE))
     for weight in model.weights:
         scale = 0.5 if weight.name in ("kernel", "embeddings") else 0.05
         weight.assign((weight.name == "gamma") + scale * rng.normal(size=weight.shape))

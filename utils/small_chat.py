@@ -3,20 +3,27 @@
     python -m utils.small_chat                       # in English, in some minutes
     python -m utils.small_chat --language zh         # in Chinese
 
-asks it 500 questions about tales that it has never seen, and the model before fine-tuning too.
+asks it 500 questions about tales that it has never seen, and the model before fine-tuning too. On
+dialogues of your own, from the small GPT-2 or from a model of yours:
+
+    python -m utils.small_chat --dialogues my.jsonl
+    python -m utils.small_chat --dialogues my.jsonl --base FOLDER
+
+each line of the file is {"messages": [{"role": "user", "content": …}, …]}.
 """
 
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from itertools import islice, takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from utils.training.recipes import ChatRecipe
 
 if TYPE_CHECKING:  # Keras takes seconds to import, which --help need not wait for
     from utils.data.dialogues import Message
-    from utils.training.pretraining import Run
+    from utils.training.runs import Run
 
 CORPORA = {"en": "tales", "zh": "tales-zh"}
 QUESTIONS = 500
@@ -30,11 +37,11 @@ def chat_run(language: str = "en") -> "Run":
         CourseError: if training fails.
     """
     from utils.small_gpt2 import pretrained, train_by
-    from utils.training.finetuning import finetune, run_folder
-    from utils.training.pretraining import is_finished
+    from utils.training.finetuning import finetune, identity_of
+    from utils.training.runs import is_finished
 
     base = pretrained(CORPORA[language])
-    if not is_finished(run_folder(base, language, ChatRecipe())):
+    if not is_finished(identity_of(base, language, ChatRecipe()).folder):
         print("The chat model is not trained yet.", file=sys.stderr)
         train_by("utils.small_chat", "--language", language)
     return finetune(base, language, ChatRecipe(), quiet=True)
@@ -145,32 +152,103 @@ def base_answers(run: "Run", language: str, questions: Sequence[Question]) -> li
     return answers(Generator(model, end_id), prompts, reply, top_k=1)
 
 
+def examine(told: dict[str, list[str]], right: Sequence[str], language: str) -> None:
+    """Print exact match and F1 of some replies by the name of who gave them.
+
+    Args:
+        told: the replies of each model, in the order of `right`.
+        right: the right replies.
+        language: how words are told apart: "en" or "zh".
+    """
+    from utils.evaluation.scores import exact_match, token_f1
+
+    for name, replies in told.items():
+        pairs = [(reply, answer, language) for reply, answer in zip(replies, right, strict=True)]
+        exact = sum(exact_match(*pair) for pair in pairs) / len(pairs)
+        f1 = sum(token_f1(*pair) for pair in pairs) / len(pairs)
+        print(f"{name:6} fine-tuning {exact:31.1%}   {f1:.3f}")
+
+
+# ---- the command ---------------------------------------------------------------------------------
+
+
 def main() -> None:
     """Fine-tune, then examine."""
     from utils.course.settings import settings
 
-    usual = {name: value for name, value in asdict(ChatRecipe()).items() if name != "patience"}
-    args = vars(settings(language="en", **usual))
-    language = args.pop("language")
+    args = settings(
+        language="en",
+        dialogues=None,
+        base=None,
+        steps=None,
+        batch_size=ChatRecipe.batch_size,
+        learning_rate=ChatRecipe.learning_rate,
+        seed=ChatRecipe.seed,
+    )
+    if args.dialogues:
+        chat_on_own_dialogues(args)
+    else:
+        chat_on_tales(args)
 
-    from utils.evaluation.scores import exact_match, token_f1
+
+def recipe_from(args: Namespace, steps: int) -> ChatRecipe:
+    """The training configuration that the settings ask for; `steps` if they name none."""
+    return ChatRecipe(args.steps or steps, args.batch_size, args.learning_rate, args.seed)
+
+
+def chat_on_tales(args: Namespace) -> None:
+    """Fine-tune on the course's dialogues, and ask about tales that no training has seen."""
     from utils.small_gpt2 import pretrained
     from utils.training.finetuning import finetune
 
-    base = pretrained(CORPORA[language])
-    run = finetune(base, language, ChatRecipe(**args))
-    questions = held_out_questions(language)
+    base = pretrained(CORPORA[args.language])
+    run = finetune(base, args.language, recipe_from(args, ChatRecipe.steps))
+    questions = held_out_questions(args.language)
     told = {
-        "before": base_answers(base, language, questions),
-        "after": Assistant(run, language).replies([q.messages for q in questions]),
+        "before": base_answers(base, args.language, questions),
+        "after": Assistant(run, args.language).replies([q.messages for q in questions]),
     }
     print(f"{len(questions)} questions about tales never seen   exact match   F1")
-    for name, replies in told.items():
-        pairs = [(reply, q.answer, language) for reply, q in zip(replies, questions, strict=True)]
-        exact = sum(exact_match(*pair) for pair in pairs) / len(pairs)
-        f1 = sum(token_f1(*pair) for pair in pairs) / len(pairs)
-        print(f"{name:6} fine-tuning {exact:31.1%}   {f1:.3f}")
+    examine(told, [question.answer for question in questions], args.language)
     print(f"The model is in {run.folder}.")
+
+
+def chat_on_own_dialogues(args: Namespace) -> None:
+    """Fine-tune on a file of dialogues, and compare with the replies in those held out.
+
+    Raises:
+        CourseError: if the file or the base cannot be used; then nothing is trained.
+    """
+    from utils.data.dialogues import read_jsonl
+
+    path = Path(args.dialogues)
+    dialogues = read_jsonl(path)  # first: a mistake in it is told at once
+
+    from utils.data.chat_template import Template
+    from utils.data.dialogue_rows import fit_context
+    from utils.data.keras_tokenizers import from_keras
+    from utils.small_gpt2 import pretrained
+    from utils.training.finetuning import finetune_on, split, steps_for
+    from utils.training.presets import load_preset
+
+    base = Path(args.base or pretrained(CORPORA[args.language]).preset)
+    model = load_preset(base)
+    context = model.backbone.max_sequence_length
+    template = Template(from_keras(model.preprocessor.tokenizer))
+    fitted = fit_context(dialogues, template, context)
+    train, held_out = split(fitted.dialogues)
+    print(
+        f"{path.name}: {len(train)} dialogues to learn from, {len(held_out)} held out;"
+        f" {fitted.shortened} were longer than the context of {context} tokens and lost their"
+        f" oldest turns, {fitted.left_out} were left out, as their last turn alone is too long"
+    )
+    recipe = recipe_from(args, steps_for(train, template, context, args.batch_size))
+    run = finetune_on(fitted.dialogues, path.stem, base, recipe)
+    turns = [turn for dialogue in held_out for turn in dialogue.replies()][:QUESTIONS]
+    replies = Assistant(run, args.language).replies([messages for messages, _, _ in turns])
+    print(f"{len(turns)} replies in dialogues held out   exact match   F1")
+    examine({"after": replies}, [answer for _, answer, _ in turns], args.language)
+    print(f"The model is in {run.folder}. Chat: python -m utils.serving --preset {run.preset}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The course's own small GPT-2: train it, or take the one that was trained.
+"""The course's own GPT-2: train it, or take the one that was trained.
 
-    python -m utils.small_gpt2                       # on the tales, in some minutes
+    python -m utils.small_gpt2                       # the small one on the tales, in some minutes
     python -m utils.small_gpt2 --corpus tales-zh     # on the Chinese tales
     python -m utils.small_gpt2 --corpus my.txt       # on any text in UTF-8
+    python -m utils.small_gpt2 --size medium --corpus my.txt --context 128
 
 A training can be stopped at any time; the same command goes on with it. What is trained is not
 trained again: then the command just draws the curve and writes.
@@ -10,15 +11,21 @@ trained again: then the command just draws the curve and writes.
 
 import subprocess
 import sys
-from dataclasses import asdict
+from argparse import Namespace
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from utils.models.sizes import ModelSize, custom_size
 from utils.training.recipes import Recipe
 
 if TYPE_CHECKING:  # Keras takes seconds to import, which --help need not wait for
-    from utils.training.pretraining import Run
+    from utils.data.corpora import Corpus
+    from utils.training.runs import Run
 
 SNAPSHOTS = (0, 100, 300)  # steps whose weights lesson 8 looks at
+# Wider models need smaller steps.
+LEARNING_RATES = {"small": Recipe.learning_rate, "medium": 0.01, "gpt2": 0.005}
+GIB = 1 << 30  # bytes
 
 
 def pretrained(corpus_name: str = "tales") -> "Run":
@@ -31,17 +38,18 @@ def pretrained(corpus_name: str = "tales") -> "Run":
         CourseError: if training fails.
     """
     from utils.data.corpora import load_corpus
-    from utils.training.pretraining import is_finished, pretrain, run_folder
+    from utils.training.pretraining import identity_of, pretrain
+    from utils.training.runs import is_finished
 
     corpus = load_corpus(corpus_name)
-    if not is_finished(run_folder(corpus, Recipe())):
+    if not is_finished(identity_of(corpus, Recipe(), SNAPSHOTS).folder):
         print("The small GPT-2 is not trained yet.", file=sys.stderr)
         train_by("utils.small_gpt2", "--corpus", corpus_name)
     return pretrain(corpus, Recipe(), SNAPSHOTS, quiet=True)
 
 
 def train_by(module: str, *flags: str) -> None:
-    """Train with a command of the course; its reports go to stderr.
+    """Train with a command of the course; its evaluations go to stderr.
 
     Raises:
         CourseError: if training fails.
@@ -59,40 +67,100 @@ def train_by(module: str, *flags: str) -> None:
         )
 
 
+# ---- the command ---------------------------------------------------------------------------------
+
+
 def main() -> None:
     """Train, draw the loss curve, write three texts."""
     from utils.course.settings import settings
 
-    usual = {name: value for name, value in asdict(Recipe()).items() if name != "patience"}
-    args = settings(corpus="tales", **usual)
+    args = settings(
+        corpus="tales",
+        size="small",
+        **dict.fromkeys((field.name for field in fields(ModelSize)), None),
+        steps=Recipe.steps,
+        batch_size=Recipe.batch_size,
+        accumulate=Recipe.accumulate,
+        learning_rate=None,
+        vocabulary_size=Recipe.vocabulary_size,
+        dtype=Recipe.dtype,
+        seed=Recipe.seed,
+        run=None,
+    )
+    recipe = recipe_from(args)
+
+    from utils.data.corpora import load_corpus
+    from utils.training.pretraining import pretrain
+    from utils.training.runs import run_by_name
+
+    if args.run:
+        run = run_by_name(args.run)
+        show(run, None, args.seed)
+        return
+    corpus = load_corpus(args.corpus, args.vocabulary_size)
+    announce(corpus, recipe)
+    show(pretrain(corpus, recipe, SNAPSHOTS, announce=True), corpus.floor, args.seed)
+
+
+def recipe_from(args: Namespace) -> Recipe:
+    """The training configuration that the settings ask for.
+
+    Raises:
+        SizeError: if their numbers make no GPT-2.
+    """
+    numbers = {field.name: getattr(args, field.name) for field in fields(ModelSize)}
+    return Recipe(
+        steps=args.steps,
+        batch_size=args.batch_size,
+        learning_rate=args.learning_rate or LEARNING_RATES[args.size],
+        seed=args.seed,
+        vocabulary_size=args.vocabulary_size,
+        size=custom_size(args.size, **numbers),
+        accumulate=args.accumulate,
+        dtype=args.dtype,
+    )
+
+
+def announce(corpus: "Corpus", recipe: Recipe) -> None:
+    """Print what is about to be trained, and what it takes."""
+    from utils.training.budget import training_memory
+
+    parameters = recipe.size.parameters(corpus.vocabulary_size)
+    memory = training_memory(recipe, corpus.vocabulary_size, recipe.size.context)
+    print(
+        f"{corpus.name}: {len(corpus.train):,} tokens to learn from, {recipe.steps} steps\n"
+        f"GPT-2 with {parameters:,} parameters, about {memory / GIB:.1f} GB of memory"
+    )
+
+
+def show(run: "Run", floor: float | None, seed: int) -> None:
+    """Print the loss of a run, draw its curve, and let its model write three texts.
+
+    Args:
+        run: a finished one.
+        floor: the loss that no model can beat, if it is known.
+        seed: of the texts.
+    """
     import matplotlib.pyplot as plt
 
     from utils.course.plots import STYLE, plot_losses
-    from utils.data.corpora import load_corpus
-    from utils.training.pretraining import pretrain
 
-    corpus = load_corpus(args.corpus, args.vocabulary_size)
-    print(f"{corpus.name}: {len(corpus.train):,} tokens to learn from, {args.steps} steps")
-    recipe = Recipe(**{name: value for name, value in vars(args).items() if name != "corpus"})
-    run = pretrain(corpus, recipe, SNAPSHOTS)
     print(f"validation loss {run.validation_loss:.4f} nats per token", end="")
-    if corpus.floor:
-        print(f", {run.validation_loss / corpus.floor:.3f} times the floor of {corpus.floor:.4f}")
+    print(f", {run.validation_loss / floor:.3f} times the floor of {floor:.4f}" if floor else "")
     plt.style.use(STYLE)
-    plot_losses(run.history, corpus.floor)
+    plot_losses(run.history, floor)
     plt.show()
-    for text in texts(run, 3, args.seed):
+    for text in texts(run, 3, seed):
         print(f"\n{text}")
     print(f"\nThe model is in {run.folder}.")
 
 
 def texts(run: "Run", number: int, seed: int) -> list[str]:
     """Texts that the model of a run makes up, from their first token to their end."""
-    import keras_nlp
-
     from utils.generation.generator import Generator
+    from utils.training.presets import load_preset
 
-    model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
+    model = load_preset(run.preset)
     tokenizer = model.preprocessor.tokenizer
     end_id = tokenizer.end_token_id
     rows = Generator(model, end_id)([[end_id]] * number, top_p=0.8, seed=seed)

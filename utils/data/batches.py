@@ -99,7 +99,11 @@ class Batches(Protocol):
 
 
 def endless_batches(
-    windows: Batches, batch_size: int, seed: int, first_step: int = 0
+    windows: Batches,
+    batch_size: int,
+    seed: int,
+    first_step: int = 0,
+    shard: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """The batches of all steps from `first_step` on, for `fit(..., steps_per_epoch=...)`.
 
@@ -107,15 +111,25 @@ def endless_batches(
     (measured with TensorFlow 2.21 on Python 3.11). A data set from a generator makes the whole
     process give every larger piece of memory back at once, which costs a fifth of the training
     time. And TensorFlow's self-tuning delays the end of `fit` by up to minutes; it is off.
+
+    Args:
+        windows: gives the rows of any step.
+        batch_size: rows in a step, of all processes together.
+        seed: of the order of the rows.
+        first_step: number of the step to begin with.
+        shard: the number of this process, and how many there are. Every process takes other rows
+            of each step, and together they take all.
     """
-    shape = (batch_size, windows.context)
+    rank, world = shard
+    shape = (batch_size // world, windows.context)
+
+    def rows_of(number: int) -> tuple[np.ndarray, ...]:
+        rows, weights = windows.batch(number, batch_size, seed)
+        return as_examples(rows[rank::world], weights[rank::world])
 
     def batch(step):
-        parts = tf.numpy_function(
-            lambda number: as_examples(*windows.batch(int(number), batch_size, seed)),
-            [step],
-            (tf.int32, tf.int32, tf.float32),
-        )
+        kinds = (tf.int32, tf.int32, tf.float32)
+        parts = tf.numpy_function(lambda number: rows_of(int(number)), [step], kinds)
         return tuple(tf.ensure_shape(part, shape) for part in parts)
 
     return _untuned(tf.data.Dataset.counter(first_step).map(batch))

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -56,6 +58,7 @@ class DialogueRows:
         talk: small talk.
         end_id: pads.
         talk_every: one row in so many is small talk.
+        context: longest input of the model; a row has one id more.
     """
 
     def __init__(
@@ -64,9 +67,10 @@ class DialogueRows:
         talk: Sequence[Encoded],
         end_id: int,
         talk_every: int = 6,
+        context: int = CONTEXT,
     ):
         self.tales, self.talk, self.talk_every = tales, talk, talk_every
-        self.context, self.end_id = CONTEXT, end_id
+        self.context, self.end_id = context, end_id
 
     def batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows of one step, a function of the step and the seed: see `pad`."""
@@ -98,6 +102,79 @@ class DialogueRows:
         return pad(list(rows), self.context + 1, self.end_id)
 
 
+class PackedRows:
+    """The rows of each step, for dialogues of any kind: each row is packed with as many as fit.
+
+    Which dialogues share a row is decided once, by chance; in each pass the rows are shuffled anew.
+
+    Args:
+        dialogues: none longer than a row, which has `context` + 1 ids.
+        context: longest input of the model.
+        end_id: pads.
+    """
+
+    def __init__(self, dialogues: Sequence[Encoded], context: int, end_id: int):
+        self.context, self.end_id = context, end_id
+        order = np.random.default_rng(0).permutation(len(dialogues))
+        self.rows = list(pack((dialogues[int(i)] for i in order), context + 1))
+
+    def batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of one step, a function of the step and the seed: see `pad`."""
+        numbers = range(step * batch_size, (step + 1) * batch_size)
+        return pad([self._row(n, seed) for n in numbers], self.context + 1, self.end_id)
+
+    def _row(self, number: int, seed: int) -> Encoded:
+        passes, place = divmod(number, len(self.rows))
+        order = np.random.default_rng([seed, passes]).permutation(len(self.rows))
+        return self.rows[int(order[place])]
+
+    def max_loss_tokens(self, batch_size: int) -> int:
+        """No step has more targets of weight 1 than this."""
+        return batch_size * max(sum(weights[1:]) for _, weights in self.rows)
+
+    def in_order(self) -> tuple[np.ndarray, np.ndarray]:
+        """Every row once: for validation."""
+        return pad(self.rows, self.context + 1, self.end_id)
+
+
 def encoded(dialogues: Sequence[Dialogue], template: Template) -> list[Encoded]:
     """Dialogues as ids with their weights."""
     return [template.encode(dialogue.messages) for dialogue in dialogues]
+
+
+class Fitted(NamedTuple):
+    """Dialogues that fit into a context, and how many did not as they were."""
+
+    dialogues: list[Dialogue]
+    shortened: int
+    left_out: int
+
+
+def fit_context(dialogues: Iterable[Dialogue], template: Template, context: int) -> Fitted:
+    """Shorten dialogues that are too long, at their oldest turns; the system's message stays.
+
+    A dialogue whose last question and reply are too long by themselves is left out.
+
+    Args:
+        dialogues: of any length.
+        template: makes ids of them.
+        context: longest input of the model.
+    """
+    fitting, shortened, left_out = [], 0, 0
+    for dialogue in dialogues:
+        short: Dialogue | None = dialogue
+        while short and len(template.encode(short.messages)[0]) > context + 1:
+            short = _without_oldest_turn(short)
+        if short is None:
+            left_out += 1
+        else:
+            shortened += short is not dialogue
+            fitting.append(short)
+    return Fitted(fitting, shortened, left_out)
+
+
+def _without_oldest_turn(dialogue: Dialogue) -> Dialogue | None:
+    """A dialogue without its first question and reply; None if there is only one."""
+    system = [message for message in dialogue.messages if message.role == "system"]
+    talk = dialogue.messages[len(system) + 2 :]
+    return replace(dialogue, messages=(*system, *talk), kinds=dialogue.kinds[1:]) if talk else None

@@ -61,6 +61,20 @@ def as_keras(tokenizer: bpe.Tokenizer) -> GPT2Tokenizer:
     return GPT2Tokenizer(vocabulary=tokenizer.vocabulary, merges=tokenizer.merge_lines)
 
 
+def from_keras(in_keras: keras_nlp.models.GPT2Tokenizer) -> bpe.Tokenizer:
+    """The course's tokenizer with the merges of one in Keras: it knows the bytes of each token.
+
+    Raises:
+        TokenizerError: if the two do not give the same ids.
+    """
+    pairs = (line.split(" ") for line in in_keras.merges)
+    merges = [[bytes(bpe.BYTE_OF[char] for char in half) for half in pair] for pair in pairs]
+    tokenizer = bpe.Tokenizer((left, right) for left, right in merges)
+    if not tokenizer.vocabulary.items() <= in_keras.vocabulary.items():
+        raise TokenizerError("The preset has another vocabulary than its merges: take another.")
+    return tokenizer
+
+
 def load_tokenizer(language: str = "en") -> GPT2Tokenizer:
     """The tokenizer of the course for the tales in English ("en") or Chinese ("zh").
 

@@ -5,7 +5,7 @@ import keras_nlp
 import numpy as np
 from keras import ops
 
-from utils.models.gpt2 import small_gpt2
+from utils.models.gpt2 import build_gpt2, size_of
 
 NEW_ROWS_SEED = 0
 
@@ -25,14 +25,7 @@ def resize_token_embeddings(
     """
     old = model.backbone
     table, *others = old.get_weights()  # (vocabulary, width), …
-    larger = small_gpt2(
-        len(table) + new,
-        num_layers=old.num_layers,
-        num_heads=old.num_heads,
-        hidden_dim=old.hidden_dim,
-        intermediate_dim=old.intermediate_dim,
-        max_sequence_length=old.max_sequence_length,
-    )
+    larger = build_gpt2(len(table) + new, size_of(model))
     noise = np.random.default_rng(NEW_ROWS_SEED).normal(0, table.std(), (new, table.shape[1]))
     rows = (table[init_from] + noise).astype(table.dtype)
     larger.backbone.set_weights([np.concatenate([table, rows]), *others])

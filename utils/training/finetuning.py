@@ -2,72 +2,94 @@
 
 import hashlib
 import json
-import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import keras_nlp
-import numpy as np
 import tensorflow as tf
 
 from utils.data import bpe
 from utils.data.batches import endless_batches
-from utils.data.chat_template import Template, with_roles
-from utils.data.dialogue_rows import DialogueRows, encoded
-from utils.data.dialogues import about_tales, small_talk, small_talk_file
+from utils.data.chat_template import ChatTokenizer, Template, with_roles
+from utils.data.dialogue_rows import DialogueRows, PackedRows, encoded
+from utils.data.dialogues import Dialogue, about_tales, small_talk, small_talk_file
 from utils.data.keras_tokenizers import folder as folder_of
+from utils.data.keras_tokenizers import from_keras
 from utils.evaluation.losses import TokenLosses
 from utils.models.gpt2 import from_ids
 from utils.models.surgery import logits_at_positions, resize_token_embeddings
-from utils.paths import checkpoints_dir
 from utils.tales import LANGUAGES
-from utils.training.checkpoints import whole
+from utils.training.identity import Identity, identify
 from utils.training.optimizers import WarmupStableDecay
-from utils.training.pretraining import (
-    RESULT,
-    Run,
-    TrainingFailed,
-    compiled,
-    once,
-    read_run,
-    save_preset,
-)
-from utils.training.progress import Progress
+from utils.training.presets import load_preset, preset_digest, save_preset
 from utils.training.recipes import ChatRecipe
+from utils.training.runs import (
+    Method,
+    Run,
+    compiled,
+    train_once,
+)
 
 VALIDATION_TALES = 40
+HELD_OUT = 10  # one dialogue in so many is for validation
+PASSES, FEWEST_STEPS = 10, 100  # over somebody's own dialogues; early stopping may end it sooner
 
 
-# ---- training ------------------------------------------------------------------------------------
+class Lesson(NamedTuple):
+    """What a model learns from: the rows of training, and those of validation."""
+
+    train: DialogueRows | PackedRows
+    validation: DialogueRows | PackedRows
 
 
-def finetune(base: Run, language: str, recipe: ChatRecipe, quiet: bool = False) -> Run:
-    """Fine-tune a pretrained model on the course's dialogues; what is finished is only read.
+# ---- the course's own dialogues ------------------------------------------------------------------
 
-    A second process that wants the same run waits for the first.
+
+def finetune(
+    base: Run, language: str, recipe: ChatRecipe, quiet: bool = False, tales: int | None = None
+) -> Run:
+    """Fine-tune a pretrained model on the course's dialogues, or go on with a stopped training.
 
     Args:
         base: the pretrained model.
         language: of its tales: "en" or "zh".
         recipe: how.
-        quiet: do not print the reports of a finished run.
+        quiet: do not print the evaluations of a finished run.
+        tales: about how many tales of each split to talk; None for the usual number.
 
     Raises:
         TrainingFailed: if the loss becomes NaN or infinite.
         CheckpointError: if something cannot be written.
     """
-    folder = run_folder(base, language, recipe)
-    return once(folder, recipe, lambda: _finetune(base, language, recipe, folder), quiet)
+    template = Template(bpe.Tokenizer.load(folder_of(language)))
+
+    def read() -> Lesson:
+        return Lesson(
+            rows_of(language, "train", tales, template),
+            rows_of(language, "validation", tales or VALIDATION_TALES, template),
+        )
+
+    identity = identity_of(base, language, recipe, tales)
+    prepare = _prepare(Path(base.preset), template, read, recipe)
+    return train_once(identity, recipe, prepare, quiet)
 
 
-def run_folder(base: Run, language: str, recipe: ChatRecipe) -> Path:
-    """Where a run keeps its files. Another base, recipe or dialogue has another folder."""
-    talk = small_talk_file(language).read_text(encoding="utf-8")
+def identity_of(base: Run, language: str, recipe: ChatRecipe, tales: int | None = None) -> Identity:
+    """The identity of a fine-tuning on the course's dialogues."""
     some = [asdict(dialogue) for dialogue in about_tales(language, "validation", 3)]
-    parts = [base.folder.name, talk, LANGUAGES[language].QUESTIONS, some, asdict(recipe)]
-    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
-    return checkpoints_dir() / f"chat-{language}-{digest}"
+    parts = [
+        small_talk_file(language).read_text(encoding="utf-8"),
+        LANGUAGES[language].RULES,
+        LANGUAGES[language].QUESTIONS,
+        some,
+        tales,
+    ]
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    data = {"base": base.folder.name, "dialogues": digest}
+    return identify(__name__, f"chat-{language}", data, recipe)
 
 
 def rows_of(language: str, split: str, tales: int | None, template: Template) -> DialogueRows:
@@ -79,7 +101,64 @@ def rows_of(language: str, split: str, tales: int | None, template: Template) ->
     )
 
 
-def with_places(batches: tf.data.Dataset, number: int) -> tf.data.Dataset:
+# ---- anybody's dialogues -------------------------------------------------------------------------
+
+
+def finetune_on(
+    dialogues: Sequence[Dialogue], name: str, base: Path, recipe: ChatRecipe, quiet: bool = False
+) -> Run:
+    """Fine-tune a model on somebody's own dialogues, or go on with a stopped training.
+
+    Every tenth dialogue is held out for validation; see `split`.
+
+    Args:
+        dialogues: what to learn; each fits into the context of the model.
+        name: of the data, for the folder of the run.
+        base: folder with the preset of a GPT-2, of any size, with or without the roles of a chat.
+        recipe: how.
+        quiet: do not print the evaluations of a finished run.
+
+    Raises:
+        TrainingFailed: if the loss becomes NaN or infinite.
+        CheckpointError: if something cannot be written.
+        CourseError: if `base` holds no GPT-2.
+    """
+    tokenizer = from_keras(load_preset(base).preprocessor.tokenizer)
+    template = Template(tokenizer)
+
+    def read() -> Lesson:
+        context = load_preset(base).backbone.max_sequence_length
+        train, validation = (
+            PackedRows(encoded(part, template), context, template.end_id)
+            for part in split(dialogues)
+        )
+        return Lesson(train, validation)
+
+    text = json.dumps([asdict(dialogue) for dialogue in dialogues])
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    data = {"base": preset_digest(base), "dialogues": digest}
+    identity = identify(__name__, f"chat-{name}", data, recipe)
+    return train_once(identity, recipe, _prepare(base, template, read, recipe), quiet)
+
+
+def steps_for(
+    dialogues: Sequence[Dialogue], template: Template, context: int, batch_size: int
+) -> int:
+    """Steps for about `PASSES` passes over some dialogues, and no more than over the tales."""
+    rows = PackedRows(encoded(dialogues, template), context, template.end_id).rows
+    return min(ChatRecipe.steps, max(FEWEST_STEPS, PASSES * len(rows) // batch_size))
+
+
+def split(dialogues: Sequence[Dialogue]) -> tuple[list[Dialogue], list[Dialogue]]:
+    """The dialogues to learn from, and every tenth one, held out."""
+    held_out = [d for number, d in enumerate(dialogues, 1) if number % HELD_OUT == 0]
+    return [d for number, d in enumerate(dialogues, 1) if number % HELD_OUT], held_out
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+
+def with_positions(batches: tf.data.Dataset, number: int) -> tf.data.Dataset:
     """Batches for `logits_at_positions`: the targets of weight 1, and some of weight 0.
 
     Args:
@@ -88,8 +167,8 @@ def with_places(batches: tf.data.Dataset, number: int) -> tf.data.Dataset:
     """
 
     def choose(ids, targets, weights):
-        weights, places = tf.math.top_k(tf.reshape(weights, [-1]), number)
-        return (ids, places), tf.gather(tf.reshape(targets, [-1]), places), weights
+        weights, positions = tf.math.top_k(tf.reshape(weights, [-1]), number)
+        return (ids, positions), tf.gather(tf.reshape(targets, [-1]), positions), weights
 
     return batches.map(choose)
 
@@ -103,59 +182,37 @@ def prepare(model: keras_nlp.models.GPT2CausalLM, recipe: ChatRecipe) -> keras.M
     return compiled(logits_at_positions(model), optimizer)
 
 
-def _finetune(base: Run, language: str, recipe: ChatRecipe, folder: Path) -> Run:
-    tokenizer = bpe.Tokenizer.load(folder_of(language))
-    template = Template(tokenizer)
-    train = rows_of(language, "train", None, template)
-    validation = rows_of(language, "validation", VALIDATION_TALES, template).in_order()
-    keras.utils.set_random_seed(recipe.seed)
-    pretrained = keras_nlp.models.GPT2CausalLM.from_preset(base.preset)
-    gpt2 = resize_token_embeddings(pretrained, len(template.role_ids), init_from=template.end_id)
-    model = prepare(gpt2, recipe)
-    batches = endless_batches(train, recipe.batch_size, recipe.seed)
-    validate = Validate(TokenLosses(from_ids(gpt2)), validation, recipe)
-    model.fit(
-        with_places(batches, train.max_loss_tokens(recipe.batch_size)),
-        epochs=recipe.steps // recipe.steps_per_report,
-        steps_per_epoch=recipe.steps_per_report,
-        shuffle=False,  # the batches are shuffled already
-        verbose=0,
-        callbacks=[
-            validate,
-            keras.callbacks.EarlyStopping(
-                "validation_loss", patience=recipe.patience, restore_best_weights=True, mode="min"
-            ),
-            Progress(steps_per_epoch=recipe.steps_per_report),
-        ],
-    )
-    result = {"history": validate.history, "validation_loss": validate.loss()}
-    with whole(folder / RESULT) as path:
-        path.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    save_preset(gpt2, with_roles(tokenizer), folder / "preset")  # last: it says: finished
-    return read_run(folder)
+def _prepare(
+    base: Path, template: Template, read: Callable[[], Lesson], recipe: ChatRecipe
+) -> Callable[[], Method]:
+    """What makes the method of a fine-tuning, when it is needed."""
+
+    def method() -> Method:
+        lesson = read()
+        gpt2 = with_roles_learnt(load_preset(base), template)
+        losses, validation = TokenLosses(from_ids(gpt2)), lesson.validation.in_order()
+        number = lesson.train.max_loss_tokens(recipe.batch_size)
+
+        def batches(first_step: int) -> tf.data.Dataset:
+            rows = endless_batches(lesson.train, recipe.batch_size, recipe.seed, first_step)
+            return with_positions(rows, number)
+
+        return Method(
+            model=prepare(gpt2, recipe),
+            backbone=gpt2.backbone,
+            batches=batches,
+            evaluate=lambda: losses.mean(*validation),
+            evaluate_fully=lambda: losses.mean(*validation),
+            save=lambda path: save_preset(gpt2, with_roles(template.tokenizer), path),
+        )
+
+    return method
 
 
-class Validate(keras.callbacks.Callback):
-    """Adds `validation_loss` to what each epoch reports, and keeps the reports in `history`."""
-
-    def __init__(
-        self, losses: TokenLosses, rows: tuple[np.ndarray, np.ndarray], recipe: ChatRecipe
-    ):
-        super().__init__()
-        self.losses, self.rows, self.recipe = losses, rows, recipe
-        self.history: list[dict] = []
-
-    def loss(self) -> float:
-        """The validation loss of the model as it is now, in nats per learnt token."""
-        return self.losses.mean(*self.rows)
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs["validation_loss"] = self.loss()
-        if not math.isfinite(logs["loss"] + logs["validation_loss"]):
-            raise TrainingFailed(
-                f"The loss became {logs['loss']}: the learning rate {self.recipe.learning_rate:g}"
-                " is too high, try a tenth of it."
-            )
-        step = (epoch + 1) * self.recipe.steps_per_report
-        rate = float(self.model.optimizer.learning_rate)
-        self.history.append({"step": step, **logs, "learning_rate": rate})
+def with_roles_learnt(
+    model: keras_nlp.models.GPT2CausalLM, template: Template
+) -> keras_nlp.models.GPT2CausalLM:
+    """A GPT-2 with a row of its token embedding for each role; the model itself if it has them."""
+    if isinstance(model.preprocessor.tokenizer, ChatTokenizer):
+        return model
+    return resize_token_embeddings(model, len(template.role_ids), init_from=template.end_id)

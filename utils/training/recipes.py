@@ -1,55 +1,71 @@
-"""The settings of a pretraining: light to import, so that `--help` can show them at once."""
+"""Training configurations, *recipes* for short. Light to import, so that `--help` is instant.
+
+On one machine, and with the same versions, equal recipes and equal data give equal weights, bit for
+bit. So whatever decides the weights stands in a recipe, and nothing else does.
+"""
 
 from dataclasses import dataclass
 
-REPORTS = 20  # how often a run validates and writes a checkpoint
+from utils.models.sizes import SIZES, ModelSize
+
+EVALUATIONS = 20  # how often a run validates and writes a checkpoint
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """The settings of a run. On one machine equal recipes give equal weights, bit for bit.
+class TrainingRecipe:
+    """What every run has.
 
     Attributes:
         steps: gradient steps.
-        batch_size: windows in a step.
+        batch_size: rows in a step.
+        learning_rate: the highest one of the schedule.
+        seed: of the first weights and of the order of the rows.
+        patience: evaluations without a better validation loss after which training stops.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    seed: int = 0
+    patience: int = 4
+
+    @property
+    def steps_per_evaluation(self) -> int:
+        """Steps between two evaluations."""
+        return max(1, self.steps // EVALUATIONS)
+
+
+@dataclass(frozen=True)
+class Recipe(TrainingRecipe):
+    """The configuration of a pretraining.
+
+    Attributes:
         learning_rate: the highest one, Muon's; AdamW's is half of it.
-        seed: of the first weights and of the order of the windows.
         vocabulary_size: of the tokenizer for a text of one's own.
-        patience: reports without a better validation loss after which it stops.
+        size: of the model.
+        accumulate: parts that a batch is split into. Their gradients are added up before the step,
+            so the result is that of the whole batch, and only a part has to fit into the memory.
+        dtype: what the model multiplies in: "float32" or "mixed_bfloat16".
     """
 
     steps: int = 1400
     batch_size: int = 16
     learning_rate: float = 0.02
-    seed: int = 0
     vocabulary_size: int = 1536
-    patience: int = 4
-
-    @property
-    def steps_per_report(self) -> int:
-        """Steps between two reports."""
-        return max(1, self.steps // REPORTS)
+    size: ModelSize = SIZES["small"]
+    accumulate: int = 1
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
-class ChatRecipe:
-    """The settings of a fine-tuning.
+class ChatRecipe(TrainingRecipe):
+    """The configuration of a fine-tuning.
 
     Attributes:
-        steps: gradient steps.
         batch_size: rows in a step, each with a tale or packed with small talk.
-        learning_rate: the highest one, of AdamW: a tenth of pretraining's.
-        seed: of the order of the rows.
-        patience: reports without a better validation loss after which it stops.
+        learning_rate: the highest one, AdamW's.
     """
 
     steps: int = 3600
     batch_size: int = 2
     learning_rate: float = 0.002
-    seed: int = 0
-    patience: int = 4
-
-    @property
-    def steps_per_report(self) -> int:
-        """Steps between two reports."""
-        return max(1, self.steps // REPORTS)

@@ -1,0 +1,118 @@
+"""What a training will take of this machine: memory from arithmetic, time from its first steps."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import psutil
+
+from utils.errors import CourseError
+from utils.training.recipes import Recipe
+
+GIB = 1 << 30  # bytes
+FLOAT = 4  # bytes
+PROCESS = 0.8 * GIB  # Python, TensorFlow and the compiled program
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container on Linux
+# Arrays that are alive together, fitted to measured peaks of the three named sizes.
+VECTORS, ATTENTION, LOGITS = 12, 3, 3
+
+
+class TooLarge(CourseError):
+    """A training that does not fit into the memory."""
+
+
+def training_memory(recipe: Recipe, vocabulary_size: int, context: int) -> float:
+    """About how many bytes a pretraining takes at its peak.
+
+    The model is kept several times: the weights, their gradients, and the optimizer's state, which
+    is one array for the matrices that Muon trains and two for what is left to AdamW. What a step
+    computes on the way is kept for the backward pass: for each token of a part some vectors of
+    each layer, the attention weights, and the logits.
+
+    Args:
+        recipe: the training configuration.
+        vocabulary_size: tokens in the vocabulary.
+        context: length of the windows.
+    """
+    size = recipe.size
+    parameters = size.parameters(vocabulary_size)
+    embeddings = (vocabulary_size + size.context) * size.width
+    copies = 3 * parameters + embeddings + (parameters if recipe.accumulate > 1 else 0)
+    tokens = recipe.batch_size // recipe.accumulate * context
+    a_token = size.layers * (VECTORS * size.width + 3 * size.feed_forward)
+    attention = size.layers * ATTENTION * size.heads * context
+    logits = LOGITS * vocabulary_size
+    return PROCESS + FLOAT * (copies + tokens * (a_token + attention + logits))
+
+
+def available_memory() -> float:
+    """Bytes that this process may still take."""
+    available = psutil.virtual_memory().available
+    try:
+        limit = int(CGROUP_LIMIT.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no container, or no limit: "max"
+        return available
+    return min(available, limit)
+
+
+def check_memory(recipe: Recipe, vocabulary_size: int, context: int) -> float:
+    """About how many bytes a pretraining takes.
+
+    Raises:
+        TooLarge: if they are more than this machine has left, with flags that make it fit.
+    """
+    needed, available = training_memory(recipe, vocabulary_size, context), available_memory()
+    if needed <= available:
+        return needed
+    raise TooLarge(
+        f"This training takes about {needed / GIB:.1f} GB of memory, and"
+        f" {available / GIB:.1f} GB are free: {_what_fits(recipe, vocabulary_size, context)}."
+    )
+
+
+def _what_fits(recipe: Recipe, vocabulary_size: int, context: int) -> str:
+    """Advice: the fewest parts with which it fits, or else what to make smaller."""
+    for parts in range(recipe.accumulate + 1, recipe.batch_size + 1):
+        if recipe.batch_size % parts == 0:
+            smaller = replace(recipe, accumulate=parts)
+            if training_memory(smaller, vocabulary_size, context) <= available_memory():
+                return f"give --accumulate {parts}, which takes the same batch in smaller parts"
+    return "give a smaller --size, --context or --batch-size"
+
+
+class TimeEstimate(keras.callbacks.Callback):
+    """Says once, after the first steps, how long the rest of a training will take.
+
+    The first step is left out: it compiles.
+
+    Args:
+        measured: steps to measure.
+    """
+
+    def __init__(self, measured: int = 5):
+        super().__init__()
+        self.measured, self.done, self.started = measured, 0, 0.0
+        self.first_step = 0  # of a training that goes on
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.done == 0:
+            self.first_step = epoch * self.params["steps"]
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.done += 1
+        if self.done == 1:
+            self.started = time.perf_counter()
+        elif self.done == 1 + self.measured:
+            seconds = (time.perf_counter() - self.started) / self.measured
+            steps = self.params["epochs"] * self.params["steps"]
+            left = steps - self.first_step - self.done
+            print(f"{seconds:.2g} s a step on this machine, so about {_duration(left * seconds)}.")
+
+
+def _duration(seconds: float) -> str:
+    """A time in the unit that a person would choose."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
