@@ -367,7 +367,7 @@ WRONG_FLAGS = [
     ("temperature", ["0", "-1", "nan", "inf", "hot"]),
     ("top_k", ["-1", "2.5", "nan"]),
     ("top_p", ["0", "1.5", "nan"]),
-    ("length", ["1", "257"]),
+    ("length", ["1", "8193"]),
 ]
 
 

@@ -34,7 +34,7 @@ def test_a_switch_is_a_flag_without_a_value():
         (["--learning-rate", "nan"], "--learning-rate must be a number above 0, not 'nan'."),
         (["--learning-rate", "inf"], "--learning-rate must be a number above 0, not 'inf'."),
         (["--learning-rate", "0"], "--learning-rate must be a number above 0, not '0'."),
-        (["--epochs"], "argument --epochs: expected one argument."),
+        (["--epochs"], "--epochs expected one argument."),
         (["--epoch", "3"], "unknown option '--epoch', did you mean --epochs?"),
         (["--frobnicate"], "unknown option '--frobnicate'."),
         (["extra"], "unknown option 'extra'."),
@@ -64,14 +64,26 @@ def test_a_script_looks_for_data_where_the_flag_says(monkeypatch, tmp_path):
     assert data_dir() == tmp_path
 
 
-def test_every_entry_of_the_vocabulary_refuses_nonsense():
-    for name, entry in OPTIONS.items():
-        if name == "prompt":  # any text will do
-            continue
-        for text in ("", "ten", str(-math.inf), "nan"):
-            with pytest.raises(ValueError):
-                entry.convert(text)
-                pytest.fail(f"{name} accepted {text!r}")
+@pytest.mark.parametrize("name", OPTIONS.keys() - {"prompt"})  # any text will do for that one
+def test_every_setting_refuses_nonsense(name):
+    nonsense = [""] if name == "run" else ["", "ten", str(-math.inf), "nan"]
+    for text in nonsense:
+        with pytest.raises(ValueError):
+            OPTIONS[name].values.convert(text)
+            pytest.fail(f"{name} accepted {text!r}")
+
+
+def test_a_setting_without_a_value_is_none_until_it_is_given(capsys):
+    assert read_command_line({"layers": None}, []).layers is None
+    assert read_command_line({"layers": None}, ["--layers", "3"]).layers == 3
+    with pytest.raises(SystemExit):
+        read_command_line({"layers": None}, ["--help"])
+    assert "from 1 to 96 (default: as the size has it)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_none_is_no_value_for_a_setting_that_needs_one():
+    with pytest.raises(SettingError, match="epochs must be a whole number .*, not None"):
+        read_command_line({"epochs": None}, [])
 
 
 def test_help_needs_no_tensorflow():

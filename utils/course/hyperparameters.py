@@ -1,127 +1,113 @@
-"""The vocabulary of settings: what each hyperparameter means and which values make sense.
+"""The settings of all lessons and commands: what each means and which values make sense.
 
-One name means one thing in every lesson. A lesson that needs a new setting adds its line here.
+One name means one thing everywhere. A lesson that needs a new setting adds its line here.
 """
 
-import math
-from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
+
+from utils.command_line import (
+    Converter,
+    any_text,
+    file,
+    folder,
+    name,
+    one_of,
+    positive_number,
+    rate,
+    share,
+    switch,
+    whole_number,
+)
 
 
 class Hyperparameter(NamedTuple):
-    """One setting: `convert` turns its text into a value, or raises ValueError for a bad one."""
+    """One setting.
+
+    Attributes:
+        meaning: what it is, a noun phrase for `--help`.
+        values: which values make sense.
+        unset: what happens if no value is given. Only a setting that says so may be None.
+    """
 
     meaning: str
-    expected: str
-    convert: Callable[[str], object]
-
-
-def whole_number(meaning: str, low: int, high: int) -> Hyperparameter:
-    """A whole number between `low` and `high`, both included."""
-
-    def convert(text: str) -> int:
-        value = int(text)
-        if not low <= value <= high:
-            raise ValueError(text)
-        return value
-
-    return Hyperparameter(meaning, f"a whole number from {low} to {high}", convert)
-
-
-def positive_number(meaning: str) -> Hyperparameter:
-    """A finite number above 0."""
-
-    def convert(text: str) -> float:
-        value = float(text)
-        if not 0 < value < math.inf:  # also false for NaN
-            raise ValueError(text)
-        return value
-
-    return Hyperparameter(meaning, "a number above 0", convert)
-
-
-def share(meaning: str) -> Hyperparameter:
-    """A number above 0 and not above 1."""
-
-    def convert(text: str) -> float:
-        value = float(text)
-        if not 0 < value <= 1:  # also true for NaN
-            raise ValueError(text)
-        return value
-
-    return Hyperparameter(meaning, "a number above 0 and not above 1", convert)
-
-
-def one_of(meaning: str, *names: str) -> Hyperparameter:
-    """One of `names`."""
-
-    def convert(text: str) -> str:
-        if text not in names:
-            raise ValueError(text)
-        return text
-
-    return Hyperparameter(meaning, " or ".join(names), convert)
-
-
-def switch(meaning: str) -> Hyperparameter:
-    """On or off: True or False in a notebook, a flag without a value in a script."""
-
-    def convert(text: str) -> bool:
-        if text not in ("True", "False"):
-            raise ValueError(text)
-        return text == "True"
-
-    return Hyperparameter(meaning, "True or False", convert)
-
-
-def name_or_folder(meaning: str, *names: str) -> Hyperparameter:
-    """One of `names`, or the path of a folder that is there."""
-
-    def convert(text: str) -> str:
-        if text not in names and not (text and Path(text).is_dir()):  # Path("") is the current one
-            raise ValueError(text)
-        return text
-
-    return Hyperparameter(meaning, f"{', '.join(names)} or a folder", convert)
-
-
-def name_or_file(meaning: str, *names: str) -> Hyperparameter:
-    """One of `names`, or the path of a file that is there."""
-
-    def convert(text: str) -> str:
-        if text not in names and not Path(text).expanduser().is_file():
-            raise ValueError(text)
-        return text
-
-    return Hyperparameter(meaning, f"{', '.join(names)} or the path of a text file", convert)
+    values: Converter
+    unset: str | None = None
 
 
 OPTIONS = {
-    "corpus": name_or_file("the text to learn", "tales", "tales-zh", "shakespeare", "python_docs"),
-    "language": one_of("the language of the tales", "en", "zh"),
-    "epochs": whole_number("passes over the training data", 1, 1_000_000),
-    "steps": whole_number("gradient steps", 1, 1_000_000),
-    "batch_size": whole_number("examples in one gradient step", 1, 1_000_000),
-    "learning_rate": positive_number("length of a step against the gradient"),
-    "vocabulary_size": whole_number(
-        "tokens: 256 bytes, the end of a text, the merges", 258, 50_257
+    "corpus": Hyperparameter(
+        "text to train on",
+        file("text file", "tales", "tales-zh", "shakespeare", "python_docs"),
     ),
-    "seed": whole_number("starting point of every random draw", 0, 2**32 - 1),
-    "embedding_dim": whole_number("numbers in the vector of a token", 2, 4096),
-    "window": whole_number("how far from a word its neighbours may stand", 1, 20),
-    "temperature": positive_number("divides the logits: below 1 careful, above 1 daring"),
-    "top_k": whole_number("draw among so many likeliest tokens, 0 for all", 0, 50_257),
-    "top_p": share("draw among the likeliest tokens that together have this probability"),
-    "chat": switch("skip the lesson and talk in the terminal"),
-    "prompt": Hyperparameter("how the text begins", "a text", str),
-    "length": whole_number("tokens of a generated text, prompt included", 2, 256),
-    "preset": name_or_folder(
-        "published weights to fetch",
-        "none",
-        "gpt2_base_en",
-        "gpt2_medium_en",
-        "gpt2_large_en",
-        "gpt2_extra_large_en",
+    "language": Hyperparameter("language of the tales", one_of("en", "zh")),
+    # training
+    "epochs": Hyperparameter("passes over the training data", whole_number(1, 1_000_000)),
+    "steps": Hyperparameter("gradient steps", whole_number(1, 1_000_000)),
+    "batch_size": Hyperparameter("examples in one gradient step", whole_number(1, 1_000_000)),
+    "accumulate": Hyperparameter(
+        "parts that a batch is split into; the gradients are added up", whole_number(1, 1024)
     ),
+    "learning_rate": Hyperparameter("size of a step against the gradient", positive_number()),
+    "dropout": Hyperparameter(
+        "probability that dropout sets an activation to 0 in training",
+        rate(),
+        unset="as the size has it",
+    ),
+    "dtype": Hyperparameter(
+        "precision of the computation; the parameters stay float32",
+        one_of("float32", "mixed_bfloat16"),
+    ),
+    "seed": Hyperparameter("starting point of all random numbers", whole_number(0, 2**32 - 1)),
+    "dialogues": Hyperparameter(
+        "dialogues to fine-tune on", file("JSON Lines file"), unset="those of the course"
+    ),
+    "base": Hyperparameter(
+        "preset of the model to start from", folder(), unset="the small GPT-2 of the course"
+    ),
+    "run": Hyperparameter("name of a finished run", name(), unset="the newest one"),
+    # the model
+    "vocabulary_size": Hyperparameter(
+        "tokens in the vocabulary: 256 bytes, the end of text, the merges",
+        whole_number(258, 50_257),
+    ),
+    "size": Hyperparameter("size of the model", one_of("small", "medium", "gpt2")),
+    "layers": Hyperparameter("Transformer blocks", whole_number(1, 96), unset="as the size has it"),
+    "heads": Hyperparameter(
+        "attention heads in each block", whole_number(1, 128), unset="as the size has it"
+    ),
+    "width": Hyperparameter(
+        "numbers in the vector of a token, the residual stream",
+        whole_number(2, 8192),
+        unset="as the size has it",
+    ),
+    "feed_forward": Hyperparameter(
+        "hidden units of the feed-forward network in each block",
+        whole_number(2, 65_536),
+        unset="as the size has it",
+    ),
+    "context": Hyperparameter(
+        "context window: tokens that the model sees at once",
+        whole_number(2, 8192),
+        unset="as the size has it",
+    ),
+    "embedding_dim": Hyperparameter("numbers in the vector of a token", whole_number(2, 4096)),
+    "window": Hyperparameter(
+        "largest distance between a word and its neighbours", whole_number(1, 20)
+    ),
+    "preset": Hyperparameter(
+        "published weights to fetch, or a folder that holds some",
+        folder("none", "gpt2_base_en", "gpt2_medium_en", "gpt2_large_en", "gpt2_extra_large_en"),
+    ),
+    # generation
+    "temperature": Hyperparameter(
+        "divisor of the logits: below 1 prefers the likely tokens, above 1 the unlikely ones",
+        positive_number(),
+    ),
+    "top_k": Hyperparameter(
+        "number of most likely tokens to sample from, 0 for all", whole_number(0, 50_257)
+    ),
+    "top_p": Hyperparameter("total probability of the most likely tokens to sample from", share()),
+    "prompt": Hyperparameter("beginning of the text", any_text()),
+    "length": Hyperparameter("tokens of a generated text, prompt included", whole_number(2, 8192)),
+    "chat": Hyperparameter("skip the lesson and chat in the terminal", switch()),
 }

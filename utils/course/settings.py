@@ -8,15 +8,14 @@ and TensorFlow starts without its log lines.
 """
 
 import argparse
-import difflib
 import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from utils.course.hyperparameters import OPTIONS
+from utils.command_line import OneSentenceParser
+from utils.course.hyperparameters import OPTIONS, Hyperparameter
 from utils.errors import CourseError, show_one_sentence
 from utils.quiet import import_tensorflow
 
@@ -35,7 +34,8 @@ def settings(**defaults: object) -> argparse.Namespace:
     """Return the lesson's settings; in a script the command line overrides them.
 
     Args:
-        defaults: `name=value`, every name an entry of `utils.course.hyperparameters.OPTIONS`.
+        defaults: `name=value`, every name an entry of `utils.course.hyperparameters.OPTIONS`. None
+            stands for "not given", where the entry says what happens then.
 
     Raises:
         SettingError: in a notebook, for a value out of range. A script says the same sentence
@@ -52,49 +52,42 @@ def settings(**defaults: object) -> argparse.Namespace:
 
 def read_command_line(defaults: dict[str, object], words: Sequence[str]) -> argparse.Namespace:
     """Parse `words`; a mistake prints one sentence and exits with code 2."""
-    _checked(defaults)
-    parser = _OneSentenceParser(description=_title(Path(sys.argv[0])), allow_abbrev=False)
-    for name, default in defaults.items():
+    checked = vars(_checked(defaults))
+    parser = OneSentenceParser(description=_title(Path(sys.argv[0])))
+    for name, default in checked.items():
+        option = OPTIONS[name]
         if isinstance(default, bool):
-            parser.add_argument(_flag(name), action="store_true", help=OPTIONS[name].meaning)
+            parser.add_argument(_flag(name), action="store_true", help=option.meaning)
             continue
         parser.add_argument(
             _flag(name),
-            type=_converter(name),
+            type=option.values,
             default=default,
             metavar="VALUE",
-            help=f"{OPTIONS[name].meaning}: {OPTIONS[name].expected} (default {default})",
+            help=f"{option.meaning}: {option.values.expected} (default: {_shown(option, default)})",
         )
-    parser.add_argument("--data-dir", metavar="DIR", help="where data is kept and looked for")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder of the data")
     parser.add_argument("--show", action="store_true", help="show figures in windows, not in files")
-    args, unknown = parser.parse_known_args(words)
-    if unknown:
-        parser.refuse_unknown(unknown[0])
-    return args
+    return parser.parse_args(words)
 
 
 def _checked(defaults: dict[str, object]) -> argparse.Namespace:
-    for name, value in defaults.items():
-        try:
-            OPTIONS[name].convert(str(value))
-        except ValueError:
-            raise SettingError(_complaint(name, value)) from None
-    return argparse.Namespace(**defaults)
+    """The values of the defaults, each converted as the text of a flag would be."""
+    return argparse.Namespace(**{name: _value(name, given) for name, given in defaults.items()})
 
 
-def _converter(name: str):
-    def convert(text: str) -> object:
-        try:
-            return OPTIONS[name].convert(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(_complaint(_flag(name), text)) from None
+def _value(name: str, given: object) -> object:
+    option = OPTIONS[name]
+    if given is None and option.unset is not None:
+        return None
+    try:
+        return option.values.convert(str(given))
+    except ValueError:
+        raise SettingError(f"{name} {option.values.complaint(given)}.") from None
 
-    return convert
 
-
-def _complaint(name: str, value: object) -> str:
-    expected = OPTIONS[name.lstrip("-").replace("-", "_")].expected
-    return f"{name} must be {expected}, not {value!r}."
+def _shown(option: Hyperparameter, default: object) -> object:
+    return option.unset if default is None else default
 
 
 def _flag(name: str) -> str:
@@ -117,17 +110,3 @@ def _prepare_script(show: bool, data_dir: str | None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not when a test has replaced it
             stream.reconfigure(encoding="utf-8", errors="replace")
-
-
-class _OneSentenceParser(argparse.ArgumentParser):
-    """An ArgumentParser whose complaint is one sentence instead of the whole usage."""
-
-    def error(self, message: str) -> NoReturn:
-        # argparse puts "argument --epochs: " before the converter's own sentence.
-        sentence = message.split(": ", 1)[-1] if "must be" in message else message
-        stop = "" if sentence[-1] in ".?" else "."
-        self.exit(2, f"{self.prog}: {sentence}{stop} Try --help.\n")
-
-    def refuse_unknown(self, word: str) -> NoReturn:
-        near = difflib.get_close_matches(word.split("=")[0], self._option_string_actions, n=1)
-        self.error(f"unknown option {word!r}" + (f", did you mean {near[0]}?" if near else ""))
