@@ -9,8 +9,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tools.digests import WITHOUT_EFFECT
 from tools.notebooks import Course, build, check
 from tools.outputs import machine_trace, tidy
+from utils.code_digest import imported_files
 
 SCRIPT = """\
 # %% [markdown]
@@ -145,9 +147,24 @@ def test_an_edited_data_file_is_stale(built):
     assert "datasets/words.txt changed" in check(built)[0]
 
 
-def test_a_comment_in_utils_is_not_stale(built):
+def test_a_comment_or_a_docstring_in_utils_is_not_stale(built):
     edit(built.root / "utils/scale.py", "return", "# twice\n    return")
+    edit(built.root / "utils/scale.py", "Used by", "For")
     assert check(built) == []
+
+
+def test_a_docstring_that_its_module_reads_is_stale(built):
+    edit(built.root / "utils/scale.py", "2 * value", "print(__doc__) or 2 * value")
+    assert build(built, []) == 0
+    edit(built.root / "utils/scale.py", "Used by", "For")
+    assert "utils/scale.py changed" in check(built)[0]
+
+
+def test_what_is_said_to_be_without_effect_exists_and_is_used():
+    root = Course().root
+    for name in WITHOUT_EFFECT:
+        scripts = [script.read_text(encoding="utf-8") for script in Course().scripts()]
+        assert any(root / name in imported_files(script, root) for script in scripts), name
 
 
 @pytest.mark.parametrize("line", ["%matplotlib inline", "# %time x", "!pip list", "# !ls"])
