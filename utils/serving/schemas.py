@@ -13,6 +13,7 @@ Schema = dict[str, Any]
 ROLES = ["system", "developer", "user", "assistant"]
 MOST_MESSAGES = 1000
 MOST_STOPS = 4  # as in OpenAI's API
+MOST_PARTS = 50
 # What OpenAI's clients may send and no answer depends on.
 IGNORED = [
     "metadata",
@@ -109,7 +110,7 @@ def message_schema() -> Schema:
         "if": {"properties": {"type": {"const": "text"}}},
         "then": {"required": ["text"]},
     }
-    content = text_or_several("text parts", 0, MOST_MESSAGES, part)
+    content = text_or_several("text parts", 0, MOST_PARTS, part)
     nullable = {**content, "type": [*content["type"], "null"]}
     return {
         "type": "object",
