@@ -32,8 +32,8 @@ run: $(INSTALLED) ## install what is missing, then train the small GPT-2 on the 
 test: $(INSTALLED) ## install what is missing, then run every test and every notebook
 	$(PY) $(PYTEST)
 
-chat: $(INSTALLED) ## train what is missing, then serve the chat page on this machine
-	$(PY) -m utils.serving
+chat: $(INSTALLED) ## train what is missing, then serve the chat page; PRESET=FOLDER: another GPT-2
+	$(PY) -m utils.serving $(if $(PRESET),--preset "$(PRESET)")
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(PY) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks

@@ -1,8 +1,8 @@
 """A chat server with a tiny random GPT-2, for the tests: it writes nonsense, quickly."""
 
 import contextlib
+import os
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from utils.serving.app import create_app
 from utils.serving.engine import Engine
 from utils.serving.prompts import plain_chat
 from utils.serving.server import Server, listen
+
+# A proxy that is set in the environment must not stand between the tests and their own machine.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 CONTEXT, NAME, NEVER = 128, "tiny", -7
 SIZE = {"layers": 1, "heads": 2, "width": 16, "feed_forward": 32}
@@ -46,7 +49,7 @@ def tiny_engine(slots=2, queue=2, end_id=NEVER):
 class ByHeart(list):
     """A reply that is known beforehand."""
 
-    finish_reason, request = "stop", SimpleNamespace(prompt=[0])
+    finish_reason = "stop"
 
     def cancel(self):
         self.clear()
@@ -56,12 +59,13 @@ class Parrot:
     """All that the application needs of an engine. It always says the same; a token is a byte."""
 
     name, context, end_id, is_closing, load = "parrot", 512, 256, False, (0, 0)
+    vocabulary_size = 257
     tokenizer, slots, queue = Tokenizer([]), 1, 1
 
     def __init__(self, words):
         self.words = words
 
-    def submit(self, prompt, length, sampling, seed, gone):
+    def submit(self, prompt, length, sampling, seed, gone, penalties):
         return ByHeart(self.tokenizer.encode(self.words))
 
     def refuse(self):

@@ -77,21 +77,19 @@ class Assistant:
         return answers(self.generator, prompts, self.template.reply, **sampling)
 
     def stream(self, messages: Sequence["Message"], **sampling) -> Iterator[str]:
-        """A reply, piece by piece. The oldest exchanges are forgotten where there is no room.
+        """A reply, piece by piece. Where the context is too short, the oldest turns are forgotten.
 
         Raises:
-            ChatError: if the last message is too long.
+            ChatError: if the last message leaves no room for a reply.
         """
+        from utils.data.chat_template import recent_messages
         from utils.data.decoding import as_text
 
         context = self.generator.context
-        prompt = self.template.prompt(messages, longest=context - ROOM_FOR_REPLY)
-        ids = self.generator.stream(prompt, **sampling)
+        recent = recent_messages(messages, context, self.template.fits)
+        ids = self.generator.stream(self.template.prompt(recent, longest=context - 1), **sampling)
         text = takewhile(lambda i: i < self.template.end_id, ids)
         yield from as_text(text, self.template.tokenizer)
-
-
-ROOM_FOR_REPLY = 40  # tokens; few replies in the data are longer
 
 
 def answers(generator, prompts: Sequence[Sequence[int]], reply, **sampling) -> list[str]:

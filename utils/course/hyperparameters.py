@@ -42,12 +42,16 @@ OPTIONS = {
     "language": Hyperparameter("language of the tales", one_of("en", "zh")),
     # training
     "epochs": Hyperparameter("passes over the training data", whole_number(1, 1_000_000)),
-    "steps": Hyperparameter("gradient steps", whole_number(1, 1_000_000)),
+    "steps": Hyperparameter(
+        "gradient steps", whole_number(1, 1_000_000), unset="as the data need it"
+    ),
     "batch_size": Hyperparameter("examples in one gradient step", whole_number(1, 1_000_000)),
     "accumulate": Hyperparameter(
         "parts that a batch is split into; the gradients are added up", whole_number(1, 1024)
     ),
-    "learning_rate": Hyperparameter("size of a step against the gradient", positive_number()),
+    "learning_rate": Hyperparameter(
+        "size of a step against the gradient", positive_number(), unset="as the size needs it"
+    ),
     "dropout": Hyperparameter(
         "probability that dropout sets an activation to 0 in training",
         rate(),
@@ -64,7 +68,7 @@ OPTIONS = {
     "base": Hyperparameter(
         "preset of the model to start from", folder(), unset="the small GPT-2 of the course"
     ),
-    "run": Hyperparameter("name of a finished run", name(), unset="the newest one"),
+    "run": Hyperparameter("name of a finished run", name(), unset="the run with these settings"),
     # the model
     "vocabulary_size": Hyperparameter(
         "tokens in the vocabulary: 256 bytes, the end of text, the merges",

@@ -10,7 +10,8 @@ The tokens of the roles are the only thing that tells who speaks. So a text neve
 them, whatever it says: what a user types is text.
 """
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 
@@ -18,6 +19,9 @@ from utils.data.bpe import END, Tokenizer
 from utils.data.dialogues import ROLES, Message
 from utils.data.keras_tokenizers import GPT2Tokenizer
 from utils.errors import CourseError
+
+# Tokens of the context that are kept free for a reply; few replies in the data are longer.
+ROOM_FOR_REPLY = 40
 
 
 class ChatError(CourseError):
@@ -44,6 +48,46 @@ def with_roles(tokenizer: Tokenizer) -> ChatTokenizer:
     ids = {role_token(role): i for role, i in Template(tokenizer).role_ids.items()}
     vocabulary = {**tokenizer.vocabulary, **ids}
     return ChatTokenizer(vocabulary=vocabulary, merges=tokenizer.merge_lines)
+
+
+def recent_messages(
+    messages: Sequence[Message], context: int, fits: Callable[[Sequence[Message], int], bool]
+) -> list[Message]:
+    """What the model is shown of a chat: the one context policy of the terminal, the page, the API.
+
+    `ROOM_FOR_REPLY` tokens of the context are kept free for the reply, at most half of it. Where
+    the chat is too long for the rest, its oldest turns are forgotten. The last turn and the
+    system's messages always stay, so what is returned may still be too long.
+
+    Args:
+        messages: the chat so far.
+        context: the model's context, in tokens.
+        fits: whether the prompt of some messages has at most so many tokens.
+    """
+    longest = context - min(ROOM_FOR_REPLY, context // 2)
+    return _without_oldest(messages, lambda kept: fits(kept, longest))
+
+
+def _without_oldest(
+    messages: Sequence[Message], fits: Callable[[Sequence[Message]], bool]
+) -> list[Message]:
+    """The system's messages and as many of the newest turns as fit, at least the last one.
+
+    A turn begins with a message of the user. The number of turns to forget is found by bisection,
+    so that a chat of a thousand messages is not encoded a thousand times.
+    """
+    talk = [number for number, message in enumerate(messages) if message.role != "system"]
+    starts = [number for number in talk if messages[number].role == "user" or number == talk[0]]
+
+    def since(start: int) -> list[Message]:
+        return [
+            message
+            for number, message in enumerate(messages)
+            if number >= start or message.role == "system"
+        ]
+
+    forgotten = bisect_left(starts[:-1], True, key=lambda start: fits(since(start)))
+    return since(starts[forgotten] if starts else 0)
 
 
 def plain_ids(text: str, tokenizer: Tokenizer) -> list[int]:
@@ -94,25 +138,26 @@ class Template:
         """The ids after which the assistant speaks.
 
         Args:
-            messages: so far; the last one is the user's.
-            longest: if they are more ids than this, the oldest exchanges are forgotten. The
-                system's message stays.
+            messages: the chat so far; the last message is the user's.
+            longest: the largest number of ids; where there are more, the oldest turns are
+                forgotten. The system's message stays.
 
         Raises:
-            ChatError: if the system's message and the last one do not fit by themselves.
+            ChatError: if the system's message and the last turn have more than `longest` ids.
         """
-        while True:
-            ids = [*self.encode(messages)[0], self.role_ids["assistant"]]
-            if longest is None or len(ids) <= longest:
-                return ids
-            system = [message for message in messages if message.role == "system"]
-            talk = [message for message in messages if message.role != "system"]
-            if len(talk) < 3:
-                raise ChatError(
-                    f"The last message makes {len(ids)} tokens, with what it is about, and there"
-                    f" is room for {longest}: shorten it."
-                )
-            messages = [*system, *talk[2:]]
+        if longest is not None:
+            messages = _without_oldest(messages, lambda kept: self.fits(kept, longest))
+        ids = [*self.encode(messages)[0], self.role_ids["assistant"]]
+        if longest is not None and len(ids) > longest:
+            raise ChatError(
+                f"The last message makes {len(ids)} tokens, with what it is about, and there"
+                f" is room for {longest}: shorten it."
+            )
+        return ids
+
+    def fits(self, messages: Sequence[Message], longest: int) -> bool:
+        """Whether the prompt of these messages has at most `longest` ids."""
+        return len(self.prompt(messages)) <= longest
 
     def reply(self, ids: Iterable[int]) -> str:
         """The text of a reply, up to the first token that is no text."""

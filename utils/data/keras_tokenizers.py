@@ -61,18 +61,31 @@ def as_keras(tokenizer: bpe.Tokenizer) -> GPT2Tokenizer:
     return GPT2Tokenizer(vocabulary=tokenizer.vocabulary, merges=tokenizer.merge_lines)
 
 
-def from_keras(in_keras: keras_nlp.models.GPT2Tokenizer) -> bpe.Tokenizer:
+def from_keras(tokenizer: keras_nlp.models.GPT2Tokenizer) -> bpe.Tokenizer:
     """The course's tokenizer with the merges of one in Keras: it knows the bytes of each token.
 
+    Equal ids for every text, with the course's `GPT2Tokenizer` and with keras-nlp's own, whose
+    split into words it corrects. Tokens that only the one in Keras has are left out.
+
     Raises:
-        TokenizerError: if the two do not give the same ids.
+        TokenizerError: if the vocabulary is not the one that the merges give.
     """
-    pairs = (line.split(" ") for line in in_keras.merges)
-    merges = [[bytes(bpe.BYTE_OF[char] for char in half) for half in pair] for pair in pairs]
-    tokenizer = bpe.Tokenizer((left, right) for left, right in merges)
-    if not tokenizer.vocabulary.items() <= in_keras.vocabulary.items():
-        raise TokenizerError("The preset has another vocabulary than its merges: take another.")
-    return tokenizer
+    lines = [line for line in tokenizer.merges if line and not line.startswith("#version")]
+    try:
+        course = bpe.Tokenizer(_as_pair(line) for line in lines)
+    except (KeyError, ValueError):  # a character that stands for no byte, or not two halves
+        raise TokenizerError("The preset's merges are not those of a byte-level BPE.") from None
+    if not course.vocabulary.items() <= tokenizer.vocabulary.items():
+        raise TokenizerError(
+            "The preset's vocabulary is not the one that its merges give:"
+            " take both files from the same tokenizer."
+        )
+    return course
+
+
+def _as_pair(line: str) -> bpe.Pair:
+    left, right = (bytes(bpe.BYTE_OF[character] for character in half) for half in line.split(" "))
+    return left, right
 
 
 def load_tokenizer(language: str = "en") -> GPT2Tokenizer:

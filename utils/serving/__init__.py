@@ -4,12 +4,17 @@
 
 What a request goes through, file by file:
 
-    app.py       the web application: addresses, requests, answers
-    schemas.py   what a request may contain, and the OpenAPI description of all of it
-    problems.py  what can be wrong, as an answer
-    prompts.py   from a text or a chat to the ids that the model continues
-    engine.py    the queue, and the one thread that owns the model
-    batching.py  the compiled step for several texts at once
-    server.py    sockets, signals, the end
-    page.html    the chat page
+    app.py          the web application: which address does what
+    access.py       which hosts and which web pages may use the server
+    schemas.py      what a request may contain
+    validation.py   checks a request against its schema
+    openapi.py      publishes the schemas
+    problems.py     errors as answers
+    completions.py  from a request to the engine
+    prompts.py      from a text or a chat to the ids that the model continues
+    engine.py       the queue, and the one thread that owns the model
+    batching.py     the compiled step for several texts at once
+    answers.py      from ids to an answer, whole or as a stream
+    server.py       sockets, signals, graceful shutdown
+    page.html       the chat page
 """

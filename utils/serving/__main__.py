@@ -2,9 +2,11 @@
 
 python -m utils.serving                          # then open the address that it prints
 python -m utils.serving --host 0.0.0.0           # let others in the network chat, too
+python -m utils.serving --preset FOLDER          # another GPT-2, such as one of Hugging Face
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -16,7 +18,6 @@ from utils.serving.server import Server, listen, run_until_stopped
 if TYPE_CHECKING:  # takes seconds to import, which --help need not wait for
     import keras_nlp
 
-    from utils.data.bpe import Tokenizer
     from utils.serving.engine import Engine
     from utils.serving.prompts import Render
 
@@ -42,6 +43,15 @@ def whole_number(low: int, high: int):
     return convert
 
 
+def origin(text: str) -> str:
+    """A converter for argparse: the origin of a web page, or "*" for all."""
+    found = re.fullmatch(r"(https?://[^/?#@\s]+)/?|\*|null", text)
+    if not found:
+        say = f"must be like http://localhost:3000, or * for all, not {text!r}"
+        raise argparse.ArgumentTypeError(say)
+    return found[1] or text
+
+
 def read_command_line(words: list[str] | None) -> argparse.Namespace:
     parser = _Parser(
         prog="python -m utils.serving",
@@ -55,12 +65,24 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     add("--queue", type=whole_number(0, 400), default=64, help="requests that may wait")
     add("--slots", type=whole_number(1, 64), default=16, help="texts that are written at once")
     add("--language", choices=["en", "zh"], default="en", help="of the course's models")
-    add("--preset", type=Path, help="folder of another model, instead")
+    parser.set_defaults(preset=None, cors=[], allow_host=[])
+    unset = argparse.SUPPRESS  # in the list of options these have no default
+    add(
+        "--preset",
+        type=Path,
+        default=unset,
+        metavar="FOLDER",
+        help="serve the GPT-2 of this folder",
+    )
+    cors = "let web pages of this origin use the server; * for all; may be repeated"
+    add("--cors", action="append", type=origin, default=unset, metavar="ORIGIN", help=cors)
+    host = "answer for this host name, too, such as that of a proxy; may be repeated"
+    add("--allow-host", action="append", default=unset, metavar="NAME", help=host)
     return parser.parse_args(words)
 
 
 class Models(NamedTuple):
-    """What `utils.serving.app.create_app` needs."""
+    """The models of a server, as `utils.serving.app.create_app` takes them."""
 
     chat: "Engine"
     render: "Render"
@@ -68,19 +90,19 @@ class Models(NamedTuple):
 
 
 def own_model(folder: Path, slots: int, queue: int) -> Models:
-    """One model from a folder, for everything.
+    """One model from a folder, which answers chats and continues texts.
 
     Raises:
-        CourseError: if the folder holds no GPT-2.
+        CourseError: if the folder holds no GPT-2 that can be read.
     """
     engine, render = load_engine(folder, folder.resolve().name, slots, queue)
     return Models(engine, render, engine)
 
 
 def small_models(language: str, slots: int, queue: int) -> Models:
-    """The course's own: the chat model answers, the one before fine-tuning writes tales.
+    """The course's own models: the chat model, and the one before fine-tuning, which writes tales.
 
-    What is missing is trained first.
+    A model that is missing is trained first.
     """
     from utils.small_chat import CORPORA, chat_run
     from utils.small_gpt2 import pretrained
@@ -92,50 +114,64 @@ def small_models(language: str, slots: int, queue: int) -> Models:
 
 
 def load_engine(folder: Path, name: str, slots: int, queue: int) -> "tuple[Engine, Render]":
-    """An engine with a model, and what makes a prompt of a chat.
+    """An engine with a model, and the function that makes the prompt of a chat.
 
-    That is the template of lesson 10 for a model that knows the tokens of the roles, a play for
-    others.
+    The prompt follows the template of lesson 10 if the model has the tokens of the roles; otherwise
+    it is a plain transcript.
 
     Raises:
-        CourseError: if the folder holds no GPT-2.
+        CourseError: if the folder holds no GPT-2 that can be read.
     """
-    import keras_nlp
-
     from utils.data.chat_template import Template, role_token
+    from utils.data.keras_tokenizers import from_keras
     from utils.generation.generator import Generator
     from utils.serving.engine import Engine
     from utils.serving.prompts import plain_chat
 
-    try:
-        model = keras_nlp.models.GPT2CausalLM.from_preset(str(folder))
-    except (OSError, ValueError) as error:
-        raise CourseError(f"{folder} holds no GPT-2 in Keras's format ({error}).") from None
+    model = load_model(folder)
     in_keras = model.preprocessor.tokenizer
-    tokenizer = read_tokenizer(in_keras)
-    knows_roles = role_token("assistant") in in_keras.vocabulary
-    render = Template(tokenizer).prompt if knows_roles else plain_chat(tokenizer)
+    tokenizer = from_keras(in_keras)
+    template = Template(tokenizer)
+    roles = {role_token(role): number for role, number in template.role_ids.items()}
+    knows_roles = roles.items() <= in_keras.vocabulary.items()
+    render = template.prompt if knows_roles else plain_chat(tokenizer)
     return Engine(Generator(model, tokenizer.end_id), tokenizer, name, slots, queue), render
 
 
-def read_tokenizer(in_keras: "keras_nlp.models.GPT2Tokenizer") -> "Tokenizer":
-    """The course's tokenizer with the merges of one in Keras: it knows the bytes of each token.
+def load_model(folder: Path) -> "keras_nlp.models.GPT2CausalLM":
+    """The GPT-2 of a folder, with its tokenizer. Nothing is ever downloaded.
 
     Raises:
-        CourseError: if the two do not give the same ids.
+        CourseError: if the folder is missing or damaged, or holds something else.
     """
-    from utils.data.bpe import BYTE_OF, Tokenizer
+    import keras_nlp
 
-    pairs = (line.split(" ") for line in in_keras.merges)
-    merges = [[bytes(BYTE_OF[character] for character in half) for half in pair] for pair in pairs]
-    tokenizer = Tokenizer((left, right) for left, right in merges)
-    if not tokenizer.vocabulary.items() <= in_keras.vocabulary.items():
-        raise CourseError("The preset has another vocabulary than its merges give: take another.")
-    return tokenizer
+    if not folder.is_dir():
+        raise CourseError(f"There is no folder {folder}, so it holds no GPT-2 to serve.")
+    try:
+        # The full path: a name such as gpt2_base_en would make keras-nlp download that model.
+        model = keras_nlp.models.GPT2CausalLM.from_preset(str(folder.resolve()))
+    except Exception as error:  # a damaged file makes keras-nlp raise errors of any kind
+        first_line, *_ = [*str(error).strip().splitlines(), type(error).__name__]
+        raise CourseError(
+            f"{folder} holds no GPT-2 that can be read, neither in Keras's format nor in Hugging"
+            f" Face's: take a complete one ({first_line[:200]})."
+        ) from None
+    if model.preprocessor is None:
+        raise CourseError(f"{folder} holds a GPT-2 without its tokenizer: save both together.")
+    return model
+
+
+def where_to_open(urls: list[str]) -> str:
+    """The sentence that says at which addresses the server can be opened."""
+    here, *elsewhere = urls
+    if not elsewhere:
+        return f"Open {here} in a browser."
+    return f"Open {here} on this machine, or {' or '.join(elsewhere)} on another in the network."
 
 
 def main(words: list[str] | None = None) -> int:
-    """Serve until somebody stops it; a mistake ends it with code 2 and one sentence."""
+    """Serve until stopped. A mistake of the user's is one sentence, and exit code 2."""
     args = read_command_line(words)
     try:
         listener = listen(args.host, args.port)
@@ -147,8 +183,10 @@ def main(words: list[str] | None = None) -> int:
             models = own_model(args.preset, *size)
         else:
             models = small_models(args.language, *size)
-        server = Server(create_app(*models), [models.chat, models.writer], listener)
-        print(f"Open {server.url} in a browser. Ctrl-C stops the server.", flush=True)
+        hosts = [args.host, listener.getsockname()[0], *args.allow_host]
+        app = create_app(*models, hosts=hosts, origins=args.cors)
+        server = Server(app, [models.chat, models.writer], listener)
+        print(f"{where_to_open(server.urls)} Ctrl-C stops the server.", flush=True)
         run_until_stopped(server)
     except CourseError as error:
         print(error, file=sys.stderr)

@@ -8,12 +8,15 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from utils.serving.completions import Completions, as_problem
+from utils.serving.access import allow_origins, refuse_foreign_hosts
+from utils.serving.answers import as_problem
+from utils.serving.completions import Completions, no_such_model
 from utils.serving.engine import Busy, Closing, Engine, ModelFailed
 from utils.serving.openapi import described
 from utils.serving.problems import Problem, json_answer
@@ -23,55 +26,69 @@ LARGEST_BODY = 2**21  # bytes; larger than any prompt that fits, so that most ge
 PAGE = Path(__file__).with_name("page.html")
 
 
-def create_app(chat: Engine, render: Render, writer: Engine | None = None) -> Flask:
+def create_app(
+    chat: Engine,
+    render: Render,
+    writer: Engine | None = None,
+    hosts: Collection[str] = (),
+    origins: Collection[str] = (),
+) -> Flask:
     """The web application.
 
     Args:
-        chat: the model that answers.
-        render: from the messages of a chat to the ids of its prompt, the beginning of the reply
-            included.
-        writer: the model that continues texts; without one, `chat` does that, too.
+        chat: the model that answers chats.
+        render: makes ids of the messages of a chat, up to the position where the reply begins.
+        writer: the model that continues texts; None for `chat`.
+        hosts: names and addresses of the server besides those of the loopback; see `is_own`.
+        origins: of other web pages that may use the server; see `allow_origins`.
     """
-    writer = writer or chat
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
-    completions = Completions(chat, render, writer)
+    completions = Completions(chat, render, writer or chat)
 
     @app.post("/generate")
     def generate() -> Response:
         return completions.generate(read_json())
 
+    @app.post("/v1/completions")
+    def complete() -> Response:
+        return completions.complete(read_json())
+
     @app.post("/v1/chat/completions")
     def answer() -> Response:
         return completions.chat(read_json())
 
+    refuse_foreign_hosts(app, hosts)
+    allow_origins(app, origins)
     _answer_questions(app, completions)
     _answer_problems(app)
     return app
 
 
 def _answer_questions(app: Flask, completions: Completions) -> None:
-    """What can be read without a model having to write."""
-    engine, writer = completions.engine, completions.writer
+    """The addresses at which no model has to write."""
+    engines = completions.engines
     page, policy = _page()
     started = int(time.time())
 
     @app.get("/v1/models")
     def models() -> Response:
-        return json_answer({"object": "list", "data": [_model(engine, started)]})
+        found = [_model(engine, started) for engine in engines.values()]
+        return json_answer({"object": "list", "data": found})
 
     @app.get("/v1/models/<path:name>")
     def model(name: str) -> Response:
-        completions.check_model(name)
-        return json_answer(_model(engine, started))
+        if name not in engines:
+            raise no_such_model(name, engines)
+        return json_answer(_model(engines[name], started))
 
     @app.get("/healthz")
     def health() -> Response:
-        return _health(engine, writer)
+        return _health(completions.engine, completions.writer)
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return json_answer(described(engine.name, engine.context, writer.context))
+        return json_answer(described(completions.engine, completions.writer))
 
     @app.get("/")
     def index() -> Response:
@@ -82,7 +99,7 @@ def read_json() -> object:
     """The body of the request.
 
     Raises:
-        Problem: if it is no JSON.
+        Problem: if it is not JSON.
     """
     if request.mimetype != "application/json":
         # Other types would let any web page that the user visits send requests to this server.
@@ -99,10 +116,13 @@ def read_json() -> object:
 
 
 def _model(engine: Engine, started: int) -> dict:
-    return {"id": engine.name, "object": "model", "created": started, "owned_by": "you"}
+    """A model in OpenAI's format; its context has the name that vLLM's server gives it."""
+    about = {"id": engine.name, "object": "model", "created": started, "owned_by": "you"}
+    return {**about, "max_model_len": engine.context}
 
 
 def _health(*engines: Engine) -> Response:
+    """The health check: how many texts are being written and wait, or 503 during a shutdown."""
     if any(engine.is_closing for engine in engines):
         raise Problem(503, "The server is shutting down.", None, "shutting_down")
     running, waiting = map(sum, zip(*(engine.load for engine in set(engines)), strict=True))
@@ -112,7 +132,7 @@ def _health(*engines: Engine) -> Response:
 
 def _page() -> tuple[bytes, str]:
     """The chat page, and a policy that lets nothing run in it but its own script and style."""
-    page = PAGE.read_bytes().replace(b"\r\n", b"\n")  # browsers digest it so, too
+    page = PAGE.read_bytes().replace(b"\r\n", b"\n")  # browsers compute its digest so, too
 
     def digest(tag: str) -> str:
         found = re.search(rb"<%b>(.*?)</%b>" % (tag.encode(), tag.encode()), page, re.DOTALL)
@@ -128,7 +148,7 @@ def _page() -> tuple[bytes, str]:
 
 
 def _answer_problems(app: Flask) -> None:
-    """Every error is answered in JSON, and none with a traceback."""
+    """Answer every error in JSON, without a traceback."""
 
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:

@@ -1,7 +1,8 @@
-"""Several texts at once, each at its own place: one compiled step for a fixed number of slots."""
+"""Several texts at once, each at its own position: one compiled step for a fixed batch size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,11 +12,28 @@ from utils.generation.cached_gpt2 import empty_cache, read_tokens
 from utils.generation.generator import Generator
 from utils.generation.sampling import DRAWS, Sampling, draw_tokens, random_numbers
 
-# Tokens of a prompt that are read at a time, and how many such pieces between two steps. To call
-# the model at all takes longer than to read some more tokens, so that pieces are large; but while
-# they are read, everybody else waits.
+# Tokens of a prompt that are read at a time, and how many such pieces between two steps. Pieces are
+# large because each call of the model costs more than some more tokens do; but while they are read,
+# all other texts wait.
 CHUNK, PIECES = 256, 2
 EVERYTHING = np.iinfo("int32").max  # top_k that cuts nothing off
+
+
+class Penalties(NamedTuple):
+    """What is added to the logits before sampling, as OpenAI's API defines it.
+
+    Attributes:
+        logit_bias: for some ids, what is added from the start.
+        presence: subtracted from the logit of each token that has been generated.
+        frequency: subtracted once more for each time that it has been.
+    """
+
+    logit_bias: Mapping[int, float]
+    presence: float
+    frequency: float
+
+
+NO_PENALTIES = Penalties({}, 0.0, 0.0)
 
 
 @dataclass
@@ -23,13 +41,17 @@ class Text:
     """A text that is being written.
 
     Attributes:
-        ids: the prompt, and what has been drawn so far.
-        uniform: random numbers for each place, (length, DRAWS).
-        position: the place that the next step reads; all before it are in the cache.
+        ids: the prompt and the tokens generated so far.
+        uniform: random numbers for each position, (length, DRAWS).
+        penalties: change its logits.
+        generated: the ids generated so far, each once.
+        position: the position that the next step reads; all before it are in the cache.
     """
 
     ids: list[int]
     uniform: np.ndarray
+    penalties: Penalties
+    generated: set[int]
     position: int = 0
 
 
@@ -37,8 +59,8 @@ class Batch:
     """Writes up to `slots` texts together. A text may begin or end while others go on.
 
     The shapes never change, so everything is compiled when this is made, and nothing later. A slot
-    without a text goes through the step as well: its token is not used. Each text is the one that
-    `Generator.stream` would write.
+    without a text goes through the step as well: its token is not used. Without penalties, each
+    text is the one that `Generator.stream` would write.
 
     Args:
         generator: the model; its weights are shared, not copied.
@@ -55,6 +77,10 @@ class Batch:
         self.temperature = np.ones((slots, 1), "float32")  # as `draw_tokens` divides the logits
         self.top_k = np.full(slots, EVERYTHING, "int32")
         self.top_p = np.ones(slots, "float32")
+        # What penalties add to the logits. The model's copy is renewed only when this one changes,
+        # so a server that nobody asks for penalties does not wait for them.
+        self.bias = np.zeros((slots, generator.vocabulary_size), "float32")
+        self._models_bias, self._bias_changed = tf.Variable(self.bias), False
         self.chunk = min(CHUNK, length)
         self._step = compiled(self._write_one, *self._inputs())
         self._read = compiled(self._read_piece, *piece_at(0, np.zeros((1, self.chunk), "int32"), 0))
@@ -62,30 +88,60 @@ class Batch:
         self._read(*piece_at(0, np.zeros((1, self.chunk), "int32"), 0))
 
     def start(
-        self, slot: int, prompt: Sequence[int], length: int, sampling: Sampling, seed: int
+        self,
+        slot: int,
+        prompt: Sequence[int],
+        length: int,
+        sampling: Sampling,
+        seed: int,
+        penalties: Penalties = NO_PENALTIES,
     ) -> None:
         """Begin a text of at most `length` tokens, prompt included, in a free slot."""
-        self.texts[slot] = Text(list(prompt), random_numbers(seed, 0, length))
+        self.texts[slot] = Text(list(prompt), random_numbers(seed, 0, length), penalties, set())
+        for token, value in penalties.logit_bias.items():
+            self._add_bias(slot, token, value)
         self.temperature[slot] = sampling.temperature
         self.top_k[slot] = sampling.top_k
         self.top_p[slot] = sampling.top_p
 
     def stop(self, slot: int) -> None:
         """Forget the text in a slot."""
-        del self.texts[slot]
+        if self.texts.pop(slot).penalties is not NO_PENALTIES:
+            self.bias[slot], self._bias_changed = 0, True
         self.temperature[slot], self.top_k[slot], self.top_p[slot] = 1, EVERYTHING, 1
 
     def step(self) -> dict[int, int]:
-        """Go one token ahead in every text; the new ids, by slot. None where a prompt is read."""
+        """Go one token ahead in every text; the new ids by slot, none where a prompt is read."""
         for _ in range(PIECES):
             self._read_ahead()
-        drawn = self._step(*self._inputs()).numpy().tolist()
-        return {
-            slot: drawn[slot] for slot, text in self.texts.items() if _went_on(text, drawn[slot])
+        if self._bias_changed:
+            self._models_bias.assign(self.bias)
+            self._bias_changed = False
+        sampled = self._step(*self._inputs()).numpy().tolist()
+        new = {
+            slot: sampled[slot]
+            for slot, text in self.texts.items()
+            if _went_on(text, sampled[slot])
         }
+        for slot, token in new.items():
+            self._penalize(slot, token)
+        return new
+
+    def _penalize(self, slot: int, token: int) -> None:
+        """Make a token that has just been generated as unlikely as the text's penalties want."""
+        text = self.texts[slot]
+        if text.penalties.presence or text.penalties.frequency:
+            first_time = token not in text.generated
+            text.generated.add(token)
+            penalty = text.penalties.frequency + first_time * text.penalties.presence
+            self._add_bias(slot, token, -penalty)
+
+    def _add_bias(self, slot: int, token: int, value: float) -> None:
+        self.bias[slot, token] += value
+        self._bias_changed = True
 
     def _inputs(self) -> tuple:
-        """What the next step reads: tokens, positions, random numbers, and how to draw."""
+        """What the next step reads: tokens, positions, random numbers, sampling settings."""
         tokens, positions = np.zeros((self.slots, 1), "int32"), np.zeros(self.slots, "int32")
         uniform = np.zeros((self.slots, DRAWS), "float32")
         for slot, text in self.texts.items():
@@ -97,9 +153,10 @@ class Batch:
     def _read_ahead(self) -> None:
         """Read a piece of the first prompt that is not read yet, if there is one.
 
-        The last token of a prompt is left to the step, which draws what follows it. A piece may go
-        beyond the prompt: what it puts into the cache there is not looked at before it is replaced.
-        And a piece must not go beyond the cache; rather it begins earlier and reads some again.
+        The last token of a prompt is left to the step, which samples what follows it. A piece may
+        go beyond the prompt: what it puts into the cache there is replaced before it is read. A
+        piece must not go beyond the cache: where it would, it begins earlier and reads some tokens
+        again.
         """
         for slot, text in self.texts.items():
             last = len(text.ids) - 1
@@ -113,11 +170,11 @@ class Batch:
                 return
 
     def _write_one(self, tokens, positions, uniform, sampling):
-        """Read a token in each slot, (slots, 1), at its place, (slots,); draw what follows."""
+        """Read a token in each slot, (slots, 1), at its position, (slots,); sample the next one."""
         cache = tf.nest.map_structure(tf.convert_to_tensor, self.cache)
         logits, cache = read_tokens(self.generator.weights, tokens, positions, cache)
         tf.nest.map_structure(lambda variable, array: variable.assign(array), self.cache, cache)
-        return draw_tokens(logits[:, 0], uniform, sampling)
+        return draw_tokens(logits[:, 0] + self._models_bias, uniform, sampling)
 
     def _read_piece(self, slot, tokens, position):
         """Read a piece of a prompt, (1, chunk), in one slot."""
@@ -140,10 +197,10 @@ def compiled(function: Callable, *inputs) -> Callable:
     return tf.function(function, jit_compile=True).get_concrete_function(*inputs)
 
 
-def _went_on(text: Text, drawn: int) -> bool:
-    """Move a text to its next place; if that is a new one, put there what was drawn."""
+def _went_on(text: Text, token: int) -> bool:
+    """Move a text to its next position; if that is a new one, put the sampled token there."""
     text.position += 1
     is_new = text.position == len(text.ids)
     if is_new:
-        text.ids.append(drawn)
+        text.ids.append(token)
     return is_new

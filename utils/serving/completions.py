@@ -1,89 +1,107 @@
-"""The two requests that make the model write: a text to continue, and a chat to answer."""
+"""The requests that make the model write: a text to continue, and a chat to answer."""
 
 import secrets
-import time
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from flask import Response, request
 
 from utils.data.decoding import as_text
-from utils.data.dialogues import Message
 from utils.generation.sampling import Sampling, as_sampling
-from utils.serving.engine import Busy, Closing, Engine, ModelFailed, Reply
-from utils.serving.problems import RETRY_AFTER, Problem, json_answer, json_bytes, shown
-from utils.serving.prompts import Render, as_beginning, longest_prompt
-from utils.serving.schemas import chat_schema, check, generate_schema, with_defaults
+from utils.serving.answers import Answer, ChatAnswer, Choice, TextAnswer
+from utils.serving.batching import NO_PENALTIES, Penalties
+from utils.serving.engine import Busy, Closing, Engine, Reply
+from utils.serving.problems import Problem, json_answer, shown
+from utils.serving.prompts import Render, as_beginning, as_message, longest_prompt, remembered
+from utils.serving.schemas import chat_schema, completion_schema, generate_schema
+from utils.serving.validation import Validator
 
 LIKELIEST = 1e-3  # at temperatures below this, chance has no part any more
+FORGOTTEN = "X-Forgotten-Messages"  # header: how many messages, the oldest, the model did not see
 
 
 class Completions:
-    """What POST /generate and POST /v1/chat/completions answer.
+    """What POST /generate, /v1/completions and /v1/chat/completions answer.
+
+    Attributes:
+        engines: all models by their names, the one that answers chats first.
 
     Args:
-        engine: answers in a chat.
+        engine: answers chats.
         render: makes the prompt of a chat.
-        writer: continues a text.
+        writer: continues texts.
     """
 
     def __init__(self, engine: Engine, render: Render, writer: Engine):
         self.engine, self.render, self.writer = engine, render, writer
-        self.generate_schema = generate_schema(writer.context)
-        self.chat_schema = chat_schema(engine.name)
+        self.engines = {engine.name: engine, writer.name: writer}
+        self._check_generate = Validator(generate_schema(writer.context))
+        self._check_chat = Validator(chat_schema(engine.name, engine.slots))
+        self._check_text = Validator(completion_schema(list(self.engines), writer.slots))
 
     # ---- a text to continue ----------------------------------------------------------------------
 
     def generate(self, body: object) -> Response:
         """The text with what the model adds to it."""
-        check(body, self.generate_schema)
-        assert isinstance(body, dict)
-        body = with_defaults(body, self.generate_schema)
-        text, length = body["text"], int(body["max_length"])
-        _check_size(self.writer, [text], "text")
-        prompt = as_beginning(text, self.writer.tokenizer)
-        _check_room(self.writer, prompt, "text")
+        asked = self._check_generate(body)
+        text, length = asked["text"], int(asked["max_length"])
+        prompt = _text_prompt(self.writer, text, "text")
         if length <= len(prompt):
             say = f"max_length must be above {len(prompt)}, the tokens of this text, not {length}."
             raise Problem(400, say, "max_length", "context_length_exceeded")
-        reply = _submit(self.writer, prompt, length, body)
+        reply = _submit(self.writer, prompt, length, asked)
         written = "".join(as_text(reply, self.writer.tokenizer))
         return json_answer({"generated_text": text + written})
+
+    def complete(self, body: object) -> Response:
+        """The continuation of each prompt in OpenAI's format, whole or as a stream of events."""
+        self._check_name(body, self.engines)
+        asked = self._check_text(body)
+        engine = self.engines[asked["model"]]
+        texts = [asked["prompt"]] if isinstance(asked["prompt"], str) else asked["prompt"]
+        if len(texts) * asked["n"] > engine.slots:
+            say = f"n times the number of prompts must be at most {engine.slots}, not"
+            raise Problem(400, f"{say} {len(texts) * asked['n']:.0f}.", "n", "too_many_choices")
+        prompts = [_text_prompt(engine, text, "prompt") for text in texts]
+        echoes = texts if asked["echo"] else [""] * len(texts)
+        choices = _choices(engine, prompts, asked, asked["max_tokens"], echoes)
+        return _answer(TextAnswer(engine.name, choices, sum(map(len, prompts))), asked)
 
     # ---- a chat to answer ------------------------------------------------------------------------
 
     def chat(self, body: object) -> Response:
-        """The next message of a chat, whole or as a stream of events."""
-        if isinstance(body, dict) and isinstance(name := body.get("model"), str):
-            self.check_model(name)
-        check(body, self.chat_schema)
-        assert isinstance(body, dict)
-        body = with_defaults(body, self.chat_schema)
-        messages = [Message(one["role"], one["content"]) for one in body["messages"]]
-        _check_size(self.engine, [message.content for message in messages], "messages")
-        prompt = self.render(messages)
-        _check_room(self.engine, prompt, "messages")
-        most = body["max_completion_tokens"] or body["max_tokens"] or self.engine.context
-        length = min(len(prompt) + int(most), self.engine.context)
-        reply = _submit(self.engine, prompt, length, body)
-        answer = ChatAnswer(self.engine, reply)
-        if not body["stream"]:
-            return json_answer(answer.whole())
-        with_usage = bool((body["stream_options"] or {}).get("include_usage"))
-        return _streamed(answer.events(with_usage), reply)
+        """The next message of a chat in OpenAI's format, whole or as a stream of events."""
+        self._check_name(body, [self.engine.name])
+        asked, engine = self._check_chat(body), self.engine
+        messages = [as_message(one) for one in asked["messages"]]
+        kept = remembered(messages, self.render, engine.context, engine.tokenizer)
+        _check_size(engine, [message.content for message in kept], "messages")
+        prompt = self.render(kept)
+        _check_room(engine, prompt, "messages")
+        most = asked["max_completion_tokens"] or asked["max_tokens"] or engine.context
+        choices = _choices(engine, [prompt], asked, most, [""])
+        response = _answer(ChatAnswer(engine.name, choices, len(prompt)), asked)
+        response.headers[FORGOTTEN] = str(len(messages) - len(kept))
+        return response
 
-    def check_model(self, name: str) -> None:
-        if name != self.engine.name:
-            raise Problem(
-                404,
-                f"There is no model {shown(name)}: this server has {self.engine.name}.",
-                "model",
-                "model_not_found",
-            )
+    def _check_name(self, body: object, names: Collection[str]) -> None:
+        """Raise a Problem with status 404 if a body asks for a model that does not do this."""
+        name = body.get("model") if isinstance(body, dict) else None
+        if isinstance(name, str) and name not in names:
+            raise no_such_model(name, names)
 
 
-# ---- both ----------------------------------------------------------------------------------------
+def no_such_model(name: str, names: Collection[str]) -> Problem:
+    """The answer to a request for another model than those of these names."""
+    say = f"There is no model {shown(name)}: this server has {' and '.join(names)}."
+    return Problem(404, say, "model", "model_not_found")
+
+
+def _text_prompt(engine: Engine, text: str, field: str) -> list[int]:
+    _check_size(engine, [text], field)
+    prompt = as_beginning(text, engine.tokenizer)
+    _check_room(engine, prompt, field)
+    return prompt
 
 
 def _check_size(engine: Engine, texts: Sequence[str], field: str) -> None:
@@ -103,96 +121,74 @@ def _check_room(engine: Engine, prompt: Sequence[int], field: str) -> None:
         raise Problem(400, say, field, "context_length_exceeded")
 
 
-def _submit(engine: Engine, prompt: Sequence[int], length: int, body: dict[str, Any]) -> Reply:
-    seed = secrets.randbits(32) if body["seed"] is None else int(body["seed"])
+# ---- from a request to the engine ----------------------------------------------------------------
+
+
+def _choices(
+    engine: Engine,
+    prompts: Sequence[list[int]],
+    asked: dict[str, Any],
+    most: float,
+    echoes: Sequence[str],
+) -> list[Choice]:
+    """Ask for `n` texts after each prompt, all of them or none.
+
+    Args:
+        engine: what writes them.
+        prompts: ids.
+        asked: the request, with all its fields.
+        most: the longest text in tokens, without its prompt.
+        echoes: for each prompt, what stands before its texts.
+    """
+    stops = [asked["stop"]] if isinstance(asked["stop"], str) else asked["stop"] or []
+    penalties, n = _penalties(engine, asked), int(asked["n"])
+    choices: list[Choice] = []
+    try:
+        for number in range(n * len(prompts)):
+            prompt, echo = prompts[number // n], echoes[number // n]
+            length = min(len(prompt) + int(most), engine.context)
+            reply = _submit(engine, prompt, length, asked, penalties, number)
+            choices.append(Choice(reply, engine.tokenizer, stops, echo))
+    except (Busy, Closing):
+        for choice in choices:
+            choice.reply.cancel()
+        raise
+    return choices
+
+
+def _submit(
+    engine: Engine,
+    prompt: Sequence[int],
+    length: int,
+    asked: dict[str, Any],
+    penalties: Penalties = NO_PENALTIES,
+    number: int = 0,
+) -> Reply:
+    """Ask for a text; `number` tells it from the others of a request with the same seed."""
+    seed = secrets.randbits(32) if asked["seed"] is None else int(asked["seed"]) + number
     gone = request.environ.get("waitress.client_disconnected", lambda: False)
-    return engine.submit(prompt, length, _sampling(body), seed, gone)
+    return engine.submit(prompt, length, _sampling(asked), seed, gone, penalties)
 
 
-def _sampling(body: dict[str, Any]) -> Sampling:
-    if body["temperature"] < LIKELIEST:
+def _sampling(asked: dict[str, Any]) -> Sampling:
+    if asked["temperature"] < LIKELIEST or asked["top_p"] == 0:
         return as_sampling(1.0, 1, 1.0)
-    return as_sampling(body["temperature"], int(body["top_k"]), body["top_p"])
+    return as_sampling(asked["temperature"], int(asked["top_k"]), asked["top_p"])
 
 
-def as_problem(error: Busy | Closing | ModelFailed) -> Problem:
-    """What the engine says, as an answer."""
-    if isinstance(error, Busy):
-        return Problem(429, str(error), None, "busy", {"Retry-After": str(RETRY_AFTER)})
-    code = "shutting_down" if isinstance(error, Closing) else "model_failed"
-    return Problem(503, str(error), None, code)
+def _penalties(engine: Engine, asked: dict[str, Any]) -> Penalties:
+    bias, number = asked["logit_bias"] or {}, engine.vocabulary_size
+    for token in bias:
+        if not (token.isascii() and token.isdigit() and len(token) < 10 and int(token) < number):
+            say = f"logit_bias names the token {shown(token)}, but the tokens of this model have"
+            raise Problem(400, f"{say} ids from 0 to {number - 1}.", "logit_bias", "unknown_token")
+    if not (bias or asked["presence_penalty"] or asked["frequency_penalty"]):
+        return NO_PENALTIES
+    biases = {int(token): float(value) for token, value in bias.items()}
+    return Penalties(biases, asked["presence_penalty"], asked["frequency_penalty"])
 
 
-class ChatAnswer:
-    """A reply in OpenAI's format."""
-
-    def __init__(self, engine: Engine, reply: Reply):
-        self.engine, self.reply = engine, reply
-        self.id, self.created = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
-        self.tokens = 0
-
-    def whole(self) -> dict[str, Any]:
-        """One object, when all is written."""
-        message = {"role": "assistant", "content": "".join(self._pieces())}
-        choice = {"index": 0, "message": message, "logprobs": None}
-        choice["finish_reason"] = self.reply.finish_reason
-        return {**self._head("chat.completion"), "choices": [choice], "usage": self._usage()}
-
-    def events(self, with_usage: bool) -> Iterator[bytes]:
-        """Server-sent events, a piece of text in each.
-
-        Waits for the first piece before it returns, so that what goes wrong until then can still
-        become an answer of its own.
-        """
-        pieces = self._pieces()
-        first = next(pieces, "")
-        return self._events(chain([first], pieces), with_usage)
-
-    def _events(self, pieces: Iterator[str], with_usage: bool) -> Iterator[bytes]:
-        yield self._chunk({"role": "assistant", "content": ""})
-        try:
-            for piece in pieces:
-                yield self._chunk({"content": piece})
-            yield self._chunk({}, self.reply.finish_reason)
-            if with_usage:
-                head = self._head("chat.completion.chunk")
-                yield _event({**head, "choices": [], "usage": self._usage()})
-        except ModelFailed as error:
-            yield _event(as_problem(error).as_json())
-        yield b"data: [DONE]\n\n"
-
-    def _pieces(self) -> Iterator[str]:
-        return as_text(self._counted(), self.engine.tokenizer)
-
-    def _counted(self) -> Iterator[int]:
-        for number in self.reply:
-            self.tokens += 1
-            yield number
-
-    def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.engine.name}
-
-    def _chunk(self, delta: dict[str, str], finish_reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return _event({**self._head("chat.completion.chunk"), "choices": [choice]})
-
-    def _usage(self) -> dict[str, int]:
-        prompt = len(self.reply.request.prompt)
-        total = prompt + self.tokens
-        return {
-            "prompt_tokens": prompt,
-            "completion_tokens": self.tokens,
-            "total_tokens": total,
-        }
-
-
-def _event(content: object) -> bytes:
-    return b"data: " + json_bytes(content) + b"\n\n"
-
-
-def _streamed(events: Iterator[bytes], reply: Reply) -> Response:
-    # No proxy on the way may keep the events back until there are many.
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    response = Response(events, headers=headers, content_type="text/event-stream; charset=utf-8")
-    response.call_on_close(reply.cancel)
-    return response
+def _answer(answer: Answer, asked: dict[str, Any]) -> Response:
+    if not asked["stream"]:
+        return answer.whole()
+    return answer.streamed(with_usage=bool((asked["stream_options"] or {}).get("include_usage")))

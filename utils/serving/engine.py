@@ -5,10 +5,10 @@
     for token in reply: ...
     engine.close()
 
-Whoever asks waits in a thread of his own. The engine's thread goes from step to step: in each, all
-texts in the slots get one more token; between two, a text that is finished or not wanted any more
-leaves its slot, and the next one from the queue takes it. So requests that wait together share a
-batch, and a short text never waits for the end of a long one.
+Each request waits in a thread of its own. The engine's thread goes from step to step: in each step,
+all texts in the slots get one more token; between two steps, a text that is finished or no longer
+wanted leaves its slot, and the next one from the queue takes it. So requests that wait together
+share a batch, and a short text never waits for the end of a long one.
 """
 
 import logging
@@ -22,7 +22,7 @@ from utils.data.bpe import Tokenizer
 from utils.errors import CourseError
 from utils.generation.generator import Generator
 from utils.generation.sampling import Sampling
-from utils.serving.batching import Batch
+from utils.serving.batching import NO_PENALTIES, Batch, Penalties
 
 logger = logging.getLogger(__name__)
 
@@ -32,33 +32,37 @@ class Busy(CourseError):
 
 
 class Closing(CourseError):
-    """The server is about to end and takes nothing new."""
+    """The server is shutting down and accepts no new requests."""
 
 
 class ModelFailed(CourseError):
-    """The model stopped in the middle of a text. What happened is in the server's log."""
+    """The model failed in the middle of a text; the server's log has the traceback."""
 
 
 class Request(NamedTuple):
-    """What a client wants; see `Engine.submit`."""
+    """What a client asked for; see `Engine.submit`."""
 
     prompt: Sequence[int]
     length: int
     sampling: Sampling
     seed: int
+    penalties: Penalties = NO_PENALTIES
 
 
 class Reply:
-    """A text that was asked for. Iterate over its new ids, once; each comes as soon as it is drawn.
+    """A requested text. Iterate over its new ids, once; each comes as soon as it is sampled.
 
-    Iterating raises Closing if the server ends before the text has begun, ModelFailed if it breaks
-    off. The id that ends a text is not among them; a token that is no text, such as that of a role
+    The end id ends a text and is not among its ids. A token that is no text, such as that of a role
     in a chat, ends it as well.
 
     Attributes:
         request: what was asked for.
-        finish_reason: when all ids have come: "stop" if the model ended the text, "length" if there
-            was no more room, "cancelled".
+        finish_reason: set when all ids have come. "stop": the model ended the text; "length": it
+            has the requested length; "cancelled": nobody wanted the rest.
+
+    Raises:
+        Closing: while iterating, if the server shuts down before the text has begun.
+        ModelFailed: while iterating, if the model fails.
     """
 
     def __init__(self, request: Request, gone: Callable[[], bool]):
@@ -74,7 +78,7 @@ class Reply:
             yield item
 
     def cancel(self) -> None:
-        """Nobody wants the rest: frees the slot before the next step."""
+        """Give up the rest of the text: its slot is free before the next step."""
         self._cancelled = True
 
     @property
@@ -93,14 +97,20 @@ class Reply:
 
 
 class Engine:
-    """Writes texts for many at once. Making one compiles the model, which takes some seconds.
+    """Writes texts for many clients at once. Making one compiles the model, which takes seconds.
+
+    Attributes:
+        context: the model's context, in tokens.
+        end_id: the token that ends a text.
+        vocabulary_size: the number of the model's tokens.
+        is_closing: whether new requests are refused.
 
     Args:
         generator: the model.
-        tokenizer: the one that it was trained with.
-        name: under which clients ask for the model.
-        slots: texts that are written at once.
-        queue: how many more may wait.
+        tokenizer: the tokenizer that the model was trained with.
+        name: the model's name in requests.
+        slots: the number of texts that are written at once.
+        queue: the number of texts that may wait.
     """
 
     def __init__(
@@ -113,6 +123,7 @@ class Engine:
     ):
         self.tokenizer, self.name = tokenizer, name
         self.context, self.end_id = generator.context, generator.end_id
+        self.vocabulary_size = generator.vocabulary_size
         self.slots, self.queue = slots, queue
         self.is_closing = False
         self._generator, self._batch = generator, Batch(generator, slots)
@@ -124,7 +135,7 @@ class Engine:
 
     @property
     def load(self) -> tuple[int, int]:
-        """How many texts are being written, and how many wait."""
+        """The number of texts being written, and the number that wait."""
         return len(self._running), len(self._waiting)
 
     def submit(
@@ -134,23 +145,25 @@ class Engine:
         sampling: Sampling,
         seed: int,
         gone: Callable[[], bool] = lambda: False,
+        penalties: Penalties = NO_PENALTIES,
     ) -> Reply:
         """Ask for a text.
 
         Args:
             prompt: ids, at least one.
             length: the longest text in tokens, prompt included.
-            sampling: how to draw.
+            sampling: the sampling settings.
             seed: the same seed, the same text, whatever else is being written.
-            gone: asked before each step whether the client has hung up.
+            gone: tells whether the client has disconnected; called before each step.
+            penalties: change the logits.
 
         Raises:
             GenerationError: if prompt, length or seed make no sense for the model.
             Busy: if the queue is full.
-            Closing: if the server is about to end.
+            Closing: if the server is shutting down.
         """
         self._generator.check([prompt], length, seed)
-        reply = Reply(Request(prompt, length, sampling, seed), gone)
+        reply = Reply(Request(prompt, length, sampling, seed, penalties), gone)
         with self._changed:
             if self.is_closing:
                 raise _closing()
@@ -161,7 +174,7 @@ class Engine:
         return reply
 
     def refuse(self) -> None:
-        """From now on refuse those that wait and all new ones; what has begun goes on."""
+        """Refuse waiting and new requests from now on; texts that have begun go on."""
         with self._changed:
             self.is_closing = True
             while self._waiting:
@@ -169,7 +182,7 @@ class Engine:
             self._changed.notify()
 
     def close(self) -> None:
-        """Finish the texts that have begun, refuse those that wait and all new ones."""
+        """Graceful shutdown: finish the texts that have begun, refuse all other requests."""
         self.refuse()
         self._thread.join()
 
@@ -184,7 +197,7 @@ class Engine:
                 self._give_up()
 
     def _has_work(self) -> bool:
-        """Wait until there is something to do, and fill the slots; False at the very end."""
+        """Wait for requests and fill the slots; False after a shutdown, when all is written."""
         with self._changed:
             while not (self._running or self._waiting):
                 if self.is_closing:
@@ -207,7 +220,7 @@ class Engine:
             reply._finish("cancelled")
 
     def _step(self) -> None:
-        if not self._running:  # nobody was left who wanted anything
+        if not self._running:  # all that waited was cancelled
             return
         for slot, number in self._batch.step().items():
             if number == self.end_id or number >= len(self.tokenizer.tokens):
@@ -223,7 +236,7 @@ class Engine:
         self._running.pop(slot)._finish(reason)
 
     def _give_up(self) -> None:
-        """After a failure: tell all who were in a slot, and go on with those who wait."""
+        """After a failure: end the texts in the slots with an error; those that wait go on."""
         for slot in list(self._running):
             self._batch.stop(slot)
             self._running.pop(slot)._fail(

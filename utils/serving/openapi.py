@@ -1,8 +1,8 @@
 """The description of the server in OpenAPI 3.1, from the schemas that it checks requests with."""
 
-from typing import Any
+from typing import Any, Protocol
 
-from utils.serving.schemas import Schema, chat_schema, generate_schema, message_schema
+from utils.serving.schemas import Schema, chat_schema, completion_schema, generate_schema
 
 ERROR = {
     "type": "object",
@@ -25,34 +25,50 @@ EVENT = {"type": "object", "required": ["data"], "properties": {"data": {"type":
 WHEN_WRITING = {
     400: "A field is missing or wrong, or the text does not fit into the model's context.",
     413: "The body is larger than the server reads.",
-    415: "The body is no application/json.",
+    415: "The body is not application/json.",
     429: "All places in the queue are taken; Retry-After says when to come back.",
     503: "The server is shutting down, or the model failed.",
 }
 
 
-def described(name: str, context: int, writers_context: int) -> dict[str, Any]:
-    """The description of a server with a chat model of this name.
+class Model(Protocol):
+    """What the description needs to know of an engine."""
+
+    name: str
+    context: int
+    slots: int
+
+
+def described(engine: Model, writer: Model) -> dict[str, Any]:
+    """The description of a server.
 
     Args:
-        name: of the chat model.
-        context: its context, in tokens.
-        writers_context: that of the model that continues texts.
+        engine: the model that answers chats.
+        writer: the model that continues texts.
     """
-    model = _object(id={"const": name}, object={"const": "model"}, created=_INTEGER, owned_by=_TEXT)
+    names = list(dict.fromkeys([engine.name, writer.name]))
+    model = _object(
+        id={"enum": names},
+        object={"const": "model"},
+        created=_INTEGER,
+        owned_by=_TEXT,
+        max_model_len=_INTEGER,
+    )
     models = _object(object={"const": "list"}, data={"type": "array", "items": model})
     health = _object(status={"enum": ["ok"]}, model=_TEXT, running=_INTEGER, waiting=_INTEGER)
-    path = {"name": "model", "in": "path", "required": True, "schema": {"const": name}}
+    path = {"name": "model", "in": "path", "required": True, "schema": {"enum": names}}
+    about = f"Chats by {engine.name}, within {engine.context} tokens; texts to be continued."
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "From a line to GPT: the chat server",
             "version": "1",
-            "description": f"Chats by {name}, within {context} tokens; texts to be continued.",
+            "description": about,
         },
         "paths": {
-            "/generate": {"post": _generate(writers_context)},
-            "/v1/chat/completions": {"post": _chat(name)},
+            "/generate": {"post": _generate(writer.context)},
+            "/v1/completions": {"post": _complete(names, writer.slots)},
+            "/v1/chat/completions": {"post": _chat(engine.name, engine.slots)},
             "/v1/models": {"get": {"responses": {"200": _json("The models.", models)}}},
             "/v1/models/{model}": {
                 "get": {
@@ -62,10 +78,11 @@ def described(name: str, context: int, writers_context: int) -> dict[str, Any]:
             },
             "/healthz": {
                 "get": {
+                    "summary": "Health check",
                     "responses": {
                         "200": _json("Ready.", health),
                         **_errors({503: "Shutting down."}),
-                    }
+                    },
                 }
             },
         },
@@ -81,27 +98,48 @@ def _generate(context: int) -> dict[str, Any]:
     }
 
 
-def _chat(name: str) -> dict[str, Any]:
-    finish = {"enum": ["stop", "length"]}
-    usage = _object(prompt_tokens=_INTEGER, completion_tokens=_INTEGER, total_tokens=_INTEGER)
-    choice = _object(
-        index={"const": 0}, message=message_schema("assistant"), finish_reason=finish, logprobs={}
-    )
-    whole = _object(
-        id=_TEXT,
-        object={"const": "chat.completion"},
-        created=_INTEGER,
-        model={"const": name},
-        choices={"type": "array", "items": choice, "minItems": 1, "maxItems": 1},
-        usage=usage,
-    )
-    answer = _json("The next message; with `stream`, as events.", whole)
-    answer["content"]["text/event-stream"] = {"schema": EVENT}
+def _complete(names: list[str], slots: int) -> dict[str, Any]:
+    answer = _answer("text_completion", {"enum": names}, slots, text=_TEXT)
     return {
-        "summary": "Answer in a chat, as OpenAI's API does",
-        "requestBody": _body(chat_schema(name)),
+        "summary": "Continue texts, as OpenAI's API does",
+        "requestBody": _body(completion_schema(names, slots)),
         "responses": {"200": answer, **_errors({**WHEN_WRITING, 404: "Unknown model."})},
     }
+
+
+def _chat(name: str, slots: int) -> dict[str, Any]:
+    message = _object(role={"const": "assistant"}, content=_TEXT)
+    answer = _answer("chat.completion", {"const": name}, slots, message=message)
+    answer["headers"] = {
+        "X-Forgotten-Messages": {
+            "required": True,
+            "schema": _INTEGER,
+            "description": "How many messages, the oldest, do not fit into the model's context.",
+        }
+    }
+    return {
+        "summary": "Answer in a chat, as OpenAI's API does",
+        "requestBody": _body(chat_schema(name, slots)),
+        "responses": {"200": answer, **_errors({**WHEN_WRITING, 404: "Unknown model."})},
+    }
+
+
+def _answer(kind: str, model: Schema, slots: int, **content: Schema) -> dict[str, Any]:
+    """Texts in OpenAI's format; `content` is what a choice has besides the usual."""
+    usage = _object(prompt_tokens=_INTEGER, completion_tokens=_INTEGER, total_tokens=_INTEGER)
+    finish = {"enum": ["stop", "length"]}
+    choice = _object(index=_INTEGER, finish_reason=finish, logprobs={}, **content)
+    whole = _object(
+        id=_TEXT,
+        object={"const": kind},
+        created=_INTEGER,
+        model=model,
+        choices={"type": "array", "items": choice, "minItems": 1, "maxItems": slots},
+        usage=usage,
+    )
+    answer = _json("The texts; with `stream`, as events.", whole)
+    answer["content"]["text/event-stream"] = {"schema": EVENT}
+    return answer
 
 
 _TEXT: Schema = {"type": "string"}

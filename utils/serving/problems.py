@@ -9,14 +9,14 @@ RETRY_AFTER = 1  # seconds; by then the small GPT-2 has finished a text, so a sl
 
 
 class Problem(Exception):
-    """An answer other than 200.
+    """An answer with an error status.
 
     Args:
-        status: of HTTP.
-        message: one sentence for a person.
-        field: the part of the request that is to blame, if one is.
-        code: a word for programs.
-        headers: more headers of the answer.
+        status: HTTP status code.
+        message: one sentence for the user.
+        field: the field or header of the request that is wrong, if it is one.
+        code: the kind of error, a word for programs.
+        headers: further headers of the answer.
     """
 
     def __init__(
@@ -38,17 +38,19 @@ class Problem(Exception):
         return {"error": about}
 
     def answer(self) -> Response:
+        """The error as a response."""
         return json_answer(self.as_json(), self.status, self.headers)
 
 
 def json_answer(
     content: object, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
+    """A response with JSON."""
     return Response(json_bytes(content), status, headers, mimetype="application/json")
 
 
 def json_bytes(content: object) -> bytes:
-    """JSON in UTF-8. What Unicode cannot encode, half of a surrogate pair, gets an escape."""
+    """JSON in UTF-8. Half of a surrogate pair, which UTF-8 cannot encode, gets an escape."""
     return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 

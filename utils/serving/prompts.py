@@ -1,9 +1,10 @@
 """From what a client sends to the ids that the model continues."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from utils.data.bpe import Tokenizer
-from utils.data.chat_template import plain_ids
+from utils.data.chat_template import plain_ids, recent_messages
 from utils.data.dialogues import Message
 
 # From a chat to the ids that come before the next reply.
@@ -16,7 +17,7 @@ def as_beginning(text: str, tokenizer: Tokenizer) -> list[int]:
 
 
 def plain_chat(tokenizer: Tokenizer) -> Render:
-    """A chat as a play: role, colon, text, one message a line. For a model that knows no roles."""
+    """A chat as a plain transcript, "role: text" on each line: for a model that knows no roles."""
 
     def render(messages: Sequence[Message]) -> list[int]:
         lines = [f"{message.role}: {message.content}\n" for message in messages]
@@ -25,6 +26,27 @@ def plain_chat(tokenizer: Tokenizer) -> Render:
     return render
 
 
-def longest_prompt(context: int, tokenizer: Tokenizer) -> int:
-    """A text of more bytes than this cannot fit into the context, so it need not be encoded."""
-    return context * max(map(len, tokenizer.tokens))
+def as_message(sent: dict[str, Any]) -> Message:
+    """A message of OpenAI's API. Its content is a text, text parts, or in the assistant's null."""
+    role = "system" if sent["role"] == "developer" else sent["role"]
+    content = sent.get("content") or ""
+    if isinstance(content, list):
+        content = "".join(part["text"] for part in content)
+    return Message(role, content)
+
+
+def remembered(
+    messages: Sequence[Message], render: Render, context: int, tokenizer: Tokenizer
+) -> list[Message]:
+    """What of a chat the model is shown, by the context policy of `recent_messages`."""
+
+    def fits(kept: Sequence[Message], longest: int) -> bool:
+        size = sum(len(message.content.encode()) for message in kept)
+        return size <= longest_prompt(longest, tokenizer) and len(render(kept)) <= longest
+
+    return recent_messages(messages, context, fits)
+
+
+def longest_prompt(tokens: int, tokenizer: Tokenizer) -> int:
+    """A text of more bytes has more tokens than these, so it need not be encoded."""
+    return tokens * max(map(len, tokenizer.tokens))

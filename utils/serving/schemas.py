@@ -1,18 +1,31 @@
-"""What a request may contain, once: to check requests, and to describe them to others.
+"""The schemas of all requests: the server checks requests with them and publishes them.
 
-A schema is JSON Schema, the part of it that is needed here. `check` finds the first thing in a
-value that does not fit and says so; `utils/serving/openapi.py` publishes the same schemas.
+Every field of a request is in its schema. A field that would change the answer in a way that is not
+possible here is refused by name, and so is one that nobody knows; what can safely be ignored stands
+in `IGNORED`. `utils/serving/validation.py` checks requests, `utils/serving/openapi.py` publishes
+the schemas.
 """
 
-import difflib
 from typing import Any
-
-from utils.serving.problems import Problem, shown
 
 Schema = dict[str, Any]
 
-ROLES = ["system", "user", "assistant"]
+ROLES = ["system", "developer", "user", "assistant"]
 MOST_MESSAGES = 1000
+MOST_STOPS = 4  # as in OpenAI's API
+MOST_PARTS = 50
+# What OpenAI's clients may send and no answer depends on.
+IGNORED = [
+    "metadata",
+    "parallel_tool_calls",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "user",
+]
 
 
 def number(default: float, **limits: float) -> Schema:
@@ -23,9 +36,24 @@ def whole_number(low: int, high: int, **more: object) -> Schema:
     return {"type": ["integer", "null"], "minimum": low, "maximum": high, **more}
 
 
-def only(value: object) -> Schema:
-    """A field of OpenAI's that changes the answer in a way that is not possible here."""
-    return {"enum": [None, value], "description": "Anything else is not possible here."}
+def flag() -> Schema:
+    return {"type": ["boolean", "null"], "default": False}
+
+
+def only(*values: object) -> Schema:
+    """A field of OpenAI's API that is possible here with these values alone."""
+    return {"enum": [None, *values], "description": "Anything else is not possible here."}
+
+
+def several(items: Schema, plural: str, low: int, high: int) -> Schema:
+    """A list. Its limits stand before its items, so that no more items than these are checked."""
+    return {"type": "array", "minItems": low, "maxItems": high, "items": items, "title": plural}
+
+
+def text_or_several(plural: str, low: int, high: int, text: Schema | None = None) -> Schema:
+    """A text, or a list of texts or of what `text` describes."""
+    items = text or {"type": "string"}
+    return {**several(items, plural, low, high), "type": ["string", "array"]}
 
 
 SAMPLING: dict[str, Schema] = {
@@ -35,11 +63,12 @@ SAMPLING: dict[str, Schema] = {
     },
     "top_k": {
         **whole_number(0, 2**31 - 1, default=0),
-        "description": "Draw among so many likeliest tokens; 0 for all.",
+        "description": "Sample from so many of the likeliest tokens; 0 for all.",
     },
     "top_p": {
-        **number(0.8, exclusiveMinimum=0, maximum=1),
-        "description": "Draw among the likeliest tokens that together have this probability.",
+        **number(0.8, minimum=0, maximum=1),
+        "description": "Sample from the likeliest tokens that together have this probability;"
+        " 0 for the likeliest alone.",
     },
     "seed": {
         **whole_number(0, 2**63 - 1),
@@ -56,137 +85,117 @@ def generate_schema(context: int) -> Schema:
         "max_length": {**length, "description": "The longest text in tokens, all included."},
         **SAMPLING,
     }
+    return body_schema(["text"], properties)
+
+
+def body_schema(required: list[str], properties: dict[str, Schema]) -> Schema:
+    """An object with these fields and no others."""
     return {
         "type": "object",
-        "required": ["text"],
+        "required": required,
         "properties": properties,
         "additionalProperties": False,
     }
 
 
-def message_schema(*roles: str) -> Schema:
-    properties = {"role": {"type": "string", "enum": list(roles)}, "content": {"type": "string"}}
-    return {"type": "object", "required": ["role", "content"], "properties": properties}
+# ---- OpenAI's API --------------------------------------------------------------------------------
 
 
-def chat_schema(model: str) -> Schema:
-    """The body of POST /v1/chat/completions. What else OpenAI's clients may send is ignored."""
+def message_schema() -> Schema:
+    """A message; of the assistant's, all may be missing but the role."""
+    part = {
+        "type": "object",
+        "required": ["type"],
+        "properties": {"type": {"enum": ["text"]}, "text": {"type": "string"}},
+        "if": {"properties": {"type": {"const": "text"}}},
+        "then": {"required": ["text"]},
+    }
+    content = text_or_several("text parts", 0, MOST_PARTS, part)
+    nullable = {**content, "type": [*content["type"], "null"]}
+    return {
+        "type": "object",
+        "required": ["role"],
+        "properties": {"role": {"enum": ROLES}},
+        "if": {"properties": {"role": {"const": "assistant"}}},
+        "then": {"properties": {"content": nullable}},
+        "else": {"required": ["content"], "properties": {"content": content}},
+    }
+
+
+def writing_fields(slots: int) -> dict[str, Schema]:
+    """What a chat and a text to be completed have in common.
+
+    Args:
+        slots: texts that the model writes at once.
+    """
+    stop = text_or_several("texts", 0, MOST_STOPS, {"type": "string", "minLength": 1})
+    return {
+        **SAMPLING,
+        "presence_penalty": {
+            **number(0.0, minimum=-2, maximum=2),
+            "description": "Subtracted from the logit of each token that has been generated.",
+        },
+        "frequency_penalty": {
+            **number(0.0, minimum=-2, maximum=2),
+            "description": "Subtracted each time that the token has been generated.",
+        },
+        "logit_bias": {
+            "type": ["object", "null"],
+            "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
+            "description": "Added to the logits of tokens, by their ids.",
+        },
+        "stop": {
+            **stop,
+            "type": [*stop["type"], "null"],
+            "minLength": 1,
+            "description": "The text ends before the first of these.",
+        },
+        "n": {**whole_number(1, slots, default=1), "description": "How many texts to write."},
+        "stream": flag(),
+        "stream_options": {"type": ["object", "null"], "properties": {"include_usage": flag()}},
+        **{name: {"description": "Ignored."} for name in IGNORED},
+    }
+
+
+def chat_schema(model: str, slots: int) -> Schema:
+    """The body of POST /v1/chat/completions."""
     most_tokens = whole_number(1, 2**31 - 1)
     properties = {
         "model": {"type": "string", "enum": [model]},
-        "messages": {
-            "type": "array",
-            "items": message_schema(*ROLES),
-            "minItems": 1,
-            "maxItems": MOST_MESSAGES,
-        },
+        "messages": several(message_schema(), "messages", 1, MOST_MESSAGES),
         "max_completion_tokens": {**most_tokens, "description": "The longest reply."},
         "max_tokens": {**most_tokens, "description": "The same under its older name."},
-        **SAMPLING,
-        "stream": {"type": ["boolean", "null"], "default": False},
-        "stream_options": {
-            "type": ["object", "null"],
-            "properties": {"include_usage": {"type": ["boolean", "null"], "default": False}},
-        },
-        "n": only(1),
-        "stop": only([]),
-        "tools": only([]),
+        **writing_fields(slots),
+        "audio": only(),
+        "function_call": only("none", "auto"),
+        "functions": only([]),
         "logprobs": only(False),
+        "modalities": only(["text"]),
+        "reasoning_effort": only("none"),
+        "response_format": only({"type": "text"}),
+        "tool_choice": only("none", "auto"),
+        "tools": only([]),
+        "top_logprobs": only(0),
+        "verbosity": only("medium"),
+        "web_search_options": only(),
     }
-    return {"type": "object", "required": ["model", "messages"], "properties": properties}
+    return body_schema(["model", "messages"], properties)
 
 
-# ---- checking ------------------------------------------------------------------------------------
-
-
-def is_a(value: object, kind: str) -> bool:
-    """Whether a value has a type of JSON Schema. There 2.0 is an integer, and true is none."""
-    if isinstance(value, bool) or kind == "boolean":
-        return isinstance(value, bool) and kind == "boolean"
-    if kind == "integer":
-        return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    python: dict[str, Any] = {"number": (int, float), "string": str, "array": list, "object": dict}
-    return value is None if kind == "null" else isinstance(value, python[kind])
-
-
-def check(value: object, schema: Schema, field: str = "") -> None:
-    """Raise a Problem that names the first field that does not fit its schema."""
-    if not _fits(value, schema):
-        raise Problem(
-            400,
-            f"{field or 'The request body'} must be {expected(schema)}, not {shown(value)}.",
-            field or None,
-        )
-    if isinstance(value, str):
-        _check_text(value, field)
-    if isinstance(value, dict):
-        _check_object(value, schema, f"{field}." if field else "")
-    if isinstance(value, list) and "items" in schema:
-        for place, item in enumerate(value):
-            check(item, schema["items"], f"{field}[{place}]")
-
-
-def _fits(value: Any, schema: Schema) -> bool:
-    """Type, choice, limits. NaN, which Python reads although it is not JSON, is in no limits."""
-    if "enum" in schema:
-        return any(
-            value == one and isinstance(value, bool) == isinstance(one, bool)
-            for one in schema["enum"]
-        )
-    if not any(is_a(value, kind) for kind in _kinds(schema)):
-        return False
-    if isinstance(value, list):
-        return schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return True
-    above = value > schema.get("exclusiveMinimum", float("-inf"))
-    return above and schema.get("minimum", value) <= value <= schema["maximum"]
-
-
-def _check_text(text: str, field: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        sentence = f"{field} contains half of a surrogate pair, which is no character."
-        raise Problem(400, sentence, field) from None
-
-
-def _check_object(value: dict, schema: Schema, prefix: str) -> None:
-    for name in schema.get("required", []):
-        if name not in value:
-            raise Problem(400, f"{prefix}{name} is missing.", f"{prefix}{name}")
-    known = schema.get("properties", {})
-    for name, content in value.items():
-        if name in known:
-            check(content, known[name], f"{prefix}{name}")
-        elif not schema.get("additionalProperties", True):
-            near = difflib.get_close_matches(name[:40], known, n=1)
-            hint = f", did you mean {near[0]}?" if near else "."
-            raise Problem(400, f"There is no field {shown(name)}{hint}", f"{prefix}{name}"[:60])
-
-
-def _kinds(schema: Schema) -> list[str]:
-    kinds = schema["type"]
-    return [kinds] if isinstance(kinds, str) else kinds
-
-
-def expected(schema: Schema) -> str:
-    """What a schema allows, in words."""
-    if "enum" in schema:
-        return " or ".join("null" if one is None else shown(one) for one in schema["enum"])
-    kind = _kinds(schema)[0]
-    words = {"string": "a text", "boolean": "true or false", "object": "a JSON object"}
-    if kind in words:
-        return words[kind]
-    if kind == "array":
-        return f"a list of {schema['minItems']} to {schema['maxItems']} messages"
-    name = "a whole number" if kind == "integer" else "a number"
-    if "exclusiveMinimum" in schema:
-        return f"{name} above {schema['exclusiveMinimum']} and not above {schema['maximum']}"
-    return f"{name} from {schema['minimum']} to {schema['maximum']}"
-
-
-def with_defaults(body: dict, schema: Schema) -> dict[str, Any]:
-    """The body with every field of its schema; where null or nothing was said, the default."""
-    filled = {name: about.get("default") for name, about in schema["properties"].items()}
-    return filled | {name: value for name, value in body.items() if value is not None}
+def completion_schema(models: list[str], slots: int) -> Schema:
+    """The body of POST /v1/completions."""
+    prompt = text_or_several("texts", 1, slots)
+    properties = {
+        "model": {"type": "string", "enum": models},
+        "prompt": {**prompt, "description": "How the text begins, or several texts."},
+        "max_tokens": {
+            **whole_number(1, 2**31 - 1, default=16),
+            "description": "The longest continuation; 16 as in OpenAI's API.",
+        },
+        **writing_fields(slots),
+        "echo": {**flag(), "description": "Whether the prompt is to be part of the text."},
+        "best_of": only(1),
+        "logprobs": only(),
+        "suffix": only(""),
+    }
+    return body_schema(["model", "prompt"], properties)

@@ -23,6 +23,16 @@ class AccumulatingModel(keras.Model):
     def __init__(self, model: keras.Model, parts: int):
         super().__init__(model.inputs, model.outputs[0])
         self.parts = parts
+        self.mean_loss = keras.metrics.Mean(name="loss")
+
+    def get_metrics_result(self):
+        """The mean loss since the last evaluation; there are no other metrics."""
+        return {"loss": self.mean_loss.result()}
+
+    @property
+    def metrics(self):
+        """What Keras resets before each epoch."""
+        return [self.mean_loss]
 
     def train_step(self, data):
         """One step for inputs, targets and weights, (batch, time) each."""
@@ -38,7 +48,7 @@ class AccumulatingModel(keras.Model):
         # A loop of TensorFlow's, so that the memory of one part is used again for the next one.
         _, loss, gradients = tf.while_loop(lambda part, *_: part < self.parts, add_part, start)
         self.optimizer.apply(gradients, self.trainable_weights)
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(data[0])[0])
+        self.mean_loss.update_state(loss)
         return self.get_metrics_result()
 
     def _gradients(self, inputs, targets, weights, total):
