@@ -263,8 +263,9 @@ slow_work = np.cumsum(looked_at)
 # Most of that was in vain. Two thoughts make training fast:
 #
 # * A text repeats its words. Count the pairs of each *different* word once, times its frequency.
-# * A merge changes only the words that contain the pair. Remember in which words each pair stands;
-#   after a merge take the old pairs of these words out of the counts, and put the new ones in.
+# * A merge changes only the pairs to the left and to the right of what it joins. Remember at which
+#   positions each pair occurs; after a merge take the pairs that have vanished there out of the
+#   counts, and put the new ones in.
 #
 # `bpe.Trainer` in [bpe.py](../utils/data/bpe.py) does both. It is well worth reading now.
 
@@ -292,7 +293,7 @@ plt.legend(loc="center right")
 plt.show()
 
 # %% [markdown]
-# The gap widens with every merge, because each new pair stands in fewer words, so less has to be
+# The gap widens with every merge, because each new pair occurs less often, so less has to be
 # counted again. For times in seconds, next to other trainers, see the
 # [benchmarks](../benchmarks/README.md).
 #

@@ -1,11 +1,15 @@
 """Byte-pair encoding: the merges are the right ones, every text survives, bad input is told."""
 
+import gc
+import io
 import json
 import random
+import tracemalloc
 from itertools import pairwise
 
 import pytest
 
+from utils.data import bpe
 from utils.data.bpe import (
     CHARACTER_OF,
     END,
@@ -48,6 +52,19 @@ def learn_slowly(text, num_merges):
     return merges
 
 
+def encode_slowly(tokenizer, word):
+    """Find the earliest of all possible merges, apply it everywhere, and begin anew."""
+    tokens = single_bytes(word)
+    while possible := set(pairwise(tokens)) & set(tokenizer.merges):
+        tokens = merge(tokens, min(possible, key=tokenizer.merges.index))
+    return [tokenizer.tokens.index(token) for token in tokens]
+
+
+def without_breaks(length, letters="ACGT"):
+    """A text that is a single word."""
+    return "".join(random.Random(0).choices(letters, k=length))
+
+
 @pytest.fixture(scope="module")
 def tokenizer():
     return Tokenizer(train(" ".join(TEXTS) + HUGS, 60))
@@ -83,6 +100,33 @@ def test_the_quick_trainer_looks_at_few_pairs():
     assert trainer.pairs_counted < at_the_start  # the slow one counts nearly as many at each step
 
 
+@pytest.mark.parametrize("letters", ["ACGT", "a", "的一是不了人我在有他这中大来上国"])
+def test_a_text_without_breaks_costs_no_more_than_its_length(letters, monkeypatch):
+    text = without_breaks(10_000, letters)
+    looks = []
+    holds = bpe.Row.holds
+    monkeypatch.setattr(bpe.Row, "holds", lambda *args: looks.append(1) or holds(*args))
+    trainer = Trainer(text)
+    merges = [pair for _ in range(300) if (pair := trainer.step())]
+    size = len(text.encode())
+    assert max(trainer.pairs_counted, len(looks)) < 20 * size, "300 looks at all of it: 300 * size"
+    looks.clear()
+    tokenizer = Tokenizer(merges)
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert len(looks) < 3 * size
+
+
+def test_a_long_training_shows_its_progress_in_a_terminal_only(monkeypatch, capsys):
+    monkeypatch.setattr(bpe, "PROGRESS_DELAY", 0)
+    train(HUGS, 3)
+    assert capsys.readouterr() == ("", "")
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr("sys.stderr", terminal)
+    train(HUGS, 3)
+    assert "merges: 100%" in terminal.getvalue() and "3/3" in terminal.getvalue()
+
+
 def test_training_stops_when_every_word_is_one_token():
     merges = train("abc abc", 100)
     assert merges == [(b"a", b"b"), (b"ab", b"c"), (b" ", b"abc")]
@@ -105,6 +149,26 @@ def test_every_text_comes_back(tokenizer, text):
 def test_encoding_joins_in_the_order_of_learning():
     tokenizer = Tokenizer([(b"b", b"c"), (b"a", b"b"), (b"a", b"bc")])
     assert [tokenizer.tokens[i] for i in tokenizer.encode("abcab")] == [b"abc", b"ab"]
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_the_quick_encoder_gives_what_the_slow_one_does(seed):
+    rng = random.Random(seed)
+    letters = "abcé猫"[: rng.randint(1, 5)]  # no breaks: long words, and long runs of a letter
+    tokenizer = Tokenizer(train("".join(rng.choices(letters, k=200)), rng.randint(1, 40)))
+    word = "".join(rng.choices(letters, k=rng.randint(1, 150)))
+    assert tokenizer.encode(word) == encode_slowly(tokenizer, word)
+
+
+def test_long_words_are_not_kept_in_memory():
+    tokenizer = Tokenizer(train(without_breaks(1000), 50))
+    tracemalloc.start()
+    for letter in "ACGT":
+        tokenizer.encode(letter + without_breaks(5000))
+    gc.collect()  # it also empties the interpreter's store of small tuples
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 5000, "less than one of the words"
 
 
 def test_the_text_end_is_one_token(tokenizer):
@@ -176,9 +240,17 @@ class TestBadInput:
 
     def test_a_file_that_is_not_utf8(self, tmp_path):
         path = tmp_path / "notes.txt"
-        path.write_bytes("Müller".encode("latin-1"))
+        path.write_bytes(b"\xef\xbb\xbfHerr\r\n" + "Müller".encode("latin-1"))
         said = sentence(read_text, path)
-        assert str(path) in said and "not UTF-8 (byte 1 is 0xfc)" in said
+        assert f"{path} is not text in UTF-8 (line 2, byte offset 10: 0xfc)" in said
+
+    def test_a_byte_order_mark_is_no_part_of_a_text(self, tokenizer, tmp_path):
+        tokenizer.save(tmp_path)
+        for name in ("merges.txt", "vocab.json"):  # as an editor on Windows saves them
+            text = (tmp_path / name).read_text(encoding="utf-8")
+            (tmp_path / name).write_text(text, encoding="utf-8-sig", newline="\r\n")
+        assert read_text(tmp_path / "merges.txt").startswith("#version")
+        assert Tokenizer.load(tmp_path).merges == tokenizer.merges
 
     def test_a_file_that_is_not_there(self, tmp_path):
         assert "merges.txt cannot be read (No such file" in sentence(Tokenizer.load, tmp_path)

@@ -1,4 +1,4 @@
-"""Files that appear only when they are complete, and locks between processes.
+"""Files that appear only when they are complete, locks between processes, and text in UTF-8.
 
     with exclusive_lock(lock_file, "Another process is writing it: waiting.", cannot_write):
         if not path.exists():  # else the process that was waited for has written it
@@ -83,6 +83,41 @@ def exclusive_lock(lock_file: Path, waiting: str, refusal: Refusal) -> Iterator[
         yield
     finally:
         lock.release()
+
+
+def read_text(path: Path | str, error: type[CourseError]) -> str:
+    """The text of a file in UTF-8, without the byte order mark that Windows puts at its start.
+
+    Args:
+        path: the file.
+        error: the kind of error to raise, with one sentence.
+
+    Raises:
+        CourseError: an `error`, if there is no such file or it is written in another encoding.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as wrong:
+        line = wrong.object[: wrong.start].count(b"\n") + 1
+        sentence = not_utf8(Path(path), line, wrong.start, wrong.object[wrong.start])
+    except OSError as wrong:
+        sentence = f"{path} cannot be read ({wrong.strerror})."
+    raise error(sentence)
+
+
+def not_utf8(path: Path, line: int, offset: int, byte: int) -> str:
+    """The sentence about a file that is not text in UTF-8.
+
+    Args:
+        path: the file.
+        line: the line of the first wrong byte, counted from 1.
+        offset: the position of that byte in the file, counted from 0.
+        byte: its value.
+    """
+    return (
+        f"{path} is not text in UTF-8 (line {line}, byte offset {offset}: 0x{byte:02x}):"
+        " open it in an editor and save it in that encoding."
+    )
 
 
 def _flush_to_disk(part: Path) -> None:

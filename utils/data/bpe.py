@@ -24,12 +24,17 @@ from pathlib import Path
 
 # The standard library's `re` does not know \p{L}, a letter of any script.
 import regex  # type: ignore[import-untyped]
+from tqdm import tqdm  # type: ignore[import-untyped]
 
+from utils import files
 from utils.errors import CourseError
 
 Pair = tuple[bytes, bytes]
 
 END = "<|endoftext|>"  # between two texts; the one token that is not made of bytes of the text
+GAP = b""  # in a row of tokens: where no token starts, and after each word
+PROGRESS_DELAY = 2  # seconds until training shows its progress
+MAX_CACHED_WORD = 64  # characters; longer words are too rare, and too large, to be remembered
 SMALLEST_VOCABULARY = 257  # the 256 bytes and END; each merge adds one token
 VERSION = "#version: 0.2"  # first line of merges.txt
 # A contraction, or letters, or digits, or other signs, each with the space before it, or white
@@ -98,6 +103,42 @@ def merge(tokens: Sequence[bytes], pair: Pair) -> list[bytes]:
     return merged
 
 
+# ---- neighbours ----------------------------------------------------------------------------------
+
+
+class Row:
+    """The tokens of words, as a linked list: two neighbours are joined without moving the others.
+
+    A word can be as long as the text: Chinese without punctuation is a single word, and so is a
+    genome. If each merge copied the tokens of a word, the time would grow with the square of its
+    length. So a token stays at the position of its first byte. The token after it is found by
+    adding its length, the token before it through `before`.
+
+    Attributes:
+        tokens: the token that starts at each position; `GAP` where no token starts.
+        before: where a token starts, the position of the token before it, or of the gap there.
+    """
+
+    def __init__(self, words: Iterable[Iterable[bytes]]):
+        self.tokens = [token for word in words for token in (*word, GAP)]
+        self.before = list(range(-1, len(self.tokens) - 1))  # tokens[-1] is a gap, too
+
+    def holds(self, pair: Pair, position: int) -> bool:
+        """Does the pair start there, with neither half joined to another token meanwhile?"""
+        left, right = pair
+        return self.tokens[position] == left and self.tokens[position + len(left)] == right
+
+    def join(self, pair: Pair, position: int) -> tuple[int, int]:
+        """Join the pair that starts there; return the positions before and after the new token."""
+        left, right = pair
+        token = left + right
+        after = position + len(token)
+        self.tokens[position] = token
+        self.tokens[position + len(left)] = GAP
+        self.before[after] = position
+        return self.before[position], after
+
+
 # ---- training ------------------------------------------------------------------------------------
 
 
@@ -105,28 +146,37 @@ def train(text: str, num_merges: int) -> list[Pair]:
     """Learn merges: again and again, join the most frequent pair of neighbouring tokens.
 
     Among equally frequent pairs the one that occurs first in the text wins. The list is shorter
-    than `num_merges` if every word of a small text has become one token before.
+    than `num_merges` if every word of a small text has become one token before. In a terminal,
+    training that takes longer than `PROGRESS_DELAY` shows how far it is.
 
     Raises:
         TokenizerError: for an empty text.
     """
     trainer = Trainer(text)
     merges: list[Pair] = []
-    while len(merges) < num_merges and (pair := trainer.step()):
-        merges.append(pair)
+    bar = tqdm(
+        desc="merges",
+        total=num_merges,
+        delay=PROGRESS_DELAY,
+        disable=None,  # silent unless in a terminal
+    )
+    with bar:
+        while len(merges) < num_merges and (pair := trainer.step()):
+            merges.append(pair)
+            bar.update()
     return merges
 
 
 class Trainer:
     """Learns one merge at each `step()` and looks only where something changes.
 
-    A merge changes the words that contain the pair and no others. So the trainer knows in which
-    words each pair occurs, and after a merge it counts only these again. `pairs_counted` says how
-    often it has looked at a pair so far.
+    A merge changes the pairs to the left and to the right of what it joins, and no others. So the
+    trainer remembers at which positions each pair occurs, and after a merge it corrects the counts
+    of these neighbours only. `pairs_counted` says how often it has looked at a pair so far.
 
     The best pair comes from a heap. All occurrences of a token arise at once, in one merge; after
     that a pair of tokens can only become rarer, and its first occurrence can only move to a later
-    place. So an entry of the heap may promise too much, but never too little: if the one at the
+    position. So an entry of the heap may promise too much, but never too little: if the one at the
     top still holds, no other pair can be better.
     """
 
@@ -134,13 +184,22 @@ class Trainer:
         if not text:
             raise TokenizerError("There is nothing to learn from: the text is empty.")
         occurrences = Counter(split_words(text))  # in the order in which the words first occur
-        self.words = [single_bytes(word) for word in occurrences]
-        self.frequency = list(occurrences.values())
+        words = [single_bytes(word) for word in occurrences]
+        self.row = Row(words)
+        # For each position, how often its word occurs in the text.
+        self.frequency = [
+            count
+            for word, count in zip(words, occurrences.values(), strict=True)
+            for _ in range(len(word) + 1)
+        ]
         self.counts: Counter[Pair] = Counter()
-        self.found_in: defaultdict[Pair, set[int]] = defaultdict(set)  # pair -> numbers of words
+        # Ascending. A position whose pair is gone stays in the list until somebody comes across it:
+        # to search for it would cost more.
+        self.positions: defaultdict[Pair, list[int]] = defaultdict(list)
         self.pairs_counted = 0
-        for number in range(len(self.words)):
-            self._add(number)
+        for position, pair in enumerate(pairwise(self.row.tokens)):
+            if GAP not in pair:
+                self._add(pair, position)
         self.heap = [self._entry(pair) for pair in self.counts]
         heapq.heapify(self.heap)
 
@@ -163,42 +222,48 @@ class Trainer:
             heapq.heappush(self.heap, now)
         return None
 
-    def _entry(self, pair: Pair) -> tuple[int, int, int, Pair]:
+    def _entry(self, pair: Pair) -> tuple[int, int, Pair]:
         """The key of a pair in the heap: most frequent first, then first in the text."""
-        number = min(self.found_in[pair])
-        start = 0  # in bytes: a merge further left does not move it
-        for left, right in pairwise(self.words[number]):
-            if (left, right) == pair:
-                break
-            start += len(left)
-        return -self.counts[pair], number, start, pair
+        positions = self.positions[pair]
+        gone = 0
+        while not self.row.holds(pair, positions[gone]):
+            gone += 1
+        del positions[:gone]
+        self.pairs_counted += gone + 1
+        return -self.counts[pair], positions[0], pair
 
     def _merge_everywhere(self, pair: Pair) -> None:
-        token = pair[0] + pair[1]
+        left, right = pair
+        token = left + right
+        tokens = self.row.tokens
         born: set[Pair] = set()
-        for number in list(self.found_in[pair]):
-            self._forget(number)
-            self.words[number] = merge(self.words[number], pair)
-            born.update(new for new in self._add(number) if token in new)
+        positions = self.positions.pop(pair)
+        self.pairs_counted += len(positions)
+        for position in positions:
+            if not self.row.holds(pair, position):
+                continue  # "aaa" holds "aa" twice, but only the first can be joined
+            before, after = self.row.join(pair, position)
+            if (previous := tokens[before]) != GAP:
+                self._forget((previous, left), position)
+                self._add((previous, token), before)
+                born.add((previous, token))
+            if (following := tokens[after]) != GAP:
+                self._forget((right, following), position)
+                self._add((token, following), position)
+                born.add((token, following))
+        del self.counts[pair]
         for new in born:
-            heapq.heappush(self.heap, self._entry(new))
+            if self.counts[new]:
+                heapq.heappush(self.heap, self._entry(new))
 
-    def _add(self, number: int) -> list[Pair]:
-        """Add the pairs of a word to the counts, and return them."""
-        pairs = list(pairwise(self.words[number]))
-        self.pairs_counted += len(pairs)
-        for pair in pairs:
-            self.counts[pair] += self.frequency[number]
-            self.found_in[pair].add(number)
-        return pairs
+    def _add(self, pair: Pair, position: int) -> None:
+        self.pairs_counted += 1
+        self.counts[pair] += self.frequency[position]
+        self.positions[pair].append(position)
 
-    def _forget(self, number: int) -> None:
-        """Take the pairs of a word out of the counts."""
-        pairs = list(pairwise(self.words[number]))
-        self.pairs_counted += len(pairs)
-        for pair in pairs:
-            self.counts[pair] -= self.frequency[number]
-            self.found_in[pair].discard(number)
+    def _forget(self, pair: Pair, position: int) -> None:
+        self.pairs_counted += 1
+        self.counts[pair] -= self.frequency[position]
 
 
 # ---- encoding and decoding -----------------------------------------------------------------------
@@ -232,7 +297,7 @@ class Tokenizer:
         self.tokens.append(END.encode())
         self._rank = {pair: number for number, pair in enumerate(self.merges)}
         self._id_of = {token: number for number, token in enumerate(self.tokens)}
-        self._ids_of_word = lru_cache(maxsize=1 << 16)(self._encode_word)
+        self._cached_ids = lru_cache(maxsize=1 << 16)(self._encode_word)
 
     @property
     def vocabulary(self) -> dict[str, int]:
@@ -256,19 +321,29 @@ class Tokenizer:
             if number > 0:
                 ids.append(self.end_id)
             for word in split_words(part):
-                ids += self._ids_of_word(word)
+                is_long = len(word) > MAX_CACHED_WORD
+                ids += self._encode_word(word) if is_long else self._cached_ids(word)
         return ids
 
     def _encode_word(self, word: str) -> list[int]:
         """Join what can be joined, the earliest merge first, as training did."""
-        tokens = single_bytes(word)
-        rank, never = self._rank.get, len(self._rank)
-        while len(tokens) > 1:
-            earliest = min(pairwise(tokens), key=lambda pair: rank(pair, never))
-            if earliest not in self._rank:
-                break
-            tokens = merge(tokens, earliest)
-        return [self._id_of[token] for token in tokens]
+        row = Row([single_bytes(word)])
+        # Each possible merge as its number and its position: the heap gives the earliest merge
+        # first, and of one merge the leftmost. A merge makes only later ones possible.
+        heap: list[tuple[int, int]] = []
+        for position, pair in enumerate(pairwise(row.tokens)):
+            if pair in self._rank:
+                heap.append((self._rank[pair], position))
+        heapq.heapify(heap)
+        while heap:
+            number, position = heapq.heappop(heap)
+            if row.holds(self.merges[number], position):
+                before, after = row.join(self.merges[number], position)
+                for start, end in ((before, position), (position, after)):
+                    pair = row.tokens[start], row.tokens[end]
+                    if pair in self._rank:
+                        heapq.heappush(heap, (self._rank[pair], start))
+        return [self._id_of[token] for token in row.tokens if token != GAP]
 
     def decode(self, ids: Iterable[int], strict: bool = False) -> str:
         """The text of some ids.
@@ -333,15 +408,7 @@ def read_text(path: Path | str) -> str:
     Raises:
         TokenizerError: if there is no such file, or it is written in another encoding.
     """
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise TokenizerError(
-            f"{path} is not UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x}):"
-            " open it in an editor and save it with that encoding."
-        ) from None
-    except OSError as error:
-        raise TokenizerError(f"{path} cannot be read ({error.strerror}).") from None
+    return files.read_text(path, TokenizerError)
 
 
 def _read_merges(path: Path) -> list[Pair]:
