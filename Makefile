@@ -11,10 +11,10 @@ INSTALLED := $(VENV)/installed
 INTEL := .venv-intel
 INTEL_PY := $(INTEL)/bin/python
 
-# The notebooks run cell by cell (nbval), two files at a time. The Chinese ones have the same code,
-# which `make check` proves, so they need no second run.
-PYTEST := -m pytest -rs -n 2 --dist loadfile --nbval-lax --nbval-current-env tests notebooks \
-	--ignore notebooks/zh
+# The notebooks run cell by cell (nbval), two files at a time, in the order that conftest.py gives. The
+# Chinese ones have the same code, which `make check` proves, so they need no second run.
+PYTEST := -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env \
+	tests notebooks --ignore notebooks/zh
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
