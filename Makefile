@@ -56,7 +56,7 @@ data: $(INSTALLED) ## download everything optional, for a workshop without netwo
 
 # With NANOGPT=path/to/checkout and SHAKESPEARE=file, measure beside nanoGPT instead; TORCH_PYTHON=
 # names the Python to run it with, if that is not the one of the checkout.
-bench: $(INSTALLED) ## measure how long starting and each lesson take on this machine
+bench: $(INSTALLED) ## measure starting and each lesson, beside the seconds it may take
 	$(if $(NANOGPT),$(PY) -m benchmarks.nanogpt $(NANOGPT) $(SHAKESPEARE) $(if $(TORCH_PYTHON),--python $(TORCH_PYTHON)),$(PY) benchmarks/startup.py)
 
 test-intel-pins: $(INTEL)/installed ## (Linux) every test with the versions that an Intel Mac gets
