@@ -11,10 +11,10 @@ INSTALLED := $(VENV)/installed
 INTEL := .venv-intel
 INTEL_PY := $(INTEL)/bin/python
 
-# The notebooks run cell by cell (nbval), two files at a time. The Chinese ones have the same code,
-# which `make check` proves, so they need no second run.
-PYTEST := -m pytest -rs -n 2 --dist loadfile --nbval-lax --nbval-current-env tests notebooks \
-	--ignore notebooks/zh
+# The notebooks run cell by cell (nbval), two files at a time, in the order that conftest.py gives. The
+# Chinese ones have the same code, which `make check` proves, so they need no second run.
+PYTEST := -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env \
+	tests notebooks --ignore notebooks/zh
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -56,7 +56,7 @@ data: $(INSTALLED) ## download everything optional, for a workshop without netwo
 
 # With NANOGPT=path/to/checkout and SHAKESPEARE=file, measure beside nanoGPT instead; TORCH_PYTHON=
 # names the Python to run it with, if that is not the one of the checkout.
-bench: $(INSTALLED) ## measure how long starting and each lesson take on this machine
+bench: $(INSTALLED) ## measure starting and each lesson, beside the seconds it may take
 	$(if $(NANOGPT),$(PY) -m benchmarks.nanogpt $(NANOGPT) $(SHAKESPEARE) $(if $(TORCH_PYTHON),--python $(TORCH_PYTHON)),$(PY) benchmarks/startup.py)
 
 test-intel-pins: $(INTEL)/installed ## (Linux) every test with the versions that an Intel Mac gets

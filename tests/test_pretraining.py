@@ -1,11 +1,13 @@
 """A training can be killed, says what is wrong, and never loses a good model."""
 
+import io
 import math
 import os
 import resource
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 
 import keras
@@ -40,18 +42,37 @@ TEXT = "".join(
 ) * 6  # fmt: skip
 
 
+def use_folders(patch, folder):
+    """Data and checkpoints of its own."""
+    patch.setenv("COURSE_DATA", str(folder / "data"))
+    patch.setenv("COURSE_CHECKPOINTS", str(folder / "checkpoints"))
+
+
+def write_text(folder):
+    path = folder / "farm.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A run that nothing has interrupted, and what it has printed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
+        use_folders(patch, folder)
+        corpus = load_corpus(str(write_text(folder)), RECIPE.vocabulary_size)
+        return pretrain(corpus, RECIPE, snapshots=(0, 5)), printed.getvalue()
+
+
 @pytest.fixture(autouse=True)
-def own_folders(monkeypatch, tmp_path):
-    """Folders of its own for each test."""
-    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("COURSE_CHECKPOINTS", str(tmp_path / "checkpoints"))
+def own_folders(monkeypatch, tmp_path, undisturbed):
+    """Each test has folders of its own. (What is undisturbed comes before it.)"""
+    use_folders(monkeypatch, tmp_path)
 
 
 @pytest.fixture
 def text_file(tmp_path):
-    path = tmp_path / "farm.txt"
-    path.write_text(TEXT, encoding="utf-8")
-    return path
+    return write_text(tmp_path)
 
 
 @pytest.fixture
@@ -87,11 +108,9 @@ def interrupt_training(monkeypatch, corpus, recipe, step):
             pretrain(corpus, recipe)
 
 
-def test_an_interrupted_run_ends_like_one_in_one_piece(corpus, monkeypatch, tmp_path, capsys):
-    whole = pretrain(corpus, RECIPE, snapshots=(0, 5))
-    report = capsys.readouterr().out
+def test_an_interrupted_run_ends_like_one_in_one_piece(corpus, undisturbed, monkeypatch, capsys):
+    whole, report = undisturbed
     assert report.splitlines()[-1].startswith("step 40/40  loss ")
-    monkeypatch.setenv("COURSE_CHECKPOINTS", str(tmp_path / "again"))
     for step in (13, 9, 1):
         interrupt_training(monkeypatch, corpus, RECIPE, step)
     resumed = pretrain(corpus, RECIPE)
@@ -105,8 +124,8 @@ def test_an_interrupted_run_ends_like_one_in_one_piece(corpus, monkeypatch, tmp_
     assert capsys.readouterr().out == report
 
 
-def test_a_run_learns_and_keeps_what_later_lessons_need(corpus):
-    run = pretrain(corpus, RECIPE, snapshots=(0, 5))
+def test_a_run_learns_and_keeps_what_later_lessons_need(corpus, undisturbed):
+    run, _ = undisturbed
     losses = [report["validation_loss"] for report in run.history]
     assert losses[-1] < losses[0] < math.log(300) + 0.2
     assert [report["step"] for report in run.history] == list(range(2, 41, 2))
@@ -125,9 +144,8 @@ def test_a_run_learns_and_keeps_what_later_lessons_need(corpus):
 
 
 def test_killed_with_sigkill_it_goes_on_to_the_same_weights(
-    corpus, text_file, tmp_path, monkeypatch
+    corpus, text_file, tmp_path, undisturbed, monkeypatch
 ):
-    undisturbed = weights(pretrain(corpus, RECIPE))
     elsewhere = tmp_path / "killed"
     environment = {**os.environ, "COURSE_CHECKPOINTS": str(elsewhere)}
     command = [sys.executable, "-u", TINY_PROGRAM, str(text_file)]
@@ -141,7 +159,8 @@ def test_killed_with_sigkill_it_goes_on_to_the_same_weights(
     assert result.returncode == 0, result.stderr
     assert "step 40/40" in result.stdout and "step  2/40" not in result.stdout
     monkeypatch.setenv("COURSE_CHECKPOINTS", str(elsewhere))
-    for ours, theirs in zip(weights(pretrain(corpus, RECIPE)), undisturbed, strict=True):
+    resumed = pretrain(corpus, RECIPE, quiet=True)
+    for ours, theirs in zip(weights(resumed), weights(undisturbed[0]), strict=True):
         assert np.array_equal(ours, theirs)
 
 
