@@ -279,6 +279,13 @@ def test_a_changed_english_cell_is_shown_until_its_chinese_is_confirmed(bilingua
     assert check(bilingual) == []
 
 
+def test_a_stale_notebook_does_not_hide_what_is_to_be_translated(bilingual):
+    edit(bilingual.root / "codes/01_a.py", "constant = 3", "constant = 4")
+    edit(bilingual.root / "codes/01_a.py", "# The end.", "# The very end.")
+    problems = "\n".join(check(bilingual))
+    assert "01_a.ipynb is stale" in problems and "the English has changed" in problems
+
+
 def test_all_changed_sections_can_be_confirmed_at_once(bilingual):
     edit(bilingual.root / "codes/01_a.py", "# The end.", "# The very end.")
     edit(bilingual.root / "codes/01_a.py", "A lesson", "A first lesson")

@@ -31,8 +31,8 @@ from tools import translation
 from tools.digests import code_digest, digest, file_digest, used_files
 from tools.outputs import machine_trace, tidy
 from utils.errors import CourseError
+from utils.paths import REPOSITORY
 
-ROOT = Path(__file__).resolve().parent.parent
 LARGEST = 300_000  # bytes; larger notebooks are slow to load and to review
 SECONDS = 600  # per cell
 MAGIC = re.compile(r"^\s*(?:#\s*)?(?:%%?[a-zA-Z]|!\s*\w)")
@@ -64,7 +64,7 @@ if "google.colab" in sys.modules and not os.path.exists(colab):
 class Course:
     """The folders of a course, and the notebooks that follow from its scripts."""
 
-    def __init__(self, root: Path = ROOT):
+    def __init__(self, root: Path = REPOSITORY):
         self.root = root
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         self.repository: str = project["urls"]["Repository"]
@@ -80,6 +80,10 @@ class Course:
     def sections(self, script: Path) -> Path:
         """Where the Chinese prose of a script lives, if it has any."""
         return self.root / "codes" / "zh" / f"{script.stem}.md"
+
+    def chinese_scripts(self) -> list[Path]:
+        """The lessons that have a Chinese edition, be it begun or complete."""
+        return [script for script in self.scripts() if self.sections(script).exists()]
 
     def name(self, path: Path) -> str:
         """A path as a person would write it."""
@@ -131,7 +135,7 @@ class Course:
 
     def chinese(self, script: Path, notebook: NotebookNode) -> NotebookNode:
         """The Chinese edition of a finished notebook."""
-        editions = {self.target(s).name for s in self.scripts() if self.sections(s).exists()}
+        editions = {self.target(s).name for s in self.chinese_scripts()}
         sections = translation.read_sections(self.sections(script))
         translated = translation.translate(notebook, sections, editions)
         for cell in translated.cells:
@@ -151,7 +155,7 @@ def build(course: Course, lessons: list[str]) -> None:
         else:
             _copy_outputs(before, notebook)
         _write(course, _sealed(notebook), target)
-        if course.sections(script).exists():
+        if script in course.chinese_scripts():
             _build_chinese(course, script, notebook)
 
 
@@ -168,7 +172,7 @@ def translate(course: Course, lessons: list[str]) -> None:
     A file that does not exist is begun. Without a name: all lessons that have a file.
     """
     for script in _chosen(course, lessons):
-        if lessons or course.sections(script).exists():
+        if lessons or script in course.chinese_scripts():
             _bring_sections_up_to_date(course, script, course.read_script(script))
 
 
@@ -212,7 +216,7 @@ def check(course: Course) -> list[str]:
         except CourseError as error:
             problems.append(str(error))
     known = {course.target(s) for s in course.scripts()}
-    known |= {course.target(s, "zh") for s in course.scripts() if course.sections(s).exists()}
+    known |= {course.target(s, "zh") for s in course.chinese_scripts()}
     for notebook in sorted((course.root / "notebooks").glob("**/[0-9]*.ipynb")):
         if notebook not in known and ".ipynb_checkpoints" not in notebook.parts:
             problems.append(f"{course.name(notebook)} belongs to no script in codes/: delete it.")
@@ -221,7 +225,7 @@ def check(course: Course) -> list[str]:
 
 def _check_one(course: Course, script: Path) -> Iterator[str]:
     notebook, target = course.read_script(script), course.target(script)
-    if course.sections(script).exists():
+    if script in course.chinese_scripts():
         yield from _check_sections(course, script, notebook)
     before = _read(course, target)
     if before is None:
@@ -232,7 +236,7 @@ def _check_one(course: Course, script: Path) -> Iterator[str]:
         return
     _copy_outputs(before, notebook)
     yield from _differences(course, notebook, target)
-    if course.sections(script).exists():
+    if script in course.chinese_scripts():
         target = course.target(script, "zh")
         _read(course, target)
         yield from _differences(course, course.chinese(script, notebook), target)
