@@ -1,7 +1,6 @@
 """The builder: what makes a notebook stale, what keeps its outputs, what is refused."""
 
 import base64
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,8 +9,9 @@ import nbformat
 import pytest
 
 from tools.digests import WITHOUT_EFFECT
-from tools.notebooks import Course, build, check
+from tools.notebooks import Course, check, command_line
 from tools.outputs import machine_trace, tidy
+from tools.translation import read_sections
 from utils.code_digest import imported_files
 
 SCRIPT = """\
@@ -78,7 +78,7 @@ def course(tmp_path):
 def first_build(tmp_path_factory):
     """The bytes of the notebook; building it takes a kernel, so it is done once for all tests."""
     one = one_lesson_course(tmp_path_factory.mktemp("course"))
-    assert build(one, []) == 0
+    assert command_line(one, ["build"]) == 0
     return notebook_path(one).read_bytes()
 
 
@@ -92,14 +92,14 @@ def built(course, first_build):
 
 
 def test_building_twice_from_nothing_gives_identical_bytes(course, first_build):
-    assert build(course, []) == 0
+    assert command_line(course, ["build"]) == 0
     assert notebook_path(course).read_bytes() == first_build
     assert stdout(course) == "the answer is 6\n"
 
 
 def test_building_again_executes_nothing(built, capsys):
     capsys.readouterr()
-    assert build(built, []) == 0
+    assert command_line(built, ["build"]) == 0
     assert capsys.readouterr().out == ""
 
 
@@ -108,7 +108,7 @@ def test_an_edited_constant_is_stale_and_names_the_cell(built):
     [problem] = check(built)
     assert "notebooks/01_a.ipynb is stale" in problem
     assert "from utils.scale import scaled" in problem  # the first line of the changed cell
-    assert build(built, []) == 0
+    assert command_line(built, ["build"]) == 0
     assert stdout(built) == "the answer is 8\n"
     assert check(built) == []
 
@@ -117,7 +117,7 @@ def test_an_edited_comment_keeps_the_outputs(built, capsys):
     edit(built.root / "codes/01_a.py", "# a comment", "# another comment")
     capsys.readouterr()
     assert "lacks the newest prose" in check(built)[0]
-    assert build(built, []) == 0
+    assert command_line(built, ["build"]) == 0
     assert "running" not in capsys.readouterr().out
     assert "# another comment" in notebook_path(built).read_text(encoding="utf-8")
     assert stdout(built) == "the answer is 6\n"
@@ -127,14 +127,14 @@ def test_an_edited_utils_function_is_stale(built):
     edit(built.root / "utils/scale.py", "2 * value", "5 * value")
     [problem] = check(built)
     assert "utils/scale.py changed" in problem
-    assert build(built, []) == 0
+    assert command_line(built, ["build"]) == 0
     assert stdout(built) == "the answer is 15\n"
 
 
 def test_a_module_that_a_used_module_imports_counts_too(built):
     write(built.root / "utils/factor.py", "FACTOR = 2\n")
     edit(built.root / "utils/scale.py", '"""\n', '"""\n\nfrom utils.factor import FACTOR\n')
-    assert build(built, []) == 0
+    assert command_line(built, ["build"]) == 0
     edit(built.root / "utils/factor.py", "2", "3")
     assert "utils/factor.py changed" in check(built)[0]
 
@@ -142,7 +142,7 @@ def test_a_module_that_a_used_module_imports_counts_too(built):
 def test_an_edited_data_file_is_stale(built):
     write(built.root / "datasets/words.txt", "one\n")
     edit(built.root / "codes/01_a.py", "constant = 3", 'constant, name = 3, "words.txt"')
-    assert build(built, []) == 0
+    assert command_line(built, ["build"]) == 0
     write(built.root / "datasets/words.txt", "two\n")
     assert "datasets/words.txt changed" in check(built)[0]
 
@@ -155,7 +155,7 @@ def test_a_comment_or_a_docstring_in_utils_is_not_stale(built):
 
 def test_a_docstring_that_its_module_reads_is_stale(built):
     edit(built.root / "utils/scale.py", "2 * value", "print(__doc__) or 2 * value")
-    assert build(built, []) == 0
+    assert command_line(built, ["build"]) == 0
     edit(built.root / "utils/scale.py", "Used by", "For")
     assert "utils/scale.py changed" in check(built)[0]
 
@@ -170,20 +170,20 @@ def test_what_is_said_to_be_without_effect_exists_and_is_used():
 @pytest.mark.parametrize("line", ["%matplotlib inline", "# %time x", "!pip list", "# !ls"])
 def test_a_magic_is_refused(course, capsys, line):
     edit(course.root / "codes/01_a.py", "constant = 3", f"constant = 3\n{line}")
-    assert build(course, []) == 1
+    assert command_line(course, ["build"]) == 1
     printed = capsys.readouterr().out
     assert "codes/01_a.py" in printed and line in printed and "magic" in printed
 
 
 def test_a_syntax_error_is_refused(course, capsys):
     edit(course.root / "codes/01_a.py", "constant = 3", "constant = ")
-    assert build(course, []) == 1
+    assert command_line(course, ["build"]) == 1
     assert "invalid syntax" in capsys.readouterr().out
 
 
 def test_a_failing_cell_is_refused_and_nothing_is_written(course, capsys):
     edit(course.root / "codes/01_a.py", "constant = 3", "constant = undefined")
-    assert build(course, []) == 1
+    assert command_line(course, ["build"]) == 1
     assert "name 'undefined' is not defined" in capsys.readouterr().out
     assert not notebook_path(course).exists()
 
@@ -193,7 +193,7 @@ def test_a_hand_edited_notebook_is_refused_and_kept(built, capsys, old, new):
     edit(notebook_path(built), old, new)
     mine = notebook_path(built).read_bytes()
     assert "edited by hand" in check(built)[0]
-    assert build(built, []) == 1
+    assert command_line(built, ["build"]) == 1
     assert "edited by hand" in capsys.readouterr().out
     assert notebook_path(built).read_bytes() == mine
 
@@ -205,32 +205,48 @@ def test_a_notebook_without_a_script_is_named(built):
 
 def test_a_path_of_the_builders_machine_is_refused(course, capsys):
     edit(course.root / "codes/01_a.py", "constant = 3", 'constant = 3\nprint("/home/me/file")')
-    assert build(course, []) == 1
+    assert command_line(course, ["build"]) == 1
     assert "/home/me/file" in capsys.readouterr().out
 
 
-def chinese_sections(course):
-    """Translate every cell the builder asks for."""
-    sections = course.sections(course.scripts()[0])
-    write(sections, "")
-    keys = [
-        re.search(r"cell (\w{8})", line).group(1) for line in check(course) if "Chinese" in line
-    ]
-    bodies = [
-        "# 1. 一课\n\n[图](../assets/a.svg)、[课](01_a.ipynb)、[站](https://example.org)。",
-        "完。",
-    ]
-    text = "\n\n".join(f"<!-- {k} -->\n{b}" for k, b in zip(keys, bodies, strict=True))
-    write(sections, text + "\n")
-    return sections
+CHINESE = [
+    "# 1. 一课\n\n[图](../assets/a.svg)、[课](01_a.ipynb)、[站](https://example.org)。",
+    "完。",
+]
 
 
-def test_the_chinese_edition_has_the_same_code_and_outputs(built):
-    chinese_sections(built)
-    assert build(built, []) == 0
+def chinese_file(course):
+    return course.sections(course.scripts()[0])
+
+
+@pytest.fixture
+def bilingual(built, capsys):
+    """The same course in both languages: `translate` begins the file, a person fills it."""
+    assert command_line(built, ["translate", "01_a"]) == 0
+    empty = chinese_file(built).read_text(encoding="utf-8")
+    for chinese in CHINESE:
+        empty = empty.replace("-->\n\n", f"-->\n{chinese}\n", 1)
+    write(chinese_file(built), empty)
+    assert command_line(built, ["build"]) == 0
     assert check(built) == []
-    english = nbformat.read(notebook_path(built), 4).cells
-    chinese = nbformat.read(notebook_path(built, "zh"), 4).cells
+    capsys.readouterr()
+    return built
+
+
+def test_translate_begins_a_chinese_file(built, capsys):
+    assert command_line(built, ["translate"]) == 0
+    assert not chinese_file(built).exists(), "only a lesson that is named is begun"
+    assert command_line(built, ["translate", "01_a"]) == 0
+    first, last = read_sections(chinese_file(built))
+    assert first.english.startswith("# 1. A lesson\n\nWith a [picture]")
+    assert (last.english, last.chinese) == ("The end.", "")
+    assert f"section {last.key} has no Chinese yet for 'The end.'" in capsys.readouterr().out
+    assert any(f"section {last.key} has no Chinese yet" in problem for problem in check(built))
+
+
+def test_the_chinese_edition_has_the_same_code_and_outputs(bilingual):
+    english = nbformat.read(notebook_path(bilingual), 4).cells
+    chinese = nbformat.read(notebook_path(bilingual, "zh"), 4).cells
     for one, other in zip(english, chinese, strict=True):
         if one.cell_type == "code":
             assert (one.source, one.outputs) == (other.source, other.outputs)
@@ -242,14 +258,83 @@ def test_the_chinese_edition_has_the_same_code_and_outputs(built):
     assert "/notebooks/zh/01_a.ipynb" in chinese[1].source, "the badge opens the Chinese edition"
 
 
-def test_an_edited_english_cell_is_reported_missing_and_its_orphan_named(built):
-    chinese_sections(built)
-    assert build(built, []) == 0
-    edit(built.root / "codes/01_a.py", "# The end.", "# The very end.")
-    assert build(built, []) == 0
-    problems = "\n".join(check(built))
-    assert re.search(r"no Chinese for the English cell \w{8} 'The very end.'", problems)
-    assert re.search(r"section \w{8} '完。' matches no English cell", problems)
+def test_a_changed_english_cell_is_shown_until_its_chinese_is_confirmed(bilingual, capsys):
+    edit(bilingual.root / "codes/01_a.py", "# The end.", "# The very end of it.")
+    old = read_sections(chinese_file(bilingual))[-1]
+    for command in ("build", "translate"):
+        assert command_line(bilingual, [command]) == 0
+        printed = capsys.readouterr().out
+        assert "The [-end.-]{+very end of it.+}" in printed
+        assert f"confirm 01_a {old.key}" in printed
+    assert read_sections(chinese_file(bilingual))[-1] == old, "nobody has confirmed it"
+    assert any(f"section {old.key}, '完。': the English has changed" in p for p in check(bilingual))
+    english_stands_in = nbformat.read(notebook_path(bilingual, "zh"), 4).cells[-1]
+    assert english_stands_in.source == "The very end of it."
+
+    edit(chinese_file(bilingual), "完。", "真的完了。")
+    assert command_line(bilingual, ["confirm", "01_a", old.key]) == 0
+    new = read_sections(chinese_file(bilingual))[-1]
+    assert (new.english, new.chinese) == ("The very end of it.", "真的完了。")
+    assert command_line(bilingual, ["build"]) == 0
+    assert check(bilingual) == []
+
+
+def test_a_stale_notebook_does_not_hide_what_is_to_be_translated(bilingual):
+    edit(bilingual.root / "codes/01_a.py", "constant = 3", "constant = 4")
+    edit(bilingual.root / "codes/01_a.py", "# The end.", "# The very end.")
+    problems = "\n".join(check(bilingual))
+    assert "01_a.ipynb is stale" in problems and "the English has changed" in problems
+
+
+def test_all_changed_sections_can_be_confirmed_at_once(bilingual):
+    edit(bilingual.root / "codes/01_a.py", "# The end.", "# The very end.")
+    edit(bilingual.root / "codes/01_a.py", "A lesson", "A first lesson")
+    assert command_line(bilingual, ["confirm", "01_a", "all"]) == 0
+    assert command_line(bilingual, ["build"]) == 0
+    assert check(bilingual) == []
+
+
+def test_only_a_changed_section_can_be_confirmed(bilingual, capsys):
+    before = chinese_file(bilingual).read_bytes()
+    key = read_sections(chinese_file(bilingual))[0].key
+    for wrong in (["confirm", "01_a", key], ["confirm", "01_a", "all", "12345678"]):
+        assert command_line(bilingual, wrong) == 1
+        assert "has not changed" in capsys.readouterr().out
+    assert command_line(bilingual, ["confirm", "02_b", "all"]) == 1
+    assert "There is no lesson '02_b'" in capsys.readouterr().out
+    assert chinese_file(bilingual).read_bytes() == before
+
+
+def test_a_new_cell_gets_an_empty_section_in_its_place(bilingual):
+    edit(bilingual.root / "codes/01_a.py", "# %%\n", "# %% [markdown]\n# New.\n\n# %%\n")
+    assert command_line(bilingual, ["translate"]) == 0
+    assert [s.english for s in read_sections(chinese_file(bilingual))][1:] == ["New.", "The end."]
+    assert [s.chinese for s in read_sections(chinese_file(bilingual))] == [CHINESE[0], "", "完。"]
+
+
+def test_a_section_whose_cell_is_gone_is_kept_and_named(bilingual):
+    edit(bilingual.root / "codes/01_a.py", "\n# %% [markdown]\n# The end.\n", "")
+    assert command_line(bilingual, ["translate"]) == 0
+    key = read_sections(chinese_file(bilingual))[-1].key
+    assert any(f"section {key}, '完。', belongs to no English" in p for p in check(bilingual))
+
+
+def test_punctuation_changes_only_the_comment_of_a_section(bilingual, capsys):
+    edit(bilingual.root / "codes/01_a.py", "# The end.", "# The\n# end")
+    assert "does not show the newest English" in check(bilingual)[0]
+    assert command_line(bilingual, ["build"]) == 0
+    assert "confirm" not in capsys.readouterr().out
+    assert read_sections(chinese_file(bilingual))[-1].english == "The\nend"
+    assert check(bilingual) == []
+
+
+def test_text_above_the_first_section_is_refused_and_kept(bilingual, capsys):
+    text = "一句话\n" + chinese_file(bilingual).read_text(encoding="utf-8")
+    write(chinese_file(bilingual), text)
+    assert "'一句话' stands above the first section" in check(bilingual)[0]
+    assert command_line(bilingual, ["translate"]) == 1
+    assert "stands above" in capsys.readouterr().out
+    assert chinese_file(bilingual).read_text(encoding="utf-8") == text
 
 
 def code_cell(*outputs):

@@ -16,7 +16,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.anchors import anchors_plugin
 
-ROOT = Path(__file__).resolve().parents[1]
+from utils.paths import REPOSITORY
+
 # What is not ours to check. The prose in codes/zh is checked in the notebooks it becomes.
 SKIPPED = re.compile(r"(^|/)(\.[^/]*|build|dist|outputs|cache|node_modules|codes/zh)/")
 HTML_LINK = re.compile(r"""\b(?:src|href)=["']([^"']+)["']""")
@@ -75,7 +76,7 @@ def broken_links(path: Path) -> list[str]:
     return problems
 
 
-def main(root: Path = ROOT) -> int:
+def main(root: Path = REPOSITORY) -> int:
     """Print each broken link; 0 when there is none, else 1."""
     checked = documents(root)
     problems = [

@@ -22,8 +22,9 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parent.parent
-LOCK, MAC_LOCK = ROOT / "requirements.txt", ROOT / "requirements-mac.txt"
+from utils.paths import REPOSITORY
+
+LOCK, MAC_LOCK = REPOSITORY / "requirements.txt", REPOSITORY / "requirements-mac.txt"
 
 # What `sys_platform` and `platform_machine` are, on each platform the course supports.
 PLATFORMS = {
@@ -185,7 +186,7 @@ def resolve(*options: str, known: str = "") -> list[Pin]:
         command += ["--no-emit-index-url", "--no-header", "--annotation-style", "line"]
         done = subprocess.run(
             [*command, "--output-file", str(output), *options],
-            cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False,
+            cwd=REPOSITORY, capture_output=True, text=True, encoding="utf-8", check=False,
         )  # fmt: skip
         if done.returncode:
             raise SystemExit(f"uv found no versions that fit pyproject.toml:\n{done.stderr}")
@@ -194,7 +195,7 @@ def resolve(*options: str, known: str = "") -> list[Pin]:
 
 def direct() -> dict[str, list[Requirement]]:
     """The requirements written in pyproject.toml: those of a lesson ("base"), and "dev"."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     groups = {"base": project["dependencies"], **project["optional-dependencies"]}
     return {group: [Requirement(line) for line in lines] for group, lines in groups.items()}
 

@@ -1,7 +1,9 @@
 """Build `notebooks/` from `codes/`, one way.
 
-    python -m tools.notebooks build [LESSON …]   write what changed, executing only what is stale
-    python -m tools.notebooks check              say what is out of date; exit code 1 if anything is
+    python -m tools.notebooks build [LESSON …]        write what changed, run only what is stale
+    python -m tools.notebooks check                   say what is out of date, running nothing
+    python -m tools.notebooks translate [LESSON …]    say what is to be translated, make room for it
+    python -m tools.notebooks confirm LESSON KEY …    say that changed sections are translated
 
 `codes/NN_topic.py` is the only hand-written source of a lesson, `codes/zh/NN_topic.md` its Chinese
 prose. A notebook carries digests of its code, of the modules and data it uses, and of itself, so
@@ -15,7 +17,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import jupytext
@@ -25,11 +27,12 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
 
+from tools import translation
 from tools.digests import code_digest, digest, file_digest, used_files
 from tools.outputs import machine_trace, tidy
-from tools.translation import translate
+from utils.errors import CourseError
+from utils.paths import REPOSITORY
 
-ROOT = Path(__file__).resolve().parent.parent
 LARGEST = 300_000  # bytes; larger notebooks are slow to load and to review
 SECONDS = 600  # per cell
 MAGIC = re.compile(r"^\s*(?:#\s*)?(?:%%?[a-zA-Z]|!\s*\w)")
@@ -58,14 +61,10 @@ if "google.colab" in sys.modules and not os.path.exists(colab):
     sys.path.insert(0, colab)  # this kernel started before the installation"""
 
 
-class Refused(Exception):
-    """Something that only a person can decide; the message says what and why."""
-
-
 class Course:
     """The folders of a course, and the notebooks that follow from its scripts."""
 
-    def __init__(self, root: Path = ROOT):
+    def __init__(self, root: Path = REPOSITORY):
         self.root = root
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         self.repository: str = project["urls"]["Repository"]
@@ -82,6 +81,10 @@ class Course:
         """Where the Chinese prose of a script lives, if it has any."""
         return self.root / "codes" / "zh" / f"{script.stem}.md"
 
+    def chinese_scripts(self) -> list[Path]:
+        """The lessons that have a Chinese edition, be it begun or complete."""
+        return [script for script in self.scripts() if self.sections(script).exists()]
+
     def name(self, path: Path) -> str:
         """A path as a person would write it."""
         return path.relative_to(self.root).as_posix()
@@ -90,7 +93,7 @@ class Course:
         """A script as a notebook without outputs.
 
         Raises:
-            Refused: for a magic or a syntax error, naming the cell.
+            CourseError: for a magic or a syntax error, naming the cell.
         """
         notebook = jupytext.reads(
             script.read_text(encoding="utf-8"),
@@ -125,46 +128,83 @@ class Course:
             nbformat.v4.new_code_cell(setup, metadata={"tags": ["generated"]}),
         ]
 
-    def chinese(self, script: Path, notebook: NotebookNode):
-        """The Chinese edition of a finished notebook, with its gaps; None if there is no prose."""
-        if not self.sections(script).exists():
-            return None
-        editions = {self.target(s).name for s in self.scripts() if self.sections(s).exists()}
-        result = translate(notebook, self.sections(script), editions)
-        for cell in result.notebook.cells:
+    def rows(self, script: Path, notebook: NotebookNode) -> list[translation.Row]:
+        """The English cells of a lesson beside its Chinese sections."""
+        cells = [cell.source for cell in translation.prose(notebook)]
+        return translation.align(cells, translation.read_sections(self.sections(script)))
+
+    def chinese(self, script: Path, notebook: NotebookNode) -> NotebookNode:
+        """The Chinese edition of a finished notebook."""
+        editions = {self.target(s).name for s in self.chinese_scripts()}
+        sections = translation.read_sections(self.sections(script))
+        translated = translation.translate(notebook, sections, editions)
+        for cell in translated.cells:
             if "generated" in cell.metadata.get("tags", []):
                 cell.source = cell.source.replace("/notebooks/", "/notebooks/zh/")
-        return result
+        return translated
 
 
-def build(course: Course, lessons: list[str]) -> int:
-    """Bring the named lessons (all, if none is named) up to date; return the exit code."""
+def build(course: Course, lessons: list[str]) -> None:
+    """Bring the named lessons (all, if none is named) up to date."""
     for script in _chosen(course, lessons):
-        try:
-            _build_one(course, script)
-        except Refused as refusal:
-            print(refusal)
-            return 1
-    return 0
+        notebook, target = course.read_script(script), course.target(script)
+        before = _read(course, target)
+        if before is None or _why_stale(notebook, before):
+            print(f"running {course.name(script)}", flush=True)
+            _execute(notebook, target, course.root)
+        else:
+            _copy_outputs(before, notebook)
+        _write(course, _sealed(notebook), target)
+        if script in course.chinese_scripts():
+            _build_chinese(course, script, notebook)
 
 
-def _build_one(course: Course, script: Path) -> None:
+def _build_chinese(course: Course, script: Path, notebook: NotebookNode) -> None:
+    target = course.target(script, "zh")
+    _read(course, target)
+    _bring_sections_up_to_date(course, script, notebook)
+    _write(course, _sealed(course.chinese(script, notebook)), target)
+
+
+def translate(course: Course, lessons: list[str]) -> None:
+    """Say what is to be translated in the named lessons, and make room for it in their files.
+
+    A file that does not exist is begun. Without a name: all lessons that have a file.
+    """
+    for script in _chosen(course, lessons):
+        if lessons or script in course.chinese_scripts():
+            _bring_sections_up_to_date(course, script, course.read_script(script))
+
+
+def confirm(course: Course, lesson: str, keys: list[str]) -> None:
+    """Note that the Chinese of changed sections fits the newest English.
+
+    Args:
+        course: the course.
+        lesson: such as 02_next_token.
+        keys: of the sections, as they stand in the file; or `all`.
+
+    Raises:
+        CourseError: for a key whose English has not changed.
+    """
+    [script] = _chosen(course, [lesson])
     notebook = course.read_script(script)
-    target = course.target(script)
-    before = _read(target)
-    _refuse_hand_edit(course, before, target)
-    if before is None or _why_stale(notebook, before):
-        print(f"running {course.name(script)}", flush=True)
-        _execute(notebook, target, course.root)
-    else:
-        _copy_outputs(before, notebook)
-    _write(course, notebook, target)
-    if chinese := course.chinese(script, notebook):
-        target = course.target(script, "zh")
-        _refuse_hand_edit(course, _read(target), target)
-        _write(course, chinese.notebook, target)
-        for problem in _translation_problems(course, script, chinese):
-            print(problem)
+    changed = [r.section.key for r in course.rows(script, notebook) if r.is_changed]
+    for key in keys:
+        if key not in (*changed, "all"):
+            known = ", ".join(changed) or "none"
+            raise CourseError(f"The English of section {key} has not changed; changed: {known}.")
+    _bring_sections_up_to_date(course, script, notebook, changed if "all" in keys else keys)
+
+
+def _bring_sections_up_to_date(
+    course: Course, script: Path, notebook: NotebookNode, confirmed: Collection[str] = ()
+) -> None:
+    """Write the newest English into a Chinese file, and print what is left for a person to do."""
+    sections = translation.brought_up_to_date(course.rows(script, notebook), confirmed)
+    _write(course, translation.as_text(sections), course.sections(script))
+    for problem in translation.problems(course.rows(script, notebook), script.stem):
+        print(problem)
 
 
 def check(course: Course) -> list[str]:
@@ -173,10 +213,10 @@ def check(course: Course) -> list[str]:
     for script in course.scripts():
         try:
             problems += _check_one(course, script)
-        except Refused as refusal:
-            problems.append(str(refusal))
+        except CourseError as error:
+            problems.append(str(error))
     known = {course.target(s) for s in course.scripts()}
-    known |= {course.target(s, "zh") for s in course.scripts() if course.sections(s).exists()}
+    known |= {course.target(s, "zh") for s in course.chinese_scripts()}
     for notebook in sorted((course.root / "notebooks").glob("**/[0-9]*.ipynb")):
         if notebook not in known and ".ipynb_checkpoints" not in notebook.parts:
             problems.append(f"{course.name(notebook)} belongs to no script in codes/: delete it.")
@@ -185,8 +225,9 @@ def check(course: Course) -> list[str]:
 
 def _check_one(course: Course, script: Path) -> Iterator[str]:
     notebook, target = course.read_script(script), course.target(script)
-    before = _read(target)
-    _refuse_hand_edit(course, before, target)
+    if script in course.chinese_scripts():
+        yield from _check_sections(course, script, notebook)
+    before = _read(course, target)
     if before is None:
         yield f"{course.name(target)} was never built. Run: make notebooks"
         return
@@ -195,9 +236,19 @@ def _check_one(course: Course, script: Path) -> Iterator[str]:
         return
     _copy_outputs(before, notebook)
     yield from _differences(course, notebook, target)
-    if chinese := course.chinese(script, notebook):
-        yield from _translation_problems(course, script, chinese)
-        yield from _differences(course, chinese.notebook, course.target(script, "zh"))
+    if script in course.chinese_scripts():
+        target = course.target(script, "zh")
+        _read(course, target)
+        yield from _differences(course, course.chinese(script, notebook), target)
+
+
+def _check_sections(course: Course, script: Path, notebook: NotebookNode) -> Iterator[str]:
+    rows, file = course.rows(script, notebook), course.sections(script)
+    yield from translation.problems(rows, script.stem)
+    newest = translation.as_text(translation.brought_up_to_date(rows))
+    if file.read_text(encoding="utf-8") != newest:
+        command = f"python -m tools.notebooks translate {script.stem}"
+        yield f"{course.name(file)} does not show the newest English. Run: {command}"
 
 
 def _differences(course: Course, notebook: NotebookNode, target: Path) -> Iterator[str]:
@@ -205,16 +256,7 @@ def _differences(course: Course, notebook: NotebookNode, target: Path) -> Iterat
     if len(text.encode()) > LARGEST:
         yield f"{course.name(target)} is larger than {LARGEST:,} bytes: print or plot less."
     if not target.exists() or target.read_text(encoding="utf-8") != text:
-        _refuse_hand_edit(course, _read(target), target)
         yield f"{course.name(target)} lacks the newest prose. Run: make notebooks"
-
-
-def _translation_problems(course: Course, script: Path, chinese) -> Iterator[str]:
-    where = course.name(course.sections(script))
-    for cell in chinese.missing:
-        yield f"{where}: no Chinese for the English cell {cell}"
-    for section in chinese.orphans:
-        yield f"{where}: section {section} matches no English cell (was the English edited?)"
 
 
 def _why_stale(notebook: NotebookNode, before: NotebookNode) -> str | None:
@@ -244,13 +286,15 @@ def _execute(notebook: NotebookNode, target: Path, root: Path) -> None:
     try:
         client.execute()
     except CellExecutionError as error:
-        raise Refused(f"{target.name} does not run: {strip_ansi(str(error))}") from None
+        raise CourseError(f"{target.name} does not run: {strip_ansi(str(error))}") from None
     notebook.metadata = keep
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
             tidy(cell)
             if trace := machine_trace(cell):
-                raise Refused(f"{target.name}, cell {number} prints {trace!r}: nobody else can.")
+                raise CourseError(
+                    f"{target.name}, cell {number} prints {trace!r}: nobody else can."
+                )
 
 
 def _copy_outputs(before: NotebookNode, notebook: NotebookNode) -> None:
@@ -259,22 +303,14 @@ def _copy_outputs(before: NotebookNode, notebook: NotebookNode) -> None:
         new.outputs, new.execution_count = old.outputs, old.execution_count
 
 
-def _refuse_hand_edit(course: Course, notebook: NotebookNode | None, target: Path) -> None:
-    if notebook is not None and notebook.metadata.get("course", {}).get("page") != _page(notebook):
-        raise Refused(
-            f"{course.name(target)} was edited by hand: move the change to codes/ (or keep a "
-            "copy), restore the notebook with git, and build again."
-        )
-
-
 def _refuse_bad_code(source: str, script: str) -> None:
     for line in source.splitlines():
         if MAGIC.match(line):
-            raise Refused(f"{script}: {line.strip()!r} is a notebook magic; scripts have none.")
+            raise CourseError(f"{script}: {line.strip()!r} is a notebook magic; scripts have none.")
     try:
         code_digest(source)
     except SyntaxError as error:
-        raise Refused(f"{script}: {error.msg} in the cell {source.splitlines()[0]!r}") from None
+        raise CourseError(f"{script}: {error.msg} in the cell {source.splitlines()[0]!r}") from None
 
 
 def _name_cells(notebook: NotebookNode) -> None:
@@ -305,12 +341,24 @@ def _sealed(notebook: NotebookNode) -> str:
     return nbformat.writes(notebook) + "\n"
 
 
-def _read(path: Path) -> NotebookNode | None:
-    return nbformat.read(path, 4) if path.exists() else None
+def _read(course: Course, target: Path) -> NotebookNode | None:
+    """A notebook that was built before, if there is one.
+
+    Raises:
+        CourseError: if somebody has edited it since.
+    """
+    if not target.exists():
+        return None
+    notebook = nbformat.read(target, 4)
+    if notebook.metadata.get("course", {}).get("page") != _page(notebook):
+        raise CourseError(
+            f"{course.name(target)} was edited by hand: move the change to codes/ (or keep a "
+            "copy), restore the notebook with git, and build again."
+        )
+    return notebook
 
 
-def _write(course: Course, notebook: NotebookNode, target: Path) -> None:
-    text = _sealed(notebook)
+def _write(course: Course, text: str, target: Path) -> None:
     if not target.exists() or target.read_text(encoding="utf-8") != text:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8", newline="\n")
@@ -321,27 +369,49 @@ def _chosen(course: Course, lessons: list[str]) -> list[Path]:
     scripts = {script.stem: script for script in course.scripts()}
     for lesson in lessons:
         if lesson not in scripts:
-            raise SystemExit(
-                f"There is no lesson {lesson!r}; the lessons are {', '.join(scripts)}."
-            )
+            known = ", ".join(scripts)
+            raise CourseError(f"There is no lesson {lesson!r}; the lessons are {known}.")
     return [scripts[lesson] for lesson in lessons or scripts]
 
 
-def main() -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Build the notebooks from the scripts.")
+def command_line(course: Course, words: Sequence[str]) -> int:
+    """Do what `words` say, print what is wrong, and return the exit code."""
+    args = _parser().parse_args(words)
+    found: list[str] = []
+    try:
+        if args.command == "build":
+            build(course, args.lessons)
+        elif args.command == "translate":
+            translate(course, args.lessons)
+        elif args.command == "confirm":
+            confirm(course, args.lesson, args.keys)
+        else:
+            found = check(course)
+            print("\n".join(found) or "Notebooks and translations are up to date.")
+    except CourseError as error:
+        found = [str(error)]
+        print(error)
+    return 1 if found else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.notebooks",
+        description="Build the notebooks from the scripts and the Chinese prose.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="say what is out of date")
-    builder = commands.add_parser("build", help="write what changed, run what is stale")
-    builder.add_argument("lessons", nargs="*", metavar="LESSON", help="such as 02_next_token")
-    args = parser.parse_args()
-    course = Course()
-    if args.command == "build":
-        return build(course, args.lessons)
-    problems = check(course)
-    print("\n".join(problems) or "Notebooks and translations are up to date.")
-    return 1 if problems else 0
+    commands.add_parser("check", help="say what is out of date, running nothing")
+    for name, what in (
+        ("build", "write what changed, run what is stale"),
+        ("translate", "say what is to be translated, make room for it"),
+    ):
+        command = commands.add_parser(name, help=what)
+        command.add_argument("lessons", nargs="*", metavar="LESSON", help="such as 02_next_token")
+    command = commands.add_parser("confirm", help="say that changed sections are translated")
+    command.add_argument("lesson", metavar="LESSON", help="such as 02_next_token")
+    command.add_argument("keys", nargs="+", metavar="KEY", help="of a changed section; or: all")
+    return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command_line(Course(), sys.argv[1:]))
