@@ -1,26 +1,32 @@
 """Fine-tuning: the rows of a step, the larger embedding, and a whole run on a tiny model."""
 
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import keras
-import keras_nlp
 import numpy as np
 import pytest
 import tensorflow as tf
-import tiny_gpt2
+from tiny_gpt2 import TINY
 
-from utils.data import dialogue_rows
 from utils.data.batches import endless_batches
 from utils.data.bpe import Tokenizer
 from utils.data.chat_template import ChatTokenizer, Template
-from utils.data.dialogue_rows import DialogueRows, pack, pad
+from utils.data.dialogue_rows import DialogueRows, PackedRows, fit_context, pack, pad
+from utils.data.dialogues import Dialogue, Message, read_jsonl, write_jsonl
 from utils.data.keras_tokenizers import as_keras, folder
-from utils.models import gpt2
-from utils.models.gpt2 import from_ids, small_gpt2
+from utils.models.gpt2 import build_gpt2, from_ids
 from utils.models.surgery import logits_at_positions, resize_token_embeddings
-from utils.training import finetuning, pretraining
-from utils.training.finetuning import finetune, with_places
+from utils.training import runs
+from utils.training.finetuning import finetune, finetune_on, split, with_positions
 from utils.training.optimizers import WarmupStableDecay
-from utils.training.pretraining import Run, TrainingFailed
+from utils.training.presets import load_preset, save_preset
 from utils.training.recipes import ChatRecipe
+from utils.training.runs import Run, TrainingFailed, compiled
 
 END = 9
 TALES = [([1, 2, 3, END], [0, 0, 1, 1]), ([4, 5, END], [0, 1, 1]), ([6, END], [0, 1])]
@@ -54,9 +60,8 @@ def test_padding_is_at_the_right_and_weighs_nothing():
 
 
 @pytest.fixture
-def rows(monkeypatch):
-    monkeypatch.setattr(dialogue_rows, "CONTEXT", 6)
-    return DialogueRows(TALES, TALK, END, talk_every=2)
+def rows():
+    return DialogueRows(TALES, TALK, END, talk_every=2, context=6)
 
 
 def test_a_step_has_tales_and_small_talk(rows):
@@ -68,7 +73,7 @@ def test_a_step_has_tales_and_small_talk(rows):
 
 def test_a_step_depends_on_its_number_and_the_seed_alone(rows):
     rows.batch(3, 4, seed=1)
-    again = DialogueRows(TALES, TALK, END, talk_every=2)
+    again = DialogueRows(TALES, TALK, END, talk_every=2, context=6)
     assert np.array_equal(rows.batch(5, 4, seed=1)[0], again.batch(5, 4, seed=1)[0])
     steps = [rows.batch(step, 4, seed=1)[0].tolist() for step in range(8)]
     assert len({str(step) for step in steps}) > 1
@@ -91,16 +96,14 @@ def test_no_step_has_more_to_learn_than_it_says(rows, batch_size):
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch, tmp_path):
-    """A GPT-2 with room for a dialogue that still trains in seconds, and folders of its own."""
-    for name, value in {**tiny_gpt2.TINY, "max_sequence_length": 256}.items():
-        monkeypatch.setitem(gpt2.SMALL, name, value)
+def own_folder(monkeypatch, tmp_path):
+    """A folder of its own for each test."""
     monkeypatch.setenv("COURSE_CHECKPOINTS", str(tmp_path))
 
 
 def test_more_rows_leave_the_old_logits_as_they_were():
     keras.utils.set_random_seed(1)
-    old = small_gpt2(50)
+    old = build_gpt2(50, TINY)
     new = resize_token_embeddings(old, 3, init_from=49)
     ids = np.arange(20)[None]
     before, after = np.asarray(from_ids(old)(ids)), np.asarray(from_ids(new)(ids))
@@ -112,12 +115,15 @@ def test_more_rows_leave_the_old_logits_as_they_were():
 
 def test_logits_for_what_is_learnt_alone_give_the_same_loss_and_gradients(rows):
     keras.utils.set_random_seed(1)
-    model = small_gpt2(10)
+    model = build_gpt2(10, TINY)
     everywhere, chosen = from_ids(model), logits_at_positions(model)
     for network in (everywhere, chosen):
-        pretraining.compiled(network, keras.optimizers.SGD())
+        compiled(network, keras.optimizers.SGD())
     batches = endless_batches(rows, 4, seed=1)
-    (all_of_it,), (some,) = batches.take(1), with_places(batches, rows.max_loss_tokens(4)).take(1)
+    (all_of_it,), (some,) = (
+        batches.take(1),
+        with_positions(batches, rows.max_loss_tokens(4)).take(1),
+    )
     assert len(some[1]) < all_of_it[1].numpy().size and sum(some[2]) == all_of_it[2].numpy().sum()
     results = []
     for network, (inputs, targets, weights) in [(everywhere, all_of_it), (chosen, some)]:
@@ -144,50 +150,144 @@ def test_the_rate_rises_stays_and_falls():
 
 
 @pytest.fixture
-def base(tmp_path, monkeypatch):
+def base(tmp_path):
     """A pretrained model, as far as anybody can tell: its weights are random."""
-    monkeypatch.setattr(pretraining, "CONTEXT", 256)
-    monkeypatch.setattr(finetuning, "VALIDATION_TALES", 4)
-    everything = finetuning.about_tales
-    monkeypatch.setattr(
-        finetuning,
-        "about_tales",
-        lambda language, split, number, *more: everything(language, split, number or 30, *more),
-    )
     tokenizer = Tokenizer.load(folder("en"))
     run = Run(tmp_path / "base", [], 0.0)
-    run.folder.mkdir()
     keras.utils.set_random_seed(1)
-    pretraining.save_preset(
-        small_gpt2(len(tokenizer.tokens)), as_keras(tokenizer), run.folder / "preset"
-    )
+    model = build_gpt2(len(tokenizer.tokens), replace(TINY, context=256))
+    save_preset(model, as_keras(tokenizer), Path(run.preset))
     return run
 
 
+FEW_TALES = 30
 RECIPE = ChatRecipe(steps=40, batch_size=4, learning_rate=0.02, patience=40)
 
 
 def test_it_learns_is_kept_and_is_not_trained_again(base, monkeypatch, capsys):
-    run = finetune(base, "en", RECIPE)
+    run = finetune(base, "en", RECIPE, tales=FEW_TALES)
     assert run.history[-1]["validation_loss"] < run.history[0]["validation_loss"]
     assert [report["step"] for report in run.history] == list(range(2, 41, 2))
-    trained = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
+    trained = load_preset(run.preset)
     assert type(trained.preprocessor.tokenizer) is ChatTokenizer
     assert (
         trained.backbone.vocabulary_size == Template(Tokenizer.load(folder("en"))).vocabulary_size
     )
     reports = capsys.readouterr().out
-    monkeypatch.setattr(finetuning, "_finetune", None)  # it must not be called again
-    assert finetune(base, "en", RECIPE) == run
+    monkeypatch.setattr(runs, "_train", None)  # it must not be called again
+    assert finetune(base, "en", RECIPE, tales=FEW_TALES) == run
     assert capsys.readouterr().out == reports
 
 
 def test_it_stops_when_the_validation_loss_gets_no_better(base):
-    run = finetune(base, "en", ChatRecipe(steps=400, batch_size=4, learning_rate=1e-12, patience=1))
+    recipe = ChatRecipe(steps=400, batch_size=4, learning_rate=1e-12, patience=1)
+    run = finetune(base, "en", recipe, tales=FEW_TALES)
     assert len(run.history) < 20
 
 
-def test_a_rate_that_is_too_high_is_told_and_nothing_is_left(base, tmp_path):
+def test_a_rate_that_is_too_high_is_told_and_no_model_is_left(base, tmp_path):
     with pytest.raises(TrainingFailed, match="learning rate 1e\\+30 is too high"):
-        finetune(base, "en", ChatRecipe(steps=40, batch_size=4, learning_rate=1e30))
+        recipe = ChatRecipe(steps=40, batch_size=4, learning_rate=1e30)
+        finetune(base, "en", recipe, tales=FEW_TALES)
     assert not list(tmp_path.glob("chat-*/preset"))
+
+
+# ---- somebody's own dialogues --------------------------------------------------------------------
+
+
+def conversation(number, turns=1):
+    """A short dialogue about a number."""
+    messages = []
+    for turn in range(turns):
+        messages += [
+            Message("user", f"What comes after {number + turn}?"),
+            Message("assistant", f"After it comes {number + turn + 1}."),
+        ]
+    return Dialogue(tuple(messages), ("",) * turns)
+
+
+def test_own_dialogues_are_packed_and_every_row_comes_once_in_a_pass():
+    dialogues = [([n, n, n], [0, 1, 1]) for n in range(1, 9)]
+    rows = PackedRows(dialogues, context=6, end_id=END)  # two in a row
+    first, again = (PackedRows(dialogues, 6, END).batch(step, 2, seed=1)[0] for step in (0, 0))
+    assert np.array_equal(first, again)
+    for start in (0, 2):
+        seen = [rows.batch(start + step, 2, seed=1)[0] for step in range(2)]
+        ids = np.concatenate(seen).ravel()
+        assert sorted(set(ids.tolist()) - {END}) == list(range(1, 9))
+    assert max(rows.batch(step, 2, 1)[1].sum() for step in range(9)) <= rows.max_loss_tokens(2)
+
+
+def test_a_dialogue_that_is_too_long_loses_its_oldest_turns():
+    template = Template(Tokenizer.load(folder("en")))
+    rules = Message("system", "You count.")
+    long = conversation(1, turns=9)
+    long = Dialogue((rules, *long.messages), long.kinds)
+    short = conversation(1)
+    endless = Dialogue((Message("user", "one " * 500), Message("assistant", "Two.")), ("",))
+    fitted = fit_context([short, long, endless], template, 60)
+    assert (fitted.shortened, fitted.left_out) == (1, 1)
+    kept = fitted.dialogues[1]
+    assert kept.messages[0] == rules and kept.messages[-1] == long.messages[-1]
+    assert kept.messages[1].role == "user" and len(kept.kinds) < 9
+    assert len(template.encode(kept.messages)[0]) <= 61 < len(template.encode(long.messages)[0])
+    assert fitted.dialogues[0] is short
+
+
+def test_a_tenth_is_held_out():
+    train, held_out = split([conversation(n) for n in range(40)])
+    assert len(held_out) == 4 and not {d.messages for d in train} & {d.messages for d in held_out}
+
+
+@pytest.fixture
+def own_file(tmp_path):
+    path = tmp_path / "counting.jsonl"
+    write_jsonl(path, [conversation(number) for number in range(40)])
+    return path
+
+
+OWN = ChatRecipe(steps=40, batch_size=2, learning_rate=0.02)
+
+
+def test_own_dialogues_are_learnt_also_by_a_model_that_knows_the_roles(base, own_file):
+    dialogues = read_jsonl(own_file)
+    first = finetune_on(dialogues, "counting", Path(base.preset), OWN)
+    assert first.folder.name.startswith("chat-counting-")
+    assert first.history[-1]["validation_loss"] < first.history[0]["validation_loss"]
+    second = finetune_on(dialogues, "counting", Path(first.preset), OWN)
+    sizes = {load_preset(run.preset).backbone.vocabulary_size for run in (first, second)}
+    assert len(sizes) == 1, "the roles get their rows once"
+    assert second.history[0]["loss"] < first.history[0]["loss"]
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from utils.data.dialogues import read_jsonl
+from utils.training.finetuning import finetune_on
+from utils.training.recipes import ChatRecipe
+recipe = ChatRecipe(steps=40, batch_size=2, learning_rate=0.02)
+finetune_on(read_jsonl(sys.argv[1]), "counting", Path(sys.argv[2]), recipe)
+"""
+
+
+def test_killed_with_sigkill_it_goes_on_to_the_same_weights(base, own_file, tmp_path, monkeypatch):
+    undisturbed = finetune_on(read_jsonl(own_file), "counting", Path(base.preset), OWN)
+    elsewhere = tmp_path / "killed"
+    environment = {**os.environ, "COURSE_CHECKPOINTS": str(elsewhere)}
+    command = [sys.executable, "-u", "-c", PROGRAM, str(own_file), base.preset]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        for _, _ in zip(range(7), process.stdout, strict=False):
+            pass
+        process.send_signal(signal.SIGKILL)
+    assert not list(elsewhere.rglob("preset"))
+    result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
+    assert result.returncode == 0, result.stderr
+    assert "step 40/40" in result.stdout and "step  2/40" not in result.stdout
+    monkeypatch.setenv("COURSE_CHECKPOINTS", str(elsewhere))
+    resumed = finetune_on(read_jsonl(own_file), "counting", Path(base.preset), OWN)
+    assert resumed.history == undisturbed.history
+    ours, theirs = (
+        load_preset(run.preset).backbone.get_weights() for run in (resumed, undisturbed)
+    )
+    assert all(map(np.array_equal, ours, theirs))

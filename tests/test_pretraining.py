@@ -226,9 +226,7 @@ def test_a_folder_that_cannot_be_written_to(corpus, text_file, monkeypatch):
 def test_a_checkpoint_of_another_model_is_refused(corpus, tmp_path):
     save_checkpoint(tmp_path, prepare(build_gpt2(corpus.vocabulary_size, TINY), RECIPE), 1, [])
     wider = build_gpt2(corpus.vocabulary_size, replace(TINY, width=32))
-    with pytest.raises(
-        CheckpointError, match="belongs to another model.*in the model"
-    ):
+    with pytest.raises(CheckpointError, match="belongs to another model.*in the model"):
         load_checkpoint(tmp_path, prepare(wider, RECIPE))
 
 

@@ -28,6 +28,7 @@ def save_preset(model: keras_nlp.models.GPT2CausalLM, tokenizer: GPT2Tokenizer, 
         tokenizer, sequence_length=model.backbone.max_sequence_length
     )
     complete = keras_nlp.models.GPT2CausalLM(model.backbone, preprocessor)
+    path.parent.mkdir(parents=True, exist_ok=True)
     need_space(path.parent, 10 * complete.count_params())  # HDF5 cannot say it by itself
     with atomic_write(path, cannot_write) as part:
         complete.save_to_preset(str(part))
