@@ -123,11 +123,13 @@ def reply(messages):
 
 talk(reply, lambda: "Once there was a hen.")
 """
+STRICT = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}  # as in any locale but C
 
 
 def test_bytes_that_are_no_text_do_not_end_the_chat():
     typed = b"Hi \xe7\x8b\nhello\n\xff\xfe\n\xe4\xbd\xa0\xe5\xa5\xbd\n"
-    done = subprocess.run([sys.executable, "-c", ECHO], input=typed, capture_output=True)
+    command = [sys.executable, "-c", ECHO]
+    done = subprocess.run(command, env=STRICT, input=typed, capture_output=True)
     said = done.stdout.decode("utf-8")
     assert done.returncode == 0 and "You said: hello\n" in said and "You said: 你好\n" in said
     assert said.count("You said") == 2
@@ -141,9 +143,8 @@ def test_a_backspace_that_leaves_half_a_character_does_not_end_the_chat():
 
     ours, theirs = pty.openpty()
     subprocess.run(["stty", "-iutf8"], stdin=theirs, check=True)
-    with subprocess.Popen(
-        [sys.executable, "-c", ECHO], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE
-    ) as process:
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", ECHO], env=STRICT, **streams) as process:
         os.write(ours, "你好吗\x7f啊\nhello\n/quit\n".encode())
         said = process.stderr.read().decode("utf-8")
         assert process.wait() == 0
