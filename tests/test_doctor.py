@@ -144,29 +144,34 @@ def test_leftovers_of_older_tutorials_are_named():
 
 
 @pytest.mark.parametrize(
-    ("environ", "keras_json", "told"),
+    ("environ", "settings", "told"),
     [
-        ({}, {}, ""),
-        ({"KERAS_BACKEND": "tensorflow"}, {"backend": "jax"}, ""),
-        ({"TF_USE_LEGACY_KERAS": "0"}, {"backend": "tensorflow"}, ""),
-        ({"KERAS_BACKEND": "jax"}, {}, "unset KERAS_BACKEND"),
-        ({}, {"backend": "torch"}, 'write "tensorflow" in that file'),
-        ({"TF_USE_LEGACY_KERAS": "1"}, {}, "unset TF_USE_LEGACY_KERAS"),
+        ({"KERAS_BACKEND": "jax"}, {}, "ignores KERAS_BACKEND=jax)"),
+        ({}, {"backend": "torch"}, "ignores backend torch in "),
+        ({}, {"floatx": "float16", "backend": "tensorflow"}, "ignores floatx float16 in "),
+        ({"TF_USE_LEGACY_KERAS": "1"}, {}, "ignores TF_USE_LEGACY_KERAS=1)"),
     ],
 )
-def test_keras_must_use_tensorflow(environ, keras_json, told):
-    finding = doctor.check_backend(environ, keras_json)
-    assert told in finding.remedy
-    assert finding.ok is (told == "")
+def test_settings_of_other_projects_are_told_and_no_problem(environ, settings, told):
+    finding = doctor.check_backend(environ, settings)
+    assert finding.ok and told in finding.detail
 
 
-def test_keras_json_that_cannot_be_read_is_as_good_as_none(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert doctor.keras_json() == {}
-    (tmp_path / "keras.json").write_text("{", encoding="utf-8")
-    assert doctor.keras_json() == {}
-    (tmp_path / "keras.json").write_text('{"backend": "jax"}', encoding="utf-8")
-    assert doctor.keras_json() == {"backend": "jax"}
+@pytest.mark.parametrize(
+    ("environ", "settings"),
+    [
+        ({}, {}),
+        ({"KERAS_BACKEND": "tensorflow"}, {"backend": "jax"}),
+        ({"KERAS_BACKEND": "", "TF_USE_LEGACY_KERAS": "0"}, {"backend": "tensorflow"}),
+    ],
+)
+def test_settings_that_change_nothing_are_not_told(environ, settings):
+    assert "ignores" not in doctor.check_backend(environ, settings).detail
+
+
+def test_a_keras_json_that_keras_refuses_is_a_problem():
+    for settings in ({"floatx": "float8"}, {"epsilon": 1}):
+        assert "delete that file" in doctor.check_backend({}, settings).remedy
 
 
 def test_a_module_that_breaks_on_import_is_told(tmp_path, monkeypatch):
@@ -191,9 +196,9 @@ def test_a_sum_that_cannot_be_is_told():
         assert not doctor.check_sum(wrong).ok
 
 
-def test_no_gpu_is_fine():
-    assert "no lesson needs one" in doctor.check_devices(["CPU:0"]).detail
-    assert "no lesson needs one" not in doctor.check_devices(["CPU:0", "GPU:0"]).detail
+def test_it_says_whether_tensorflow_sees_a_gpu():
+    assert "no GPU, and no lesson needs one" in doctor.check_devices(["CPU:0"]).detail
+    assert "TensorFlow uses the GPU" in doctor.check_devices(["CPU:0", "GPU:0"]).detail
 
 
 def test_downloads_that_are_missing_are_no_problem():
@@ -205,8 +210,10 @@ def test_downloads_that_are_missing_are_no_problem():
 
 def test_a_proxy_is_named_without_its_password():
     finding = doctor.check_proxy({"https_proxy": "http://me:secret@proxy.example:8080"})
-    assert "proxy.example" in finding.detail
+    assert "downloads go through proxy.example" in finding.detail
+    assert "requests to this machine do not" in finding.detail
     assert "secret" not in str(finding)
+    assert "need HTTPS_PROXY" in doctor.check_proxy({"http_proxy": "http://127.0.0.1:9"}).detail
     assert not doctor.check_proxy({"HTTPS_PROXY": "proxy.example"}).ok
     assert "no proxy" in doctor.check_proxy({}).detail
 
@@ -234,8 +241,17 @@ def test_this_machine_is_ready():
     assert any("tf.reduce_sum" in line for line in lines)
 
 
-def test_the_exit_code_tells_that_something_must_be_done():
-    code, lines = report(KERAS_BACKEND="jax")
+def test_the_exit_code_tells_that_something_must_be_done(tmp_path):
+    (tmp_path / "keras.json").write_text('{"floatx": "float8"}', encoding="utf-8")
+    code, lines = report(KERAS_HOME=str(tmp_path))
     assert code == 1
     assert lines[-1] == "1 to mend."
-    assert "unset KERAS_BACKEND" in lines[-2]
+    assert "delete that file" in lines[-2]
+
+
+def test_settings_of_other_projects_are_told_once(tmp_path):
+    (tmp_path / "keras.json").write_text('{"floatx": "float16"}', encoding="utf-8")
+    code, lines = report(KERAS_HOME=str(tmp_path), KERAS_BACKEND="jax", TF_USE_LEGACY_KERAS="1")
+    assert code == 0, "\n".join(lines)
+    (line,) = [line for line in lines if "ignores" in line]
+    assert "KERAS_BACKEND=jax" in line and "TF_USE_LEGACY_KERAS=1" in line and "float16" in line

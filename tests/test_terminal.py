@@ -1,10 +1,14 @@
 """The chat in the terminal: what a user types, and what they then see."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from utils.data.chat_template import ChatError
 from utils.data.dialogues import Message
-from utils.terminal import HELP, talk
+from utils.terminal import HELP, NO_TEXT, talk
 
 
 class Echo:
@@ -109,3 +113,40 @@ def test_a_message_that_is_too_long_is_not_remembered(chat):
     err = chat("very long", "Better?", reply=reply).err
     assert err == "shorten it.\n"
     assert asked[1] == [Message("user", "Better?")]
+
+
+ECHO = """
+from utils.terminal import talk
+
+def reply(messages):
+    yield f"You said: {messages[-1].content}"
+
+talk(reply, lambda: "Once there was a hen.")
+"""
+STRICT = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}  # as in any locale but C
+
+
+def test_bytes_that_are_no_text_do_not_end_the_chat():
+    typed = b"Hi \xe7\x8b\nhello\n\xff\xfe\n\xe4\xbd\xa0\xe5\xa5\xbd\n"
+    command = [sys.executable, "-c", ECHO]
+    done = subprocess.run(command, env=STRICT, input=typed, capture_output=True)
+    said = done.stdout.decode("utf-8")
+    assert done.returncode == 0 and "You said: hello\n" in said and "You said: 你好\n" in said
+    assert said.count("You said") == 2
+    assert done.stderr.decode("utf-8").splitlines() == [NO_TEXT["en"]] * 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no terminals of this kind")
+def test_a_backspace_that_leaves_half_a_character_does_not_end_the_chat():
+    """`stty -iutf8`: the backspace takes one byte away, of three."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    subprocess.run(["stty", "-iutf8"], stdin=theirs, check=True)
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", ECHO], env=STRICT, **streams) as process:
+        os.write(ours, "你好吗\x7f啊\nhello\n/quit\n".encode())
+        said = process.stderr.read().decode("utf-8")
+        assert process.wait() == 0
+    assert b"You said: hello" in os.read(ours, 10_000)
+    assert said.count(NO_TEXT["en"]) == 1  # the prompts are there, too

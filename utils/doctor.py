@@ -6,7 +6,6 @@ machine is ready, 1 when something must be done.
 """
 
 import importlib
-import json
 import os
 import platform
 import re
@@ -18,7 +17,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import psutil
@@ -27,6 +26,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from utils.data.downloads import DOWNLOADS
+from utils.keras_backend import choose_backend, keras_json, keras_json_problem, overridden
 from utils.paths import REPOSITORY, data_dir
 from utils.python_version import python_problem, under_rosetta
 from utils.quiet import import_tensorflow, stderr_held_back
@@ -225,35 +225,18 @@ def check_leftovers(installed: Mapping[str, str]) -> Finding:
     return Finding("Leftovers", "nothing from an older set-up")
 
 
-def check_backend(environ: Mapping[str, str], keras_json: Mapping[str, str]) -> Finding:
-    """Will Keras use TensorFlow, and will TensorFlow use Keras 3?
+def check_backend(environ: Mapping[str, str], settings: Mapping[str, Any]) -> Finding:
+    """Can Keras start, and which settings of other projects does the course override?
 
     Args:
         environ: the environment variables.
-        keras_json: the contents of ~/.keras/keras.json.
+        settings: the contents of ~/.keras/keras.json.
     """
-    if environ.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true"):
-        remedy = "That switches tf.keras back to Keras 2, run: unset TF_USE_LEGACY_KERAS"
-        return Finding("Backend", "TF_USE_LEGACY_KERAS is set", remedy)
-    if backend := environ.get("KERAS_BACKEND"):
-        remedy = "The lessons are written for TensorFlow, run: unset KERAS_BACKEND"
-        where = "in the variable KERAS_BACKEND"
-    else:
-        backend = keras_json.get("backend", "tensorflow")
-        remedy = 'The lessons are written for TensorFlow: write "tensorflow" in that file.'
-        where = "in ~/.keras/keras.json"
-    if backend == "tensorflow":
-        return Finding("Backend", "Keras uses TensorFlow")
-    return Finding("Backend", f"{backend}, {where}", remedy)
-
-
-def keras_json() -> dict[str, str]:
-    """The contents of Keras's own settings file; empty if there is none that can be read."""
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    try:
-        return json.loads((home / "keras.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    if problem := keras_json_problem(settings):
+        return Finding("Backend", "Keras cannot start", problem)
+    ignored = " and ".join(overridden(environ, settings))
+    note = f" (the course ignores {ignored})" if ignored else ""
+    return Finding("Backend", f"Keras on TensorFlow with float32{note}")
 
 
 def import_error(module: str) -> str:
@@ -299,8 +282,8 @@ def devices() -> list[str]:
 def check_devices(found: Sequence[str]) -> Finding:
     """What can TensorFlow compute on? A processor is enough for every lesson."""
     gpu = any(name.startswith("GPU") for name in found)
-    note = "" if gpu else " (no GPU, and no lesson needs one)"
-    return Finding("Devices", ", ".join(found) + note)
+    note = "TensorFlow uses the GPU" if gpu else "TensorFlow sees no GPU, and no lesson needs one"
+    return Finding("Devices", f"{', '.join(found)} ({note})")
 
 
 def random_sum() -> float:
@@ -330,7 +313,11 @@ def check_downloads(present: Mapping[str, bool]) -> Finding:
 
 
 def check_proxy(environ: Mapping[str, str]) -> Finding:
-    """Is a proxy set for downloads, and does it look like an address?"""
+    """Which proxy do downloads use? Requests to this machine never use one.
+
+    Args:
+        environ: the environment variables.
+    """
     names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
     name = next((name for name in names if environ.get(name)), None)
     if name is None:
@@ -339,7 +326,10 @@ def check_proxy(environ: Mapping[str, str]) -> Finding:
     if not address.hostname:
         remedy = f"Write it as http://HOST:PORT, or run: unset {name}"
         return Finding("Network", f"{name} is no address", remedy)
-    return Finding("Network", f"downloads go through {address.hostname} ({name})")
+    if name.upper() == "HTTP_PROXY":
+        return Finding("Network", f"{name} is set, but downloads use HTTPS and need HTTPS_PROXY")
+    detail = f"downloads go through {address.hostname} ({name}), requests to this machine do not"
+    return Finding("Network", detail)
 
 
 # ---- all together --------------------------------------------------------------------------------
@@ -371,6 +361,7 @@ def package_checks(machine: Machine) -> Iterator[Finding]:
     yield from looks
     if not all(finding.ok for finding in looks):
         return
+    choose_backend(quiet=True)  # the finding has said it
     first_import = check_import("tensorflow", import_error("tensorflow"))
     yield first_import
     if first_import.ok:

@@ -1,14 +1,15 @@
-"""Chatting in the terminal: lines in, replies out, token by token.
+"""A chat in the terminal: the user types lines, the model replies token by token.
 
-Ctrl-C stops a reply, or, where nothing is being said, the chat. So do /quit and the end of the
-input, which makes `echo "Hello!" | python codes/10_chat.py --chat` work, too.
+Ctrl-C stops a reply, and at the prompt it ends the chat. /quit and the end of the input end it,
+too, so that `echo "Hello!" | python codes/10_chat.py --chat` works.
 """
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from io import TextIOWrapper
 
-from utils.data.chat_template import ChatError
 from utils.data.dialogues import Message
+from utils.errors import CourseError
 
 HELP = {
     "en": "Say something, or /tale for a tale to talk about, /reset to forget, /quit to stop.",
@@ -16,6 +17,10 @@ HELP = {
 }
 FORGOTTEN = {"en": "All is forgotten.", "zh": "都忘掉了。"}
 UNKNOWN = {"en": "There is no command {}.", "zh": "没有 {} 这个命令。"}
+NO_TEXT = {
+    "en": "That line contains half a character: type it again.",
+    "zh": "这一行里有半个字，请重新输入。",
+}
 
 Reply = Callable[[Sequence[Message]], Iterator[str]]
 
@@ -24,15 +29,20 @@ def talk(reply: Reply, tell: Callable[[], str], language: str = "en") -> None:
     """Chat until the user stops.
 
     Args:
-        reply: gives the pieces of a reply to messages.
-        tell: gives a new tale to talk about.
-        language: of the hints.
+        reply: yields the pieces of the reply to a list of messages.
+        tell: returns a new tale to talk about.
+        language: "en" or "zh", the language of the hints.
     """
+    if isinstance(sys.stdin, TextIOWrapper):  # not when a test has replaced it
+        sys.stdin.reconfigure(errors="surrogateescape")  # or bytes that are no text end the chat
     messages: list[Message] = []
     print(HELP[language])
     while (line := _read_line()) is not None:
         if line == "/quit":
             return
+        if not _is_text(line):
+            print(NO_TEXT[language], file=sys.stderr)
+            continue
         if line == "/reset":
             messages = []
             print(FORGOTTEN[language])
@@ -46,7 +56,7 @@ def talk(reply: Reply, tell: Callable[[], str], language: str = "en") -> None:
 
 
 def _read_line() -> str | None:
-    """What the user types; None if that was the last."""
+    """The line that the user types; None if there is no more."""
     try:
         return input("> ").strip()
     except (EOFError, KeyboardInterrupt):
@@ -54,15 +64,24 @@ def _read_line() -> str | None:
         return None
 
 
+def _is_text(line: str) -> bool:
+    """False if some of its bytes were no characters, such as half of one after a backspace."""
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _exchange(reply: Reply, messages: list[Message], line: str) -> list[Message]:
-    """Answer a line; the messages with both, or as they were if it cannot be answered."""
+    """Answer a line; return the messages with line and reply, or unchanged if there is none."""
     asked = [*messages, Message("user", line)]
     said = ""
     try:
         for piece in reply(asked):
             said += piece
             print(piece, end="", flush=True)
-    except ChatError as error:
+    except CourseError as error:  # such as a message that is too long
         print(error, file=sys.stderr)
         return messages
     except KeyboardInterrupt:

@@ -8,7 +8,6 @@ and TensorFlow starts without its log lines.
 """
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -16,7 +15,8 @@ from pathlib import Path
 
 from utils.command_line import OneSentenceParser
 from utils.course.hyperparameters import OPTIONS, Hyperparameter
-from utils.errors import CourseError, show_one_sentence
+from utils.errors import CourseError, speak_plainly
+from utils.loopback import bypass_proxies_for_loopback
 from utils.quiet import import_tensorflow
 
 
@@ -46,6 +46,7 @@ def settings(**defaults: object) -> argparse.Namespace:
     else:
         args = read_command_line(defaults, sys.argv[1:])
         _prepare_script(args.__dict__.pop("show"), args.__dict__.pop("data_dir"))
+    bypass_proxies_for_loopback()
     import_tensorflow()
     return args
 
@@ -102,11 +103,8 @@ def _title(script: Path) -> str | None:
 
 def _prepare_script(show: bool, data_dir: str | None) -> None:
     """What a notebook has by itself: figures that appear, UTF-8 text, short error messages."""
-    sys.excepthook = show_one_sentence
+    speak_plainly()
     if data_dir:
         os.environ["COURSE_DATA"] = os.path.abspath(data_dir)
     if not show:
         os.environ["MPLBACKEND"] = "module://utils.course.saved_figures"
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # not when a test has replaced it
-            stream.reconfigure(encoding="utf-8", errors="replace")
