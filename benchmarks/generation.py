@@ -1,12 +1,17 @@
-"""How fast does it write?  Tokens a second beside keras-nlp and Hugging Face's transformers.
+"""Tokens a second when generating, beside keras-nlp, Hugging Face's transformers and CTranslate2.
 
     python -m venv ../hf
-    ../hf/bin/pip install torch transformers
+    ../hf/bin/pip install torch transformers ctranslate2
     python -m benchmarks.generation ../hf/bin/python
 
 All write whole sequences with the same random weights and the same settings, in turns, so that
-whatever else the machine does hits all alike. The first call of each, which compiles, is reported
-apart. transformers runs in its own environment, in a second process that waits between its turns.
+whatever else the machine does hits all alike. The first call of each, which may compile, is
+reported apart. transformers and CTranslate2 run in an environment of their own, each in a process
+that waits between its turns.
+
+The exit code is 1 if the course is slower beside transformers than it should be, or if the
+likeliest text differs from that of transformers or CTranslate2 in float32. CTranslate2 is written
+in C++ for speed; its speed is printed, and nothing is demanded of it.
 """
 
 import argparse
@@ -18,14 +23,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 
 from utils.errors import CourseError, show_one_sentence
 from utils.quiet import import_tensorflow
 
-OTHER_SIDE = Path(__file__).with_name("generation_transformers.py")
+PEERS = ["transformers", "ctranslate2"]  # each has its generation_NAME.py
+PAUSE = 0.5  # seconds between turns: idle threads of a peer spin for a while before they sleep
 PROMPT = [5, 3, 8, 13, 21, 34, 55, 89]
 SAMPLING = {"temperature": 0.9, "top_k": 40, "top_p": 0.95}
 SMALL = {"layers": 2, "heads": 2, "width": 128, "context": 256, "vocabulary": 1536}
@@ -38,21 +44,25 @@ CASES = [
     ("124M, batch 1, begun", GPT2_124M, 1, 56, 5, 1.25),
     ("124M, batch 1, whole context", GPT2_124M, 1, 1016, 3, 1.5),
 ]
-LONG = 500  # so many new tokens are not asked of keras-nlp: over a minute for each text of 124M
-CHECKED = 248  # new tokens that are compared with those of transformers, at most
+LONG = 500  # new tokens; from here on keras-nlp, over a minute for a text of 124M, is left out
+CHECKED = 248  # new tokens that are compared with those of the peers, at most
 
 
-class Transformers:
-    """The other process.
+class Peer:
+    """Another program, in a process of its own.
+
+    Args:
+        python: the Python of the environment in which it is installed.
+        script: its side of the conversation.
 
     Raises:
-        CourseError: if that Python cannot be started, or lacks torch or transformers.
+        CourseError: if that Python cannot be started, or lacks what the script imports.
     """
 
-    def __init__(self, python: str):
+    def __init__(self, python: str, script: Path):
         try:
             self.process = subprocess.Popen(
-                [python, OTHER_SIDE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
         except OSError as error:
             raise CourseError(f"{python} cannot be started: {error.strerror}.") from error
@@ -62,17 +72,21 @@ class Transformers:
         self.versions = self._answer()["versions"]
 
     def ask(self, **task) -> dict:
-        """Send a task, wait for its answer."""
+        """Send a task and wait for its answer."""
         print(json.dumps(task), file=self.tasks, flush=True)
         return self._answer()
 
+    def close(self) -> None:
+        """Let the process end."""
+        self.tasks.close()
+        self.process.wait()
+
     def _answer(self) -> dict:
-        assert self.process.stdout
         line = self.answers.readline()
         if not line:
             raise CourseError(
-                f"{self.python} failed: it needs torch and transformers, installed with"
-                f" `{self.python} -m pip install torch transformers`."
+                f"{self.python} failed: it needs torch, transformers and ctranslate2, installed"
+                f" with `{self.python} -m pip install torch transformers ctranslate2`."
             )
         return json.loads(line)
 
@@ -110,7 +124,7 @@ def memory_bandwidth() -> float:
     return sum(half.nbytes for half in halves) / best / 1e9
 
 
-def writers(model, shape: dict, other: Transformers, batch: int, new: int) -> dict[str, Callable]:
+def programs(model, shape: dict, peers: dict[str, Peer], batch: int, new: int) -> dict:
     """For each program a function that takes a seed, writes, and returns the seconds it took."""
     import keras_nlp
 
@@ -125,15 +139,11 @@ def writers(model, shape: dict, other: Transformers, batch: int, new: int) -> di
     )
     model.compile(sampler=sampler, jit_compile=shape is SMALL)  # off is faster for the large one
 
-    def ours(seed):
-        return generator([PROMPT] * batch, length, seed=seed, **SAMPLING)
+    def course(seed):
+        generator([PROMPT] * batch, length, seed=seed, **SAMPLING)
 
     def keras_nlp_s(seed):
-        return model.generate({"token_ids": ids, "padding_mask": mask}, stop_token_ids=None)
-
-    def transformers_s(seed):
-        task = {"prompt": PROMPT, "batch": batch, "new": new, "seed": seed}
-        return other.ask(**task, sampling={"do_sample": True, **SAMPLING})["seconds"]
+        model.generate({"token_ids": ids, "padding_mask": mask}, stop_token_ids=None)
 
     def timed(write):
         def run(seed):
@@ -143,46 +153,60 @@ def writers(model, shape: dict, other: Transformers, batch: int, new: int) -> di
 
         return run
 
-    programs = {"this course": timed(ours), "keras-nlp": timed(keras_nlp_s)}
+    def of_peer(peer, **options):
+        task = {"prompt": PROMPT, "batch": batch, "new": new, "sampling": SAMPLING, **options}
+        return lambda seed: peers[peer].ask(seed=seed, **task)["seconds"]
+
+    ours = {"this course": timed(course), "keras-nlp": timed(keras_nlp_s)}
     if new > LONG:
-        del programs["keras-nlp"]
-    return programs | {"transformers": transformers_s}
+        del ours["keras-nlp"]
+    return ours | {
+        "transformers": of_peer("transformers"),
+        "CTranslate2 float32": of_peer("ctranslate2", precision="float32"),
+        "CTranslate2 int8": of_peer("ctranslate2", precision="int8"),
+    }
 
 
-def check_same(model, other: Transformers, new: int) -> bool:
-    """Print whether the likeliest text is the same with transformers; True if it is."""
+def check_same(model, peers: dict[str, Peer], new: int) -> bool:
+    """Print whether the likeliest text is that of each peer in float32; True if it is."""
     from utils.generation.generator import Generator
 
-    length = len(PROMPT) + new
-    ours = Generator(model, end_id=-2)([PROMPT], length, top_k=1)[0]
+    ours = Generator(model, end_id=-2)([PROMPT], len(PROMPT) + new, top_k=1)
     task = {"prompt": PROMPT, "batch": 1, "new": new, "seed": 0, "rows": True}
-    theirs = other.ask(**task, sampling={"do_sample": False})["rows"][0]
-    print(f"  likeliest text, {new} tokens: the same as transformers': {ours == theirs}")
-    return ours == theirs
+    task |= {"sampling": {"top_k": 1}, "precision": "float32"}
+    same = {name: peer.ask(**task)["rows"] == ours for name, peer in peers.items()}
+    print(f"  likeliest text, {new} tokens: the same as with {same}")
+    return all(same.values())
 
 
-def compare(name, shape, batch, new, repetitions, wanted, other, folder, bandwidth) -> bool:
+def measure(runs: dict[str, Callable], repetitions: int) -> tuple[dict, dict]:
+    """The seconds of each program's first call, and the median of the others."""
+    seconds: dict[str, list[float]] = {program: [] for program in runs}
+    for seed in range(1 + repetitions):
+        for program, run in runs.items():
+            sleep(PAUSE)
+            seconds[program].append(run(seed))
+    first = {program: times[0] for program, times in seconds.items()}
+    return first, {program: median(times[1:]) for program, times in seconds.items()}
+
+
+def compare(name, shape, batch, new, repetitions, wanted, peers, folder, bandwidth) -> bool:
     """Run one case and print it; True if it is fast enough, and right."""
     print(f"{name}: {new} new tokens in each row, medians of {repetitions}")
     model = make_model(shape, folder)
-    other.ask(folder=str(folder))
-    same = check_same(model, other, min(new, CHECKED))
-    programs = writers(model, shape, other, batch, new)
-    first = {program: run(0) for program, run in programs.items()}
-    seconds: dict[str, list[float]] = {program: [] for program in programs}
-    for seed in range(repetitions):
-        for program, run in programs.items():
-            seconds[program].append(run(seed))
-    reference = median(seconds["transformers"])
-    for program, times in seconds.items():
-        rate, ratio = batch * new / median(times), reference / median(times)
-        print(f"  {program:13} {rate:8,.0f} tokens/s {ratio:6.2f} times", end="")
+    for peer in peers.values():
+        peer.ask(folder=str(folder))
+    same = check_same(model, peers, min(new, CHECKED))
+    first, seconds = measure(programs(model, shape, peers, batch, new), repetitions)
+    for program, time in seconds.items():
+        ratio = seconds["transformers"] / time
+        print(f"  {program:19} {batch * new / time:8,.0f} tokens/s {ratio:6.2f} times", end="")
         print(f"   (first call {first[program]:.1f} s)")
     if batch == 1:
         read = 4 * (model.count_params() - shape["context"] * shape["width"])  # no positions
-        rate = read * new / median(seconds["this course"]) / 1e9
+        rate = read * new / seconds["this course"] / 1e9
         print(f"  weights read at {rate:.1f} GB/s, {rate / bandwidth:.0%} of {bandwidth:.1f} GB/s")
-    return same and reference / median(seconds["this course"]) >= wanted
+    return same and seconds["transformers"] / seconds["this course"] >= wanted
 
 
 def main() -> int:
@@ -191,18 +215,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.generation", description=main.__doc__
     )
-    parser.add_argument("python", help="the Python of an environment with torch and transformers")
-    other = Transformers(parser.parse_args().python)
+    parser.add_argument(
+        "python", help="the Python of an environment with torch, transformers and ctranslate2"
+    )
+    python, folder = parser.parse_args().python, Path(__file__).parent
+    peers = {name: Peer(python, folder / f"generation_{name}.py") for name in PEERS}
     import_tensorflow()
-    print(f"beside {other.versions}; temperature, top-k, top-p: {list(SAMPLING.values())}")
+    versions = ", ".join(peer.versions for peer in peers.values())
+    print(f"beside {versions}; temperature, top-k, top-p: {list(SAMPLING.values())}")
     bandwidth = memory_bandwidth()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as models:
         good = [
-            compare(*case, other, Path(folder) / str(number), bandwidth)
+            compare(*case, peers, Path(models) / str(number), bandwidth)
             for number, case in enumerate(CASES)
         ]
-    assert other.process.stdin
-    other.tasks.close()
+    for peer in peers.values():
+        peer.close()
     return 0 if all(good) else 1
 
 

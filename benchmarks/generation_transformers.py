@@ -1,10 +1,10 @@
-"""The other side of `benchmarks.generation`: Hugging Face's transformers, in its own environment.
+"""A peer of `benchmarks.generation`: Hugging Face's transformers, in an environment of its own.
 
     python generation_transformers.py
 
-`benchmarks.generation` starts it with the Python of that environment and talks to it by lines of
-JSON: a task comes in, the seconds that it took go out. It needs torch and transformers, and nothing
-of this course.
+`benchmarks.generation` starts it with the Python of that environment and talks to it in lines of
+JSON: a task comes in, the seconds that it took go out. It needs torch and transformers; nothing of
+this course.
 """
 
 import json
@@ -21,7 +21,7 @@ def load(task: dict) -> transformers.GPT2LMHeadModel:
 
 
 def generate(model: transformers.GPT2LMHeadModel, task: dict) -> tuple[float, list]:
-    """Write task["new"] tokens in task["batch"] rows; seconds, and the ids."""
+    """Continue task["batch"] prompts by task["new"] tokens; seconds, and the ids."""
     ids = torch.tensor([task["prompt"]] * task["batch"])
     torch.manual_seed(task["seed"])
     start = perf_counter()
@@ -32,6 +32,7 @@ def generate(model: transformers.GPT2LMHeadModel, task: dict) -> tuple[float, li
             max_new_tokens=task["new"],
             min_new_tokens=task["new"],
             pad_token_id=0,
+            do_sample=True,
             **task["sampling"],
         )
     return perf_counter() - start, rows.tolist()
@@ -40,6 +41,7 @@ def generate(model: transformers.GPT2LMHeadModel, task: dict) -> tuple[float, li
 def main() -> None:
     """Answer each line of the standard input with one of the standard output."""
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
     print(json.dumps({"versions": versions}), flush=True)
     model = None

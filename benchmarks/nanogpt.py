@@ -221,7 +221,7 @@ def prepare_same_model(python: str, folder: Path) -> tuple[float, float]:
     lesson_7 = lesson_code["definitions"]("07_gpt2", np=np)
     np.savez(folder / "weights.npz", **lesson_7.as_published(model.backbone))
     (folder / "same").mkdir()
-    heads = training_speed.SIZE["num_heads"]
+    heads = training_speed.SIZE.heads
     run([python, THEIR_WEIGHTS, "weights.npz", "same/ckpt.pt", str(heads)], folder)
     theirs = last_number(run([python, THEIR_LOSS, "same/ckpt.pt", "windows.npz"], folder)[1])
     ours = characters.validation_loss(model, windows)

@@ -30,8 +30,8 @@ import numpy as np
 
 from utils.course.plots import BLUE, STYLE
 from utils.exercises import lesson_09 as check
-from utils.generation.cached_gpt2 import read_weights
 from utils.generation.generator import Generator
+from utils.generation.plain_gpt2 import read_weights
 from utils.small_gpt2 import pretrained
 from utils.tales import NotATale, corpus, parse, sentences
 
@@ -343,19 +343,19 @@ def as_text(ids):
 #
 # To write a token, send the whole text through the model, and use the logits at its last place.
 # For the next token, send the whole text again, one longer. That is what lesson 7 did. Here is
-# GPT-2 in NumPy once more, for one text. The kernels of query, key and value are one, `joint`, and
-# all kernels lie on their side like the token table, with a row for each output. One thing is new:
-# attention may get a `past`, keys and values from earlier calls, and gives back all of them. The
-# new tokens see the past and, causally, each other.
+# GPT-2 in NumPy once more, for one text. The weight matrices of query, key and value are one,
+# `qkv_kernel`, and all weight matrices are stored transposed, (outputs, inputs), like the token
+# embedding. One thing is new: attention may get a `past`, keys and values from earlier calls, and
+# gives back all of them. The new tokens see the past and, causally, each other.
 
 # %%
 weights = keras.tree.map_structure(np.array, read_weights(model))
 HEADS = backbone.num_heads
 
 
-def layer_norm(x, gain, bias):
+def layer_norm(x, gamma, beta):
     mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
-    return (x - mean) / np.sqrt(variance + 1e-5) * gain + bias
+    return (x - mean) / np.sqrt(variance + 1e-5) * gamma + beta
 
 
 def gelu(x):
@@ -365,8 +365,8 @@ def gelu(x):
 # %%
 def attention(x, block, past):
     """Self-attention of new tokens, x (new, width), to the past and to themselves."""
-    joint = (x @ block.joint.T + block.joint_bias).reshape(len(x), 3, HEADS, -1)
-    query, key, value = joint.transpose(1, 2, 0, 3)  # each (heads, new, head_dim)
+    qkv = (x @ block.qkv_kernel.T + block.qkv_bias).reshape(len(x), 3, HEADS, -1)
+    query, key, value = qkv.transpose(1, 2, 0, 3)  # each (heads, new, head_dim)
     if past is not None:
         key = np.concatenate([past[0], key], axis=1)  # (heads, all, head_dim)
         value = np.concatenate([past[1], value], axis=1)
@@ -375,7 +375,7 @@ def attention(x, block, past):
     may_see = np.tri(new, everything, everything - new, dtype=bool)
     mixed = softmax(np.where(may_see, scores, -np.inf)) @ value  # (heads, new, head_dim)
     mixed = mixed.transpose(1, 0, 2).reshape(x.shape)
-    return mixed @ block.out.T + block.out_bias, (key, value)
+    return mixed @ block.out_kernel.T + block.out_bias, (key, value)
 
 
 # %%
@@ -383,17 +383,17 @@ def gpt2(new_ids, cache=None):
     """Logits for what follows each new id, (new, vocabulary), and the cache with them in it."""
     cache = cache or [None] * len(weights.blocks)
     seen = 0 if cache[0] is None else cache[0][0].shape[1]
-    places = np.arange(seen, seen + len(new_ids))
-    x, longer_cache = weights.token_table[new_ids] + weights.position_table[places], []
+    positions = np.arange(seen, seen + len(new_ids))
+    x, longer_cache = weights.token_embedding[new_ids] + weights.position_embedding[positions], []
     for block, past in zip(weights.blocks, cache, strict=True):
-        mixed, present = attention(layer_norm(x, block.gain_1, block.bias_1), block, past)
+        mixed, present = attention(layer_norm(x, block.ln_1_gamma, block.ln_1_beta), block, past)
         x = x + mixed
-        normal = layer_norm(x, block.gain_2, block.bias_2)
-        widened = gelu(normal @ block.widen.T + block.widen_bias)
-        x = x + widened @ block.narrow.T + block.narrow_bias
+        normal = layer_norm(x, block.ln_2_gamma, block.ln_2_beta)
+        inner = gelu(normal @ block.mlp_up_kernel.T + block.mlp_up_bias)
+        x = x + inner @ block.mlp_down_kernel.T + block.mlp_down_bias
         longer_cache.append(present)
-    x = layer_norm(x, weights.last_gain, weights.last_bias)
-    return x @ weights.token_table.T, longer_cache
+    x = layer_norm(x, weights.ln_f_gamma, weights.ln_f_beta)
+    return x @ weights.token_embedding.T, longer_cache
 
 
 # %% [markdown]
@@ -503,7 +503,7 @@ print(f"the same texts: {texts_agree}; at {length} tokens the cache was faster: 
 # Python still stands between every two tokens, and NumPy walks from one operation to the next.
 # [generator.py](../utils/generation/generator.py) and its neighbours have the same steps with the
 # same names, written in TensorFlow. The whole loop is compiled into one program, every layer has a
-# cache of its own, and the draw does not sort the vocabulary. Does it write what we write?
+# cache of its own, and sampling does not sort the vocabulary. Does it write what we write?
 
 # %%
 generate = Generator(model, END)

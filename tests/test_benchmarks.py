@@ -1,4 +1,4 @@
-"""The benchmark beside nanoGPT: the same text for both, honest ratios, sentences for mistakes."""
+"""The benchmarks beside other programs: honest comparisons, sentences for mistakes."""
 
 import importlib
 import os
@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import nanogpt
+from benchmarks import generation, nanogpt
 from utils.errors import CourseError
 
 
@@ -267,6 +267,57 @@ def test_every_layer_that_can_be_is_made_quick():
     model = training_speed.new_model(5)
     training_speed.quicken(model)
     kinds = [type(layer).__name__ for layer in model._flatten_layers()]
-    layers = training_speed.SIZE["num_layers"]
+    layers = training_speed.SIZE.layers
     assert kinds.count("QuickDense") == 2 * layers
     assert kinds.count("QuickLayerNormalization") == 2 * layers + 1
+
+
+# ---- generation ----------------------------------------------------------------------------------
+
+
+def test_a_peer_answers_task_by_task(tmp_path):
+    script = tmp_path / "peer.py"
+    script.write_text(
+        "import json, sys\n"
+        "print(json.dumps({'versions': 'echo 1'}), flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    print(json.dumps({'heard': json.loads(line)}), flush=True)\n",
+        encoding="utf-8",
+    )
+    peer = generation.Peer(sys.executable, script)
+    assert peer.versions == "echo 1"
+    assert [peer.ask(seed=seed)["heard"]["seed"] for seed in range(3)] == [0, 1, 2]
+    peer.close()
+    assert peer.process.returncode == 0
+
+
+def test_a_python_without_the_peers_is_one_sentence(tmp_path):
+    script = tmp_path / "peer.py"
+    script.write_text("import no_such_package", encoding="utf-8")
+    with pytest.raises(CourseError, match="-m pip install torch transformers ctranslate2"):
+        generation.Peer(sys.executable, script)
+    with pytest.raises(CourseError, match="no_such_python cannot be started"):
+        generation.Peer(str(tmp_path / "no_such_python"), script)
+
+
+def test_the_first_call_is_no_part_of_the_median(monkeypatch):
+    monkeypatch.setattr("benchmarks.generation.PAUSE", 0)
+    seconds = {"ours": [9.0, 1.0, 5.0, 2.0], "theirs": [7.0, 4.0, 4.0, 4.0]}
+    runs = {program: times.__getitem__ for program, times in seconds.items()}
+    assert generation.measure(runs, 3) == ({"ours": 9, "theirs": 7}, {"ours": 2, "theirs": 4})
+
+
+@pytest.mark.parametrize(
+    ("ours", "ctranslate2", "same", "good"),
+    [(0.4, 9.0, True, True), (0.4, 0.1, True, True), (0.6, 9.0, True, False)]
+    + [(0.4, 9.0, False, False)],
+)
+def test_only_transformers_and_other_texts_fail(ours, ctranslate2, same, good, monkeypatch):
+    """Wanted is twice the speed of transformers, which takes one second."""
+    monkeypatch.setattr("benchmarks.generation.PAUSE", 0)
+    seconds = {"this course": ours, "transformers": 1.0, "CTranslate2 float32": ctranslate2}
+    runs = {program: lambda seed, time=time: time for program, time in seconds.items()}
+    monkeypatch.setattr(generation, "make_model", lambda shape, folder: None)
+    monkeypatch.setattr(generation, "check_same", lambda model, peers, new: same)
+    monkeypatch.setattr(generation, "programs", lambda *case: runs)
+    assert generation.compare("case", {}, 2, 10, 3, 2.0, {}, None, 20.0) is good

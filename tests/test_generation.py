@@ -11,10 +11,17 @@ from lesson_code import definitions
 
 from utils.course.settings import read_command_line
 from utils.errors import CourseError
-from utils.generation.cached_gpt2 import LARGE, empty_cache, read_tokens, read_weights
-from utils.generation.generator import CHUNK, Generator
-from utils.generation.sampling import DRAWS, Sampling, draw_tokens
-from utils.models.gpt2 import small_gpt2
+from utils.generation.cached_gpt2 import LARGE
+from utils.generation.generator import CHUNK, CachedModel, Generator
+from utils.generation.plain_gpt2 import plain_logits, read_weights
+from utils.generation.sampling import (
+    ATTEMPTS,
+    allowed_probabilities,
+    as_sampling,
+    sample_tokens,
+)
+from utils.models.gpt2 import build_gpt2
+from utils.models.sizes import ModelSize
 
 VOCABULARY, CONTEXT, LENGTH, END = 50, 48, 44, 49
 PROMPTS = [[END], list(range(3 * CHUNK - 8)), [3, 4, 5], list(range(9, 19))]
@@ -26,8 +33,8 @@ def random_model(seed, **changes):
     The biases are small: a large one at the end would make one token the likeliest everywhere.
     """
     rng = np.random.default_rng(seed)
-    size = {"num_layers": 2, "hidden_dim": 24, "num_heads": 3, "intermediate_dim": 96}
-    model = small_gpt2(VOCABULARY, max_sequence_length=CONTEXT, **{**size, **changes})
+    size = {"layers": 2, "heads": 3, "width": 24, "feed_forward": 96, "context": CONTEXT}
+    model = build_gpt2(VOCABULARY, ModelSize(**{**size, **changes}))
     for weight in model.weights:
         scale = 0.5 if weight.name in ("kernel", "embeddings") else 0.05
         weight.assign((weight.name == "gamma") + scale * rng.normal(size=weight.shape))
@@ -49,24 +56,139 @@ def logits_of(model, ids):
     return np.array(model({"token_ids": ids, "padding_mask": np.ones_like(ids)}))
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"num_layers": 3, "num_heads": 1}, {"hidden_dim": 30, "intermediate_dim": 40}]
-)
-@pytest.mark.parametrize(("batch", "new"), [(1, 1), (3, 1), (1, 8), (2, 16)])
+# ---- the model -----------------------------------------------------------------------------------
+
+# One head, pieces that do not come out even, and heads that do not fill the width: 3 * 8 < 26.
+SHAPES = [{}, {"layers": 3, "heads": 1}, {"width": 30, "feed_forward": 40}]
+
+
+def relative_difference(logits, expected):
+    """The largest difference in units of the largest logit: these models have logits up to 20."""
+    assert np.abs(expected).max() > 1
+    return np.abs(logits - expected).max() / np.abs(expected).max()
+
+
+@pytest.mark.parametrize("changes", SHAPES, ids=str)
+def test_the_plain_model_is_keras_nlp_s(changes):
+    changed = random_model(1, **changes)
+    ids = np.random.default_rng(1).integers(0, VOCABULARY, size=(3, CONTEXT)).astype("int32")
+    logits = plain_logits(read_weights(changed), ids, changed.backbone.num_heads)
+    assert relative_difference(logits, logits_of(changed, ids)) < 1e-5
+
+
+@pytest.mark.parametrize("changes", SHAPES, ids=str)
+@pytest.mark.parametrize(("batch", "new"), [(1, 1), (3, 1), (1, 8), (3, 16)])
 @pytest.mark.parametrize("large", [LARGE, 1], ids=["whole", "in pieces"])
 def test_logits_with_the_cache_equal_those_without(changes, batch, new, large, monkeypatch):
     monkeypatch.setattr("utils.generation.cached_gpt2.LARGE", large)
     changed = random_model(1, **changes)
-    weights, heads = read_weights(changed), changed.backbone.num_heads
+    model = CachedModel.from_gpt2(changed)
     ids = np.random.default_rng(1).integers(0, VOCABULARY, size=(batch, CONTEXT)).astype("int32")
-    cache, parts = empty_cache(weights, heads, batch, CONTEXT), []
+    cache, parts = model.empty_cache(batch, CONTEXT), []
     for position in range(0, CONTEXT, new):
         tokens = tf.constant(ids[:, position : position + new])
-        logits, cache = read_tokens(weights, tokens, tf.constant(position), cache)
+        logits, cache = model.read_tokens(model.weights, tokens, tf.constant(position), cache)
         parts.append(logits)
-    expected = logits_of(changed, ids)
-    assert np.abs(expected).max() > 1
-    assert np.abs(np.concatenate(parts, axis=1) - expected).max() < 1e-4
+    expected = plain_logits(model.weights, ids, changed.backbone.num_heads)
+    assert relative_difference(np.concatenate(parts, axis=1), expected) < 1e-5
+
+
+def test_rows_at_different_positions_have_the_logits_of_each_row_alone(model):
+    """The rows begin 0, 3 and 7 steps late; until then a row reads its first token again."""
+    cached, steps, delays = CachedModel.from_gpt2(model), 20, np.array([0, 3, 7])
+    ids = np.random.default_rng(0).integers(0, VOCABULARY, (3, steps)).astype("int32")
+    expected = plain_logits(cached.weights, ids, model.backbone.num_heads).numpy()
+    cache = cached.empty_cache(3, CONTEXT)
+    for step in range(steps):
+        positions = np.maximum(step - delays, 0).astype("int32")
+        tokens = tf.constant(ids[range(3), positions][:, None])
+        logits, cache = cached.read_tokens(cached.weights, tokens, tf.constant(positions), cache)
+        assert relative_difference(logits[:, 0], expected[range(3), positions]) < 1e-5
+
+
+ADAPTED = ["query", "key", "value", "attention_output", "token_embedding"]
+ADAPTED += ["feedforward_intermediate_dense", "feedforward_output_dense"]
+
+
+def with_adapters(targets=None):
+    """A random model with LoRA adapters that have learnt something."""
+    model, rng = random_model(6), np.random.default_rng(7)
+    model.backbone.enable_lora(2, target_layer_names=targets)
+    for weight in model.backbone.weights:
+        if weight.name.startswith("lora_"):
+            weight.assign(0.3 * rng.normal(size=weight.shape))
+    return model
+
+
+@pytest.mark.parametrize("targets", [None, ADAPTED], ids=["query and value", "all"])
+def test_adapters_are_merged(targets):
+    adapted, plain = with_adapters(targets), random_model(6)
+    ids = np.random.default_rng(1).integers(0, VOCABULARY, size=(3, CONTEXT)).astype("int32")
+    logits = plain_logits(read_weights(adapted), ids, adapted.backbone.num_heads)
+    assert relative_difference(logits, logits_of(adapted, ids)) < 1e-5
+    assert relative_difference(logits_of(plain, ids), logits_of(adapted, ids)) > 0.1
+
+
+def test_an_adapted_model_writes_what_the_merged_one_writes():
+    adapted, merged = with_adapters(ADAPTED), random_model(6)
+    for ours, theirs in zip(merged._flatten_layers(), adapted._flatten_layers(), strict=True):
+        if getattr(theirs, "lora_enabled", False):
+            name = "embeddings" if hasattr(theirs, "embeddings") else "kernel"
+            getattr(ours, name).assign(getattr(theirs, name))
+    texts = Generator(adapted, END)(PROMPTS, LENGTH, seed=1)
+    assert texts == Generator(merged, END)(PROMPTS, LENGTH, seed=1)
+    assert texts != Generator(random_model(6), END)(PROMPTS, LENGTH, seed=1)
+    generator = Generator(random_model(6), END)
+    generator.update(adapted)
+    assert generator(PROMPTS, LENGTH, seed=1) == texts
+
+
+def quantized():
+    changed = random_model(6).backbone
+    changed.quantize("int8")
+    return changed
+
+
+def extended():
+    changed = random_model(6).backbone
+    changed.bottleneck = keras.layers.Dense(3)
+    changed.bottleneck.build((None, 24))
+    return changed
+
+
+NO_GPT2 = [
+    (lambda: keras.Sequential([keras.layers.Dense(2)]), "A Sequential is no GPT-2"),
+    (lambda: keras_nlp.models.OPTBackbone(9, 1, 1, 4, 8, max_sequence_length=9), "OPTBackbone"),
+    (quantized, "before it is quantized"),
+    (extended, "38 arrays of parameters where a GPT-2 has 36"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+@pytest.mark.parametrize(("make", "sentence"), NO_GPT2, ids=["layers", "opt", "int8", "extended"])
+def test_what_is_no_gpt2_is_refused(make, sentence):
+    with pytest.raises(CourseError) as caught:
+        Generator(make(), END)
+    assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_another_architecture_brings_its_own_parts():
+    """A table of five tokens stands for it: each token is followed by the next one."""
+    table = 50 * tf.constant(np.roll(np.eye(5, dtype="float32"), 1, axis=1))
+
+    def read_tokens(weights, tokens, position, cache):
+        return tf.gather(weights["table"], tokens), cache
+
+    gpt2 = CachedModel.from_gpt2(random_model(0))  # only its cache, which the table does not use
+    counting = CachedModel({"table": table}, read_tokens, gpt2.empty_cache, 12, 5)
+    generator = Generator(counting, end_id=4)
+    assert generator([[0], [2]]) == [[0, 1, 2, 3, 4], [2, 3, 4]]
+    assert list(generator.stream([1])) == [2, 3, 4]
+    generator.update(counting._replace(weights={"table": tf.transpose(table)}))
+    assert generator([[3]]) == [[3, 2, 1, 0, 4]]
+
+
+# ---- the texts -----------------------------------------------------------------------------------
 
 
 def greedily(model, prompt):
@@ -96,7 +218,7 @@ def test_it_writes_what_keras_nlp_writes(model, generator):
 @pytest.mark.parametrize("prompts", [PROMPTS, PROMPTS[:1], PROMPTS[1:2]])
 def test_a_cache_that_grows_changes_no_text(generator, model, prompts, monkeypatch):
     whole = generator(prompts, LENGTH, seed=3), generator(prompts, LENGTH, top_k=1)
-    monkeypatch.setattr("utils.generation.generator.ROOM", 10)
+    monkeypatch.setattr("utils.generation.generator.CACHE_GROWTH", 10)
     grown = Generator(model, END)
     assert (grown(prompts, LENGTH, seed=3), grown(prompts, LENGTH, top_k=1)) == whole
     assert any(len(text) > 2 * 10 for text in whole[0])
@@ -150,10 +272,10 @@ def test_a_stream_is_the_first_row_token_by_token(generator, prompt):
 
 def test_other_settings_compile_nothing_anew(generator):
     generator(PROMPTS, LENGTH)
-    before = generator._write.experimental_get_tracing_count()
+    before = generator._generate.experimental_get_tracing_count()
     for settings in [{"temperature": 0.5}, {"top_k": 3}, {"top_p": 0.2}, {"seed": 9}]:
         generator(PROMPTS[::-1], LENGTH, **settings)
-    assert generator._write.experimental_get_tracing_count() == before
+    assert generator._generate.experimental_get_tracing_count() == before
 
 
 def test_a_prompt_of_another_length_compiles_nothing_anew(generator):
@@ -177,34 +299,47 @@ def test_a_backbone_alone_will_do(model, generator):
     assert Generator(model.backbone, END)([[3]], LENGTH) == generator([[3]], LENGTH)
 
 
-def test_a_model_with_something_added_is_refused():
-    changed = random_model(6)
-    changed.backbone.enable_lora(2)
-    with pytest.raises(CourseError, match="such as LoRA"):
-        Generator(changed, END)
+# ---- sampling ------------------------------------------------------------------------------------
 
 
-# ---- the draw ------------------------------------------------------------------------------------
+def test_what_is_allowed_by_hand():
+    p = np.array([0.1, 0.4, 0.05, 0.3, 0.15])
+    for settings, kept in [
+        ((1.0, 2, 1.0), [0, 4, 0, 3, 0]),
+        ((1.0, 0, 0.69), [0, 4, 0, 3, 0]),
+        ((1.0, 0, 0.71), [0, 8, 0, 6, 3]),
+        ((1.0, 1, 0.71), [0, 1, 0, 0, 0]),
+        ((0.5, 2, 1.0), [0, 16, 0, 9, 0]),
+        ((1.0, 0, 1.0), p),
+    ]:
+        found = allowed_probabilities(np.log(p), as_sampling(*settings))
+        assert np.allclose(found, np.array(kept) / np.sum(kept))
 
 
-def allowed_probabilities(logits, temperature, top_k, top_p):
-    """What may be drawn, and how often, by sorting."""
-    p = np.exp(logits / temperature)
-    p /= p.sum()
-    order = np.argsort(-p)
-    likelier = np.cumsum(p[order]) - p[order]
-    inside = (np.arange(len(p)) < (top_k or len(p))) & (likelier < top_p)
-    kept = np.zeros_like(p)
-    kept[order[inside]] = p[order[inside]]
-    return kept / kept.sum()
-
-
-def sampling(temperature, top_k, top_p):
-    return Sampling(tf.constant(temperature), tf.constant(top_k or 1000), tf.constant(top_p))
+def test_equally_likely_tokens_are_kept_or_cut_together():
+    logits = np.log([0.1, 0.3, 0.3, 0.3])
+    for settings in [(1.0, 1, 1.0), (1.0, 0, 0.2), (1.0, 3, 0.89)]:
+        found = allowed_probabilities(logits, as_sampling(*settings))
+        assert np.allclose(found, [0, 1 / 3, 1 / 3, 1 / 3])
 
 
 SETTINGS = [(1.0, 0, 1.0), (0.6, 0, 1.0), (2.0, 7, 1.0), (1.0, 1, 1.0), (1.0, 0, 0.8)]
 SETTINGS += [(1.0, 0, 0.01), (0.8, 10, 0.9), (1.5, 4, 0.3)]
+
+
+@pytest.mark.parametrize("digits", [7, 0], ids=["all different", "many equal"])
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_exactly_the_allowed_tokens_are_accepted(settings, digits):
+    """One row for each of 300 tokens; its first random number points at the middle of the token."""
+    rng = np.random.default_rng(8)
+    logits = rng.normal(size=300).round(digits).astype("float32")
+    p = np.exp(logits / settings[0], dtype="float64")
+    uniform = rng.random((300, ATTEMPTS), "float32")
+    uniform[:, 0] = (np.cumsum(p) - p / 2) / p.sum()
+    found = sample_tokens(tf.constant(np.tile(logits, (300, 1))), uniform, as_sampling(*settings))
+    allowed = allowed_probabilities(logits, as_sampling(*settings)) > 0
+    assert np.array_equal(found.numpy() == np.arange(300), allowed)
+    assert allowed[found].all()
 
 
 @pytest.mark.parametrize("many_groups", [64, 10], ids=["few", "many"])
@@ -215,10 +350,10 @@ def test_tokens_are_drawn_as_often_as_they_should(settings, many_groups, monkeyp
     monkeypatch.setattr("utils.generation.sampling.MANY_GROUPS", many_groups)
     rng, draws = np.random.default_rng(8), 20_000
     logits = 2 * rng.normal(size=300).astype("float32")
-    uniform = rng.random((draws, DRAWS), "float32")
-    drawn = draw_tokens(tf.constant(np.tile(logits, (draws, 1))), uniform, sampling(*settings))
+    uniform = rng.random((draws, ATTEMPTS), "float32")
+    drawn = sample_tokens(tf.constant(np.tile(logits, (draws, 1))), uniform, as_sampling(*settings))
     seen = np.bincount(drawn, minlength=300) / draws
-    expected = allowed_probabilities(logits, *settings)
+    expected = allowed_probabilities(logits, as_sampling(*settings))
     assert seen[expected == 0].sum() == 0
     error = np.sqrt(expected * (1 - expected) / draws)
     assert (np.abs(seen - expected) <= 5 * error + 2 / draws).all()
@@ -227,26 +362,29 @@ def test_tokens_are_drawn_as_often_as_they_should(settings, many_groups, monkeyp
 def test_hopeless_random_numbers_still_end():
     """Each draw begins with the least likely token of 500; only the likeliest is allowed."""
     logits = tf.range(500, dtype=tf.float32)[None] / 100
-    drawn = draw_tokens(logits, tf.zeros((1, DRAWS)), sampling(1.0, 1, 1.0))
+    drawn = sample_tokens(logits, tf.zeros((1, ATTEMPTS)), as_sampling(1.0, 1, 1.0))
     assert drawn.numpy().tolist() == [499]
 
 
 def test_the_largest_random_number_draws_no_token_that_is_impossible():
-    uniform = np.full((1, DRAWS), np.nextafter(np.float32(1), np.float32(0)))
+    uniform = np.full((1, ATTEMPTS), np.nextafter(np.float32(1), np.float32(0)))
     for size in (50, 128, 300):
         for seed in range(20):
             logits = np.random.default_rng(seed).normal(size=(1, size)).astype("float32")
             logits[0, size // 2 :] = -1000
-            drawn = draw_tokens(tf.constant(logits), uniform, sampling(1.0, 0, 1.0))
+            drawn = sample_tokens(tf.constant(logits), uniform, as_sampling(1.0, 0, 1.0))
             assert 0 <= drawn[0] < size // 2
 
 
 def test_rows_of_a_batch_are_drawn_each_on_its_own():
     rng = np.random.default_rng(9)
-    logits, uniform = rng.normal(size=(6, 30)).astype("float32"), rng.random((6, DRAWS), "float32")
-    settings = sampling(1.0, 5, 0.9)
-    together = draw_tokens(tf.constant(logits), uniform, settings).numpy()
-    alone = [draw_tokens(logits[i : i + 1], uniform[i : i + 1], settings)[0] for i in range(6)]
+    logits, uniform = (
+        rng.normal(size=(6, 30)).astype("float32"),
+        rng.random((6, ATTEMPTS), "float32"),
+    )
+    settings = as_sampling(1.0, 5, 0.9)
+    together = sample_tokens(tf.constant(logits), uniform, settings).numpy()
+    alone = [sample_tokens(logits[i : i + 1], uniform[i : i + 1], settings)[0] for i in range(6)]
     assert together.tolist() == np.array(alone).tolist()
 
 

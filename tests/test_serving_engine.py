@@ -13,7 +13,6 @@ from utils.data.bpe import END, Tokenizer, train
 from utils.data.decoding import as_text
 from utils.data.dialogues import Message
 from utils.errors import CourseError
-from utils.generation.cached_gpt2 import empty_cache, read_tokens
 from utils.generation.generator import CHUNK, Generator
 from utils.generation.sampling import as_sampling
 from utils.serving.batching import Batch, piece_at
@@ -49,18 +48,20 @@ def is_idle(engine):
 def test_logits_of_rows_at_different_places_equal_those_of_each_row_alone(generator):
     rng, rows = np.random.default_rng(0), 3
     ids = rng.integers(0, generator.vocabulary_size, (rows, 20)).astype("int32")
-    together = empty_cache(generator.weights, generator.num_heads, rows, CONTEXT)
-    alone = [empty_cache(generator.weights, generator.num_heads, 1, CONTEXT) for _ in range(rows)]
+    together = generator.empty_cache(rows, CONTEXT)
+    alone = [generator.empty_cache(1, CONTEXT) for _ in range(rows)]
     delays = np.array([0, 3, 7])  # the second row begins three steps after the first
     for step in range(20):
         places = np.maximum(step - delays, 0).astype("int32")
         tokens = ids[np.arange(rows), places]
-        logits, together = read_tokens(
+        logits, together = generator.read_tokens(
             generator.weights, tf.constant(tokens[:, None]), tf.constant(places), together
         )
         for row in range(rows):
             token, place = tf.constant([[tokens[row]]]), tf.constant(places[row])
-            expected, alone[row] = read_tokens(generator.weights, token, place, alone[row])
+            expected, alone[row] = generator.read_tokens(
+                generator.weights, token, place, alone[row]
+            )
             assert np.abs(expected[0] - logits[row]).max() < 1e-4
 
 

@@ -129,7 +129,7 @@ def announce(corpus: "Corpus", recipe: Recipe) -> None:
     memory = training_memory(recipe, corpus.vocabulary_size, recipe.size.context)
     print(
         f"{corpus.name}: {len(corpus.train):,} tokens to learn from, {recipe.steps} steps\n"
-        f"GPT-2 with {parameters:,} parameters, about {memory / GIB:.1f} GB of memory"
+        f"GPT-2 with {parameters:,} parameters, about {memory / GIB:.1f} GiB of memory"
     )
 
 

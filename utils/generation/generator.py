@@ -5,11 +5,13 @@
     for token in generator.stream(prompt): ...        # one text, token by token
 
 keras-nlp's own `generate` gives the same texts more slowly: it copies the whole cache of all layers
-in each step and sorts the vocabulary before each draw. Here every layer has a cache of its own,
-`draw_tokens` never sorts the vocabulary, and both processors read the weights.
+in each step and sorts the vocabulary before it samples. Here every layer has a cache of its own,
+`sample_tokens` never sorts the vocabulary, and all processors read the weights.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
@@ -17,18 +19,51 @@ import tensorflow as tf
 from keras import ops
 
 from utils.errors import GenerationError
-from utils.generation.cached_gpt2 import (
-    LayerCache,
-    empty_cache,
-    read_tokens,
-    read_weights,
-    with_room,
-)
-from utils.generation.sampling import Sampling, as_sampling, draw_tokens, random_numbers
+from utils.generation.cached_gpt2 import LayerCache, empty_cache, grow_cache, read_tokens
+from utils.generation.plain_gpt2 import read_weights
+from utils.generation.sampling import Sampling, as_sampling, random_numbers, sample_tokens
 
-CHUNK, WORTH_A_CHUNK = 16, 4  # tokens of a prompt that are read in one step, and the least of them
-ROOM = 256  # a cache grows by so many places, so that a step reads few that are still empty
-TO_WRITE = -1  # marks the places of a row that are to be generated
+CHUNK = 16  # tokens of a prompt that are read in one step
+MIN_CHUNK = 4  # tokens; fewer are read one by one
+CACHE_GROWTH = 256  # positions by which a cache grows, so that a step reads few empty ones
+TO_GENERATE = -1  # stands in a row at the positions that are still to be generated
+
+
+class CachedModel(NamedTuple):
+    """A language model in the parts that `Generator` needs; another architecture brings its own.
+
+    Attributes:
+        weights: the parameters, tensors in any nested structure of tuples and lists.
+        read_tokens: a function (weights, tokens, position, cache) -> (logits, cache) with the
+            arguments of `cached_gpt2.read_tokens`.
+        empty_cache: a function (batch, length) -> a LayerCache for each layer. On the first axis
+            of its arrays the rows of a text lie together, text after text.
+        context: the length of the longest text, in tokens.
+        vocabulary_size: the number of tokens in the vocabulary.
+    """
+
+    weights: Any
+    read_tokens: Callable[..., tuple[tf.Tensor, list[LayerCache]]]
+    empty_cache: Callable[[int, int], list[LayerCache]]
+    context: int
+    vocabulary_size: int
+
+    @classmethod
+    def from_gpt2(cls, model: keras.Model) -> Self:
+        """The parts of a GPT2CausalLM or a GPT2Backbone, with a copy of its weights.
+
+        Raises:
+            GenerationError: if it is not a GPT-2, or has parameters that a GPT-2 does not have.
+        """
+        weights, backbone = read_weights(model), getattr(model, "backbone", model)
+        heads = backbone.num_heads
+        return cls(
+            weights,
+            read_tokens,
+            partial(empty_cache, backbone.num_layers, heads, backbone.hidden_dim // heads),
+            backbone.max_sequence_length,
+            backbone.vocabulary_size,
+        )
 
 
 class Generator:
@@ -38,20 +73,24 @@ class Generator:
     seconds; a long text compiles again where its cache grows. Everything else may change freely.
 
     Args:
-        model: a keras-nlp GPT2CausalLM, or its GPT2Backbone.
-        end_id: the token that ends a text.
+        model: a keras-nlp GPT2CausalLM or its GPT2Backbone, or the parts of another model.
+        end_id: the id of the token that ends a text.
+
+    Raises:
+        GenerationError: if a keras-nlp model is not a GPT-2.
     """
 
-    def __init__(self, model: keras.Model, end_id: int):
-        backbone = getattr(model, "backbone", model)
-        self.weights = tf.nest.map_structure(tf.Variable, read_weights(model))
-        self.num_heads, self.end_id = backbone.num_heads, end_id
-        self.vocabulary_size, self.context = backbone.vocabulary_size, backbone.max_sequence_length
+    def __init__(self, model: keras.Model | CachedModel, end_id: int):
+        parts = _parts(model)
+        self.weights = tf.nest.map_structure(tf.Variable, parts.weights)
+        self.read_tokens, self.empty_cache = parts.read_tokens, parts.empty_cache
+        self.context, self.vocabulary_size = parts.context, parts.vocabulary_size
+        self.end_id = end_id
 
-    def update(self, model: keras.Model) -> None:
-        """Take over the weights of a model of the same size; compiles nothing anew."""
+    def update(self, model: keras.Model | CachedModel) -> None:
+        """Copy the weights of a model of the same size; compiles nothing anew."""
         tf.nest.map_structure(
-            lambda variable, array: variable.assign(array), self.weights, read_weights(model)
+            lambda variable, array: variable.assign(array), self.weights, _parts(model).weights
         )
 
     def __call__(
@@ -68,36 +107,40 @@ class Generator:
         A row depends on the seed, its prompt and its number in the list, not on the other rows.
 
         Args:
-            prompts: ids, each at least one. To begin with nothing, begin with the end id: in
-                training that is what stood before each text.
-            length: the longest text, prompt included; None for the model's context.
-            temperature: above 0; divides the logits.
-            top_k: draw among the k likeliest tokens; 0 for all of them, 1 for no chance at all.
-            top_p: draw among the likeliest tokens that together have this probability; 1 for all.
-            seed: the same seed, the same texts.
+            prompts: token ids, at least one in each prompt. To begin with nothing, begin with the
+                end id: in training each text follows the end of another.
+            length: the length of the longest text in tokens, prompt included; None for the model's
+                context.
+            temperature: a number above 0 by which the logits are divided.
+            top_k: the number of likeliest tokens to sample from; 0 for all of them, 1 for the
+                likeliest each time, which is not random.
+            top_p: the probability that the likeliest tokens, from which to sample, must reach
+                together; 1 for all tokens.
+            seed: a whole number, 0 or more; the same seed gives the same texts.
 
         Returns:
-            the prompts with what was generated. The end id is the last one of each text that came
-            to its end within `length`.
+            The prompts, each with its continuation. A text that ends within `length` has the end id
+            as its last.
 
         Raises:
-            GenerationError: for a setting that makes no sense, or a prompt that does not fit.
+            GenerationError: if a setting is out of range, or a prompt does not fit.
         """
         length = self.context if length is None else length
         sampling = as_sampling(temperature, top_k, top_p)
         self.check(prompts, length, seed)
         if not prompts:
             return []
-        rows = np.full((len(prompts), length), TO_WRITE, "int32")
+        rows = np.full((len(prompts), length), TO_GENERATE, "int32")
         for row, prompt in zip(rows, prompts, strict=True):
             row[: len(prompt)] = prompt
         uniform = np.stack([random_numbers(seed, row, length) for row in range(len(prompts))])
         shortest = min(map(len, prompts))
-        rooms = [room for room in (*range(ROOM, length, ROOM), length) if room >= shortest]
-        position, cache = self._read_prompts(rows, shortest, rooms[0])
+        sizes = [*range(CACHE_GROWTH, length, CACHE_GROWTH), length]  # of the cache, in positions
+        sizes = [size for size in sizes if size >= shortest]
+        position, cache = self._read_prompts(rows, shortest, sizes[0])
         state = tf.constant(rows), tf.constant(position), tf.ones(len(prompts), tf.bool)
-        for room in rooms:
-            state, cache = self._write(*state, with_room(cache, room), uniform, sampling)
+        for size in sizes:
+            state, cache = self._generate(*state, grow_cache(cache, size), uniform, sampling)
             if not np.any(state[-1]):
                 break
         texts = state[0].numpy().tolist()
@@ -112,9 +155,9 @@ class Generator:
         top_p: float = 1.0,
         seed: int = 0,
     ) -> Iterator[int]:
-        """Continue one prompt; yield each new id as soon as it is drawn, the end id last.
+        """Continue one prompt; yield each new id as soon as it is sampled, the end id last.
 
-        Arguments and errors are those of a call, and so are the ids.
+        It takes the arguments of a call, raises its errors and yields its ids.
         """
         length = self.context if length is None else length
         sampling = as_sampling(temperature, top_k, top_p)
@@ -123,35 +166,40 @@ class Generator:
 
     def _stream(self, text: list[int], length: int, sampling: Sampling, seed: int) -> Iterator[int]:
         uniform = random_numbers(seed, 0, length)
-        rows = np.full((1, length), TO_WRITE, "int32")
+        rows = np.full((1, length), TO_GENERATE, "int32")
         rows[0, : len(text)] = text
         position, cache = self._read_prompts(rows, len(text), length)
         while len(text) < length:
-            token, draws = tf.constant([[text[position]]]), uniform[None, position]
-            drawn, cache = self.step(token, tf.constant(position), cache, draws, sampling)
+            token, numbers = tf.constant([[text[position]]]), uniform[None, position]
+            sampled, cache = self._step(token, tf.constant(position), cache, numbers, sampling)
             position += 1
             if position == len(text):
-                text.append(int(drawn[0]))
+                text.append(int(sampled[0]))
                 yield text[-1]
                 if text[-1] == self.end_id:
                     return
 
     def _read_prompts(
-        self, rows: np.ndarray, shortest: int, room: int
+        self, rows: np.ndarray, shortest: int, size: int
     ) -> tuple[int, list[LayerCache]]:
-        """Read in chunks what all prompts have, without the last token of the shortest one.
+        """Read the prompts in chunks, up to but not including the last token of the shortest one.
 
-        A chunk may go beyond a prompt: what it puts into the cache there is not looked at before it
-        is replaced. It must not go beyond the cache, which has `room` for so many tokens; rather it
-        begins earlier and reads some again.
+        A chunk may go beyond a prompt: what it writes into the cache there is replaced before it is
+        read. It must not go beyond the end of the cache; there it begins earlier and reads some
+        tokens again.
+
+        Args:
+            rows: token ids, (batch, length), TO_GENERATE after each prompt.
+            shortest: the length of the shortest prompt, in tokens.
+            size: the number of positions in the cache.
 
         Returns:
-            the place reached, and the cache. A few tokens may be left, too few for another chunk:
-            they go through the steps that write.
+            The position reached, and the cache. Tokens that are too few for another chunk are left
+            to the steps that generate.
         """
-        position, cache = 0, empty_cache(self.weights, self.num_heads, len(rows), room)
-        while position + WORTH_A_CHUNK < shortest and room >= CHUNK:
-            start = min(position, room - CHUNK)
+        position, cache = 0, self.empty_cache(len(rows), size)
+        while position + MIN_CHUNK < shortest and size >= CHUNK:
+            start = min(position, size - CHUNK)
             chunk = tf.constant(np.maximum(rows[:, start : start + CHUNK], 0))
             cache = self._read_chunk(chunk, tf.constant(start), cache)
             position = min(start + CHUNK, shortest - 1)
@@ -159,43 +207,43 @@ class Generator:
 
     def _cut(self, text: list[int], prompt_length: int) -> list[int]:
         """A row up to the end of its text."""
-        written = text[prompt_length:]
-        if self.end_id in written:
-            written = written[: written.index(self.end_id) + 1]
-        return text[:prompt_length] + written
+        generated = text[prompt_length:]
+        if self.end_id in generated:
+            generated = generated[: generated.index(self.end_id) + 1]
+        return text[:prompt_length] + generated
 
     @tf.function(jit_compile=True)
     def _read_chunk(self, tokens, position, cache):
-        return read_tokens(self.weights, tokens, position, cache)[1]
+        return self.read_tokens(self.weights, tokens, position, cache)[1]
 
     @tf.function(jit_compile=True)
-    def step(self, tokens, position, cache, uniform, sampling):
-        """Read one token a row, (batch, 1), and draw the next ones, (batch,)."""
-        logits, cache = read_tokens(self.weights, tokens, position, cache)
-        return draw_tokens(logits[:, 0], uniform, sampling), cache
+    def _step(self, tokens, position, cache, uniform, sampling):
+        """Read one token in each row, (batch, 1), and sample the next ones, (batch,)."""
+        logits, cache = self.read_tokens(self.weights, tokens, position, cache)
+        return sample_tokens(logits[:, 0], uniform, sampling), cache
 
     @tf.function(jit_compile=True)
-    def _write(self, rows, position, unfinished, cache, uniform, sampling):
-        """Fill the places of rows (batch, length) that are TO_WRITE, in one loop without Python.
+    def _generate(self, rows, position, unfinished, cache, uniform, sampling):
+        """Fill the positions of rows (batch, length) that are TO_GENERATE, in one compiled loop.
 
-        Ends when the rows are full, or the cache, or no text is unfinished, (batch,).
+        It stops when the rows are full, the cache is full, or no text is unfinished, (batch,).
         """
-        room, length = cache[0].values.shape[1], rows.shape[1]
+        size, length = cache[0].values.shape[1], rows.shape[1]
         weights = tf.nest.map_structure(tf.convert_to_tensor, self.weights)
         current, texts = tf.gather(rows, position, axis=1), rows
-        while position < min(room, length - 1) and tf.reduce_any(unfinished):
-            logits, cache = read_tokens(weights, current[:, None], position, cache)
-            drawn = draw_tokens(logits[:, 0], uniform[:, position], sampling)
+        while position < min(size, length - 1) and tf.reduce_any(unfinished):
+            logits, cache = self.read_tokens(weights, current[:, None], position, cache)
+            sampled = sample_tokens(logits[:, 0], uniform[:, position], sampling)
             position += 1
             given = tf.gather(rows, position, axis=1)  # (batch,)
-            to_write = given == TO_WRITE
-            current = tf.where(to_write, drawn, given)
-            unfinished &= ~to_write | (drawn != self.end_id)
+            is_new = given == TO_GENERATE
+            current = tf.where(is_new, sampled, given)
+            unfinished &= ~is_new | (sampled != self.end_id)
             texts = ops.slice_update(texts, (0, position), current[:, None])
         return (texts, position, unfinished), cache
 
     def check(self, prompts: Sequence[Sequence[int]], length: int, seed: int) -> None:
-        """Raise GenerationError for prompts, a length or a seed that cannot be."""
+        """Raise GenerationError if a prompt, the length or the seed is out of range."""
         if seed < 0:
             raise GenerationError(f"seed must be a whole number, 0 or more, not {seed}.")
         if not 2 <= length <= self.context:
@@ -219,3 +267,7 @@ class Generator:
                     f"A prompt has ids from {min(prompt)} to {max(prompt)}, but this model knows"
                     f" 0 to {self.vocabulary_size - 1}: use the tokenizer that it was trained with."
                 )
+
+
+def _parts(model: keras.Model | CachedModel) -> CachedModel:
+    return model if isinstance(model, CachedModel) else CachedModel.from_gpt2(model)

@@ -8,9 +8,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from utils.generation.cached_gpt2 import empty_cache, read_tokens
 from utils.generation.generator import Generator
-from utils.generation.sampling import DRAWS, Sampling, draw_tokens, random_numbers
+from utils.generation.sampling import ATTEMPTS, Sampling, random_numbers, sample_tokens
 
 # Tokens of a prompt that are read at a time, and how many such pieces between two steps. Pieces are
 # large because each call of the model costs more than some more tokens do; but while they are read,
@@ -42,7 +41,7 @@ class Text:
 
     Attributes:
         ids: the prompt and the tokens generated so far.
-        uniform: random numbers for each position, (length, DRAWS).
+        uniform: random numbers for each position, (length, ATTEMPTS).
         penalties: change its logits.
         generated: the ids generated so far, each once.
         position: the position that the next step reads; all before it are in the cache.
@@ -70,11 +69,11 @@ class Batch:
     def __init__(self, generator: Generator, slots: int):
         self.generator, self.slots = generator, slots
         self.texts: dict[int, Text] = {}
-        length, heads = generator.context, generator.num_heads
-        cache = empty_cache(generator.weights, heads, slots, length)
+        length = generator.context
+        cache = generator.empty_cache(slots, length)
         # Variables, because XLA changes them in place; a tensor would be copied in each step.
         self.cache = tf.nest.map_structure(tf.Variable, cache)
-        self.temperature = np.ones((slots, 1), "float32")  # as `draw_tokens` divides the logits
+        self.temperature = np.ones((slots, 1), "float32")  # as `sample_tokens` divides the logits
         self.top_k = np.full(slots, EVERYTHING, "int32")
         self.top_p = np.ones(slots, "float32")
         # What penalties add to the logits. The model's copy is renewed only when this one changes,
@@ -143,7 +142,7 @@ class Batch:
     def _inputs(self) -> tuple:
         """What the next step reads: tokens, positions, random numbers, sampling settings."""
         tokens, positions = np.zeros((self.slots, 1), "int32"), np.zeros(self.slots, "int32")
-        uniform = np.zeros((self.slots, DRAWS), "float32")
+        uniform = np.zeros((self.slots, ATTEMPTS), "float32")
         for slot, text in self.texts.items():
             tokens[slot], positions[slot] = text.ids[text.position], text.position
             uniform[slot] = text.uniform[text.position]
@@ -172,19 +171,23 @@ class Batch:
     def _write_one(self, tokens, positions, uniform, sampling):
         """Read a token in each slot, (slots, 1), at its position, (slots,); sample the next one."""
         cache = tf.nest.map_structure(tf.convert_to_tensor, self.cache)
-        logits, cache = read_tokens(self.generator.weights, tokens, positions, cache)
+        logits, cache = self.generator.read_tokens(self.generator.weights, tokens, positions, cache)
         tf.nest.map_structure(lambda variable, array: variable.assign(array), self.cache, cache)
-        return draw_tokens(logits[:, 0] + self._models_bias, uniform, sampling)
+        return sample_tokens(logits[:, 0] + self._models_bias, uniform, sampling)
 
     def _read_piece(self, slot, tokens, position):
         """Read a piece of a prompt, (1, chunk), in one slot."""
-        first, heads = slot * self.generator.num_heads, tf.range(self.generator.num_heads)
-        # Not tf.slice: that would be compiled anew for each slot.
-        row = tf.nest.map_structure(lambda array: tf.gather(array, first + heads), self.cache)
-        _, row = read_tokens(self.generator.weights, tokens, position, row)
+
+        def rows_of_slot(array):  # each slot has equally many, one for each head
+            rows = array.shape[0] // self.slots
+            # Not tf.slice: that would be compiled anew for each slot.
+            return tf.gather(array, slot * rows + tf.range(rows))
+
+        row = tf.nest.map_structure(rows_of_slot, self.cache)
+        _, row = self.generator.read_tokens(self.generator.weights, tokens, position, row)
         for variable, array in zip(tf.nest.flatten(self.cache), tf.nest.flatten(row), strict=True):
             whole = tf.convert_to_tensor(variable)
-            variable.assign(ops.slice_update(whole, (first, 0, 0), array))
+            variable.assign(ops.slice_update(whole, (slot * array.shape[0], 0, 0), array))
 
 
 def piece_at(slot: int, tokens: np.ndarray, position: int) -> tuple[tf.Tensor, ...]:

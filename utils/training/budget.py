@@ -12,10 +12,12 @@ from utils.training.recipes import Recipe
 
 GIB = 1 << 30  # bytes
 FLOAT = 4  # bytes
-PROCESS = 1.1 * GIB  # Python, TensorFlow and the compiled program
+# Python and TensorFlow, and what the compiler takes for each layer.
+PROCESS, PROGRAM = 0.9 * GIB, 0.125 * GIB
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container on Linux
-# Arrays that are alive together, fitted to measured peaks of the three named sizes.
-VECTORS, ATTENTION, LOGITS = 12, 4, 3
+# How many arrays of each kind are kept for the backward pass, fitted to peaks that were measured
+# for the three named sizes; tests/test_budget.py has them.
+VECTORS, HIDDEN, ATTENTION, LOGITS = 8, 3, 0.3, 4
 
 
 class TooLarge(CourseError):
@@ -40,10 +42,9 @@ def training_memory(recipe: Recipe, vocabulary_size: int, context: int) -> float
     embeddings = (vocabulary_size + size.context) * size.width
     copies = 3 * parameters + embeddings + (parameters if recipe.accumulate > 1 else 0)
     tokens = recipe.batch_size // recipe.accumulate * context
-    a_token = size.layers * (VECTORS * size.width + 3 * size.feed_forward)
-    attention = size.layers * ATTENTION * size.heads * context
-    logits = LOGITS * vocabulary_size
-    return PROCESS + FLOAT * (copies + tokens * (a_token + attention + logits))
+    layer = VECTORS * size.width + HIDDEN * size.feed_forward + ATTENTION * size.heads * context
+    activations = tokens * (size.layers * layer + LOGITS * vocabulary_size)
+    return PROCESS + size.layers * PROGRAM + FLOAT * (copies + activations)
 
 
 def available_memory() -> float:
@@ -66,8 +67,8 @@ def check_memory(recipe: Recipe, vocabulary_size: int, context: int) -> float:
     if needed <= available:
         return needed
     raise TooLarge(
-        f"This training takes about {needed / GIB:.1f} GB of memory, and"
-        f" {available / GIB:.1f} GB are free: {_what_fits(recipe, vocabulary_size, context)}."
+        f"This training takes about {needed / GIB:.1f} GiB of memory, and"
+        f" {available / GIB:.1f} GiB are free: {_what_fits(recipe, vocabulary_size, context)}."
     )
 
 

@@ -162,9 +162,10 @@ def _named(variables: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
 
 def _write(path: Path, variables: dict[str, keras.Variable], about: dict[str, Any]) -> None:
     metadata = json.dumps({"format": FORMAT, **about})
-    arrays = {name: np.asarray(variable) for name, variable in variables.items()}
+    arrays: dict[str, Any] = {METADATA: np.asarray(metadata)}
+    arrays |= {name: np.asarray(variable) for name, variable in variables.items()}
     with atomic_write(path, cannot_write) as part, open(part, "wb") as file:
-        np.savez(file, **{METADATA: np.asarray(metadata)}, **arrays)
+        np.savez(file, **arrays)
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
