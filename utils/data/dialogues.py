@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 from utils.data.bpe import Tokenizer
 from utils.errors import CourseError
+from utils.files import read_text
 from utils.paths import DATASETS
 from utils.tales import LANGUAGES, SPLITS, Question, Story, corpus
 from utils.tales.grammar import capitalised
@@ -220,13 +221,8 @@ def read_jsonl(path: Path | str) -> list[Dialogue]:
         DialogueError: if the file cannot be read or holds no dialogue, and for a line that is no
             dialogue: with its number and what is wrong.
     """
-    try:
-        # not splitlines(): JSON may hold U+2028 and the like within a line
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise DialogueError(f"{path} cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise DialogueError(f"{path} is not text in UTF-8: save it in that encoding.") from error
+    # not splitlines(): JSON may hold U+2028 and the like within a line
+    lines = read_text(path, DialogueError).split("\n")
     dialogues = []
     for number, line in enumerate(lines, 1):
         if line.strip():

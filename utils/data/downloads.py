@@ -16,10 +16,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
-from filelock import FileLock
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from utils.errors import DataUnavailable
+from utils.files import exclusive_lock
 from utils.paths import DATASETS, data_dir
 
 TIMEOUT = (10, 30)  # seconds: to connect, and of silence
@@ -78,32 +78,39 @@ def download(name: str) -> Path:
     """Return the path of a download, fetching it if it is not in `data_dir()` yet.
 
     The path appears only once the whole file has the right SHA-256. An interrupted download is
-    continued by the next call. A second process waits for the first. Raises DataUnavailable
-    for an unknown name, when no address delivers the file, when the folder cannot be used, and
-    when a file of that name is there already but has the wrong content (it is left alone).
+    continued by the next call. A second process waits for the first. A file that is there is read
+    without a lock and without writing anything, so its folder may be shared read-only.
+
+    Raises:
+        DataUnavailable: for an unknown name, if no address delivers the file, if the folder cannot
+            be used, and if there is a file of that name with other content, which is left alone.
     """
     if name not in DOWNLOADS:
         raise DataUnavailable(_unknown([name]))
     entry = DOWNLOADS[name]
     path = data_dir() / entry.file
+    waiting = f"Another process is downloading {entry.file}: waiting for it."
     try:
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{path}.lock"):
+            with exclusive_lock(path.with_name(f"{path.name}.lock"), waiting, _cannot_use):
                 if not path.exists():  # else another process has just fetched it
                     _fetch(entry, path)
         intact = _sha256(path) == entry.sha256
     except OSError as error:
-        raise DataUnavailable(
-            f"{path} cannot be used ({error.strerror or error}): mend that, or set COURSE_DATA"
-            " to a folder with free space that you may write to."
-        ) from error
+        raise _cannot_use(path, error) from error
     if not intact:
         raise DataUnavailable(
             f"{path} is not the file it should be (SHA-256 {entry.sha256}):"
             " move it away and run this again."
         )
     return path
+
+
+def _cannot_use(path: Path, error: OSError) -> DataUnavailable:
+    return DataUnavailable(
+        f"{path} cannot be used ({error.strerror or error}): mend that, or set COURSE_DATA"
+        " to a folder with free space that you may write to."
+    )
 
 
 def _fetch(entry: Download, path: Path) -> None:
