@@ -42,19 +42,19 @@ def show_one_sentence(
     elif isinstance(error, KeyboardInterrupt):
         print("Stopped: the same command goes on from what it has saved.", file=sys.stderr)
         raise SystemExit(STOPPED)
-    elif isinstance(error, BrokenPipeError) and stdout_is_broken():
+    elif isinstance(error, BrokenPipeError) and stdout_is_broken("\n"):
         raise SystemExit(BROKEN_PIPE)
     else:
         sys.__excepthook__(kind, error, traceback)
 
 
-def stdout_is_broken() -> bool:
-    """Write out what is buffered; whether nobody reads it any more.
+def stdout_is_broken(probe: str = "") -> bool:
+    """Write out what is buffered and `probe`; whether nobody reads it any more.
 
-    In that case the buffer goes nowhere, or Python would complain when it ends.
+    If so, what is still printed goes nowhere, or Python would complain when it ends.
     """
     try:
-        sys.stdout.flush()
+        print(probe, end="", flush=True)
     except BrokenPipeError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
