@@ -88,8 +88,8 @@ run(main)
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 @pytest.mark.parametrize("code", [ENDLESS, COMMAND], ids=["lesson", "command"])
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals and pipes")
 def test_ctrl_c_is_one_sentence_and_exit_code_130(code):
     command = [sys.executable, "-c", code]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -101,8 +101,25 @@ def test_ctrl_c_is_one_sentence_and_exit_code_130(code):
     assert said.startswith("Stopped: ") and said.count("\n") == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+def test_ctrl_c_in_a_training_that_a_lesson_has_started_is_said_once(tmp_path):
+    (tmp_path / "endless.py").write_text(COMMAND, encoding="utf-8")
+    code = "from utils.command_line import run\nfrom utils.small_gpt2 import train_by\n"
+    command = [sys.executable, "-c", code + "run(lambda: train_by('endless'))"]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    with subprocess.Popen(
+        command, env=environ, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True
+    ) as process:
+        while "another line" not in process.stderr.readline():
+            pass
+        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to both processes
+        said = process.communicate()[1]
+    assert process.returncode == 130
+    assert said.count("Stopped") == 1 and "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other pipes")
 @pytest.mark.parametrize("code", [ENDLESS, COMMAND], ids=["lesson", "command"])
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals and pipes")
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 def test_a_reader_that_has_gone_is_no_error(code, unbuffered):
     command = [sys.executable, "-c", code]

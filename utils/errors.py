@@ -40,7 +40,8 @@ def show_one_sentence(
     if isinstance(error, CourseError):
         print(error, file=sys.stderr)
     elif isinstance(error, KeyboardInterrupt):
-        print("Stopped: the same command goes on from what it has saved.", file=sys.stderr)
+        if not error.args:  # else a process that this one has started says it
+            print("Stopped: the same command goes on from what it has saved.", file=sys.stderr)
         raise SystemExit(STOPPED)
     elif isinstance(error, BrokenPipeError) and stdout_is_broken("\n"):
         raise SystemExit(BROKEN_PIPE)

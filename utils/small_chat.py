@@ -12,6 +12,7 @@ from dataclasses import asdict
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from utils.command_line import run
 from utils.training.recipes import ChatRecipe
 
 if TYPE_CHECKING:  # Keras takes seconds to import, which --help need not wait for
@@ -174,4 +175,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
