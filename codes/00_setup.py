@@ -10,9 +10,9 @@
 # %% [markdown]
 # A **cell** is a piece of a program with its output below. Run one with Shift + Enter, or all of
 # them from the menu. Behind the page runs one Python process, the **kernel**; the right one is
-# called `.venv`, after the folder with the Python that the installation has made. If the next cell
-# says `No module named 'utils'`, it is another one: choose `.venv` in the menu, or close the page
-# and start with `make lab`.
+# called `.venv`, after the folder with the Python that the installation has made. If the cell above
+# says that this is another Python, choose `.venv` in the menu, or close the page and start with
+# `make lab`.
 #
 # Every lesson begins with its settings; here it is only the seed, the starting point of everything
 # random.
@@ -23,9 +23,8 @@ from utils.course.settings import settings
 args = settings(seed=1)
 
 # %% [markdown]
-# In a terminal, `python -m utils.doctor` makes all the checks of this page at once, and it needs
-# none of the packages that it looks for. Should the next cell end in an error, run that: it names
-# the remedy. Here we make the checks one by one.
+# In a terminal, `python -m utils.doctor` makes all the checks of this page at once. If the next
+# cell ends in an error, run that: it names the remedy. Here we make the checks one by one.
 
 # %%
 import os
@@ -205,8 +204,8 @@ print("the same seed, the same million numbers:", bool(np.array_equal(draws, aga
 # * **A line about your computer, your memory or your packages begins with `problem`.** Below it
 #   stands what to do. (The five about made-up machines always appear.) Then restart the kernel (a
 #   menu of the notebook) and run all cells again.
-# * **`No module named 'utils'`.** The notebook runs in another Python than the installation: see
-#   the top of this page.
+# * **"This notebook runs in another Python."** It has another kernel than the one of the course:
+#   see the top of this page.
 # * **The sum is another number, or the last comparison says False.** Did you run the cell with the
 #   draws twice? Each time it draws the *next* million numbers. Restart the kernel and run all
 #   cells. If it still differs, you have another version of TensorFlow; what counts is that the sum

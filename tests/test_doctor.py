@@ -255,3 +255,15 @@ def test_settings_of_other_projects_are_told_once(tmp_path):
     assert code == 0, "\n".join(lines)
     (line,) = [line for line in lines if "ignores" in line]
     assert "KERAS_BACKEND=jax" in line and "TF_USE_LEGACY_KERAS=1" in line and "float16" in line
+
+
+def test_in_a_python_without_the_packages_it_says_where_they_are_missing():
+    code = (
+        "import runpy, sys; sys.modules['psutil'] = None\n"
+        "runpy.run_module('utils.doctor', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"psutil is not installed in this Python, {sys.executable}: ")

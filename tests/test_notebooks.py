@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from tools.digests import WITHOUT_EFFECT
 from tools.notebooks import Course, check, command_line
@@ -392,6 +393,17 @@ def test_the_colab_cell_fetches_the_course(course, tmp_path, monkeypatch):
     git, pip = asked
     assert git[:2] == ["git", "clone"] and "https://github.com/someone/course" in git
     assert pip[-2:] == ["--editable", git[-1]] and sys.path[0] == git[-1]
+
+
+def test_another_kernel_is_told_in_one_line(course):
+    notebook = course.read_script(course.scripts()[0])
+    hidden = nbformat.v4.new_code_cell('import sys\nsys.modules["utils"] = None')
+    cells = [hidden, nbformat.v4.new_code_cell(notebook.cells[2].source)]
+    run = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(run, allow_errors=True).execute()
+    (shown,) = run.cells[1].outputs
+    (line,) = shown.traceback
+    assert "choose the kernel of the course's environment" in line and "\n" not in line
 
 
 def test_the_course_itself_is_up_to_date():

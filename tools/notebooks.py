@@ -48,7 +48,7 @@ KERNEL_ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
 }
 COLAB_CELL = """\
-# Google Colab starts without the course: fetch it. Anywhere else this cell does nothing.
+# Google Colab starts without the course: fetch it. Anywhere else this cell only looks for it.
 import os
 import sys
 
@@ -58,7 +58,19 @@ if "google.colab" in sys.modules and not os.path.exists(colab):
 
     check_call(["git", "clone", "--depth=1", "{repository}", colab])
     check_call([sys.executable, "-m", "pip", "install", "--quiet", "--editable", colab])
-    sys.path.insert(0, colab)  # this kernel started before the installation"""
+    sys.path.insert(0, colab)  # this kernel started before the installation
+try:
+    import utils.course
+except ModuleNotFoundError:
+
+    class AnotherPython(Exception):
+        def _render_traceback_(self):
+            return [str(self)]  # one line is enough
+
+    raise AnotherPython(
+        "This notebook runs in another Python: choose the kernel of the course's environment"
+        " (Kernel → Change Kernel), or start JupyterLab with `make lab`."
+    ) from None"""
 
 
 class Course:

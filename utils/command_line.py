@@ -2,18 +2,27 @@
 
 A mistake is answered with one sentence on stderr and exit code 2.
 
-    parser = OneSentenceParser(prog="python -m utils.serving", description="…")
-    parser.add_argument("--port", type=whole_number(0, 65535), default=8000, help="…")
+    def main(words: list[str] | None = None) -> int:
+        parser = OneSentenceParser(prog="python -m utils.serving", description="…")
+        parser.add_argument("--port", type=whole_number(0, 65535), default=8000, help="…")
+        args = parser.parse_args(words)
+        …
+
+    if __name__ == "__main__":
+        run(main)
 """
 
 import argparse
 import difflib
 import math
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+
+from utils.errors import speak_plainly
 
 
 @dataclass(frozen=True)
@@ -168,3 +177,12 @@ class OneSentenceParser(argparse.ArgumentParser):
         sentence = re.sub(r"^argument (\S+): ", r"\1 ", message)
         stop = "" if sentence[-1] in ".?" else "."
         self.exit(2, f"{self.prog}: {sentence}{stop} Try --help.\n")
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Run a command and exit with the code that its `main` returns.
+
+    A CourseError, Ctrl-C and a closed pipe end it as they end a lesson, see `utils.errors`.
+    """
+    speak_plainly()
+    sys.exit(main())

@@ -20,12 +20,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import psutil
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-from packaging.version import Version
+try:
+    import psutil
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+    from packaging.version import Version
 
-from utils.data.downloads import DOWNLOADS
+    from utils.data.downloads import DOWNLOADS
+except ModuleNotFoundError as error:  # the doctor in another Python than that of the course
+    raise SystemExit(
+        f"{error.name} is not installed in this Python, {sys.executable}: activate the environment"
+        " of the course, or run: python -m pip install -c requirements.txt -e ."
+    ) from None
+
+from utils.command_line import OneSentenceParser, run
 from utils.keras_backend import choose_backend, keras_json, keras_json_problem, overridden
 from utils.paths import REPOSITORY, data_dir
 from utils.python_version import python_problem, under_rosetta
@@ -371,8 +379,9 @@ def package_checks(machine: Machine) -> Iterator[Finding]:
         yield check_sum(random_sum())
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Print every finding; return 0 when the machine is ready, 1 when something must be done."""
+    OneSentenceParser(prog="python -m utils.doctor", description=main.__doc__).parse_args(words)
     machine = this_machine()
     findings = []
     for checks in (machine_checks, package_checks):
@@ -385,4 +394,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -40,21 +40,22 @@ def show_one_sentence(
     if isinstance(error, CourseError):
         print(error, file=sys.stderr)
     elif isinstance(error, KeyboardInterrupt):
-        print("Stopped: the same command goes on from what it has saved.", file=sys.stderr)
+        if not error.args:  # else a process that this one has started says it
+            print("Stopped: the same command goes on from what it has saved.", file=sys.stderr)
         raise SystemExit(STOPPED)
-    elif isinstance(error, BrokenPipeError) and stdout_is_broken():
+    elif isinstance(error, BrokenPipeError) and stdout_is_broken("\n"):
         raise SystemExit(BROKEN_PIPE)
     else:
         sys.__excepthook__(kind, error, traceback)
 
 
-def stdout_is_broken() -> bool:
-    """Write out what is buffered; whether nobody reads it any more.
+def stdout_is_broken(probe: str = "") -> bool:
+    """Write out what is buffered and `probe`; whether nobody reads it any more.
 
-    In that case the buffer goes nowhere, or Python would complain when it ends.
+    If so, what is still printed goes nowhere, or Python would complain when it ends.
     """
     try:
-        sys.stdout.flush()
+        print(probe, end="", flush=True)
     except BrokenPipeError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

@@ -19,6 +19,7 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from utils.command_line import run
 from utils.training.recipes import ChatRecipe
 
 if TYPE_CHECKING:  # Keras takes seconds to import, which --help need not wait for
@@ -250,4 +251,4 @@ def chat_on_own_dialogues(args: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -15,6 +15,7 @@ from argparse import Namespace
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from utils.command_line import run
 from utils.models.sizes import ModelSize, custom_size
 from utils.training.recipes import Recipe
 
@@ -59,8 +60,12 @@ def train_by(module: str, *flags: str) -> None:
     print("That comes first, and takes some minutes.", file=sys.stderr)
     command = [sys.executable, "-u", "-m", module, *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
-        for line in process.stdout or ():
-            print(line, end="", file=sys.stderr)
+        try:
+            for line in process.stdout or ():
+                print(line, end="", file=sys.stderr)
+        except KeyboardInterrupt:  # Ctrl-C reaches that process, too, which says so
+            process.wait()
+            raise KeyboardInterrupt("the training has stopped") from None
     if process.returncode != 0:
         raise CourseError(
             f"Training stopped: run `python -m {' '.join([module, *flags])}` to see why."
@@ -168,4 +173,4 @@ def texts(run: "Run", number: int, seed: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

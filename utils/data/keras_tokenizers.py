@@ -14,10 +14,15 @@ import hashlib
 from itertools import product
 from pathlib import Path
 
+from utils.quiet import import_tensorflow
+
+if __name__ == "__main__":  # otherwise the lesson or the command has done it
+    import_tensorflow()
 import keras
 import keras_nlp
 from tokenizers.pre_tokenizers import ByteLevel
 
+from utils.command_line import OneSentenceParser, run
 from utils.data import bpe
 from utils.data.bpe import TokenizerError
 from utils.paths import DATASETS
@@ -112,8 +117,10 @@ def train_again(language: str) -> bpe.Tokenizer:
     return bpe.Tokenizer(bpe.train(text, VOCABULARY_SIZE - bpe.SMALLEST_VOCABULARY))
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Write the tokenizers of both languages, and their sizes and checksums into the card."""
+    program = "python -m utils.data.keras_tokenizers"
+    OneSentenceParser(prog=program, description=main.__doc__).parse_args(words)
     for language in LANGUAGES:
         train_again(language).save(folder(language))
         print(f"wrote {folder(language)}")
@@ -142,4 +149,4 @@ def numbers() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

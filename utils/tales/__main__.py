@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable
-from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn
 
+from utils.command_line import OneSentenceParser, one_of, run, whole_number
 from utils.tales.corpus import describe, write
 from utils.tales.questions import Question
 from utils.tales.story import LANGUAGES, tell
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{message}; see python -m utils.tales --help\n")
-
-
-def _at_least(lowest: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < lowest:
-            raise argparse.ArgumentTypeError(
-                f"needs a whole number of at least {lowest}, not {text!r}"
-            )
-        return int(text)
-
-    return number
-
-
 def main(words: list[str] | None = None) -> None:
-    """Run the command; a wrong value ends it with code 2 and one sentence."""
-    parser = _Parser(prog="python -m utils.tales", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--language", choices=LANGUAGES, default="en", help="default: en")
+    """Print tales, with their questions, or write the corpus to files."""
+    parser = OneSentenceParser(prog="python -m utils.tales", description=main.__doc__)
     parser.add_argument(
-        "--stories", type=_at_least(1), help="how many (default: 1; with --write, all)"
+        "--language", type=one_of(*LANGUAGES), default="en", help="en or zh (default: en)"
     )
     parser.add_argument(
-        "--seed", type=_at_least(0), default=0, help="number of the first tale (default: 0)"
+        "--stories", type=whole_number(1), help="number of tales (default: 1; with --write, all)"
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0), default=0, help="number of the first tale (default: 0)"
     )
     parser.add_argument(
         "--questions", action="store_true", help="print the questions of each tale too"
@@ -56,18 +39,16 @@ def main(words: list[str] | None = None) -> None:
         _print(args)
 
 
-def _write(parser: _Parser, args: argparse.Namespace) -> None:
+def _write(parser: OneSentenceParser, args: argparse.Namespace) -> None:
     try:
         paths = write(args.write, args.language, args.stories)
     except OSError as error:
-        parser.error(f"cannot write to {args.write}: {error.strerror}")
+        parser.error(f"cannot write to {args.write} ({error.strerror})")
     for path in paths:
         print(f"{path}  {path.stat().st_size:,} bytes")
 
 
 def _print(args: argparse.Namespace) -> None:
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # Windows would use a code page without 汉字
     for seed in range(args.seed, args.seed + (args.stories or 1)):
         story = tell(args.language, seed)
         print(story.text, end="\n\n")
@@ -84,4 +65,4 @@ def _print_question(question: Question, indent: str = "  ") -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
