@@ -35,10 +35,12 @@ def import_tensorflow() -> None:
     """Import TensorFlow without its start-up lines; real errors still appear.
 
     Keras is told, too, not to wonder that keras-nlp's GPT-2 is a layer without a `build()` of its
-    own. It would say so whenever one is read from disk, and there is nothing to do about it.
+    own. It would say so whenever one is read from disk, and there is nothing to do about it. In a
+    notebook tqdm, which keras-nlp imports, would ask for a widget that the course does not need.
     """
     # What matters reaches Python as an exception; the rest is about missing graphics cards.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with stderr_held_back():
         import tensorflow  # noqa: F401
     warnings.filterwarnings("ignore", r"`build\(\)` was called on layer 'gpt2_causal_lm")
+    warnings.filterwarnings("ignore", "IProgress not found")
