@@ -19,7 +19,7 @@ CHECKS = [
     "exercises_wait_for_an_answer",
     "gives_no_warning",
 ]
-TRAINING = {"failing", "skipping"}
+TRAINING = {"stopping", "skipping"}
 PROMISES = r"""
 [good]
 budget = 1
@@ -27,7 +27,7 @@ promises = ['the answer is \d+\n(.*\n)*.forty-two']
 [broken]
 budget = 1
 promises = ['the answer is 6\n', 'a line that nobody prints']
-[failing]
+[stopping]
 budget = 1
 models = "trains"
 promises = ['before the error']
@@ -52,7 +52,7 @@ NOTEBOOKS = {
         CHECK % "correct",
         "check.area(...)",
     ],
-    "failing": ["print('before the error')", "1 / 0"],
+    "stopping": ["print('before the error')", "1 / 0"],
     "skipping": ["print('before the gap')", "# NBVAL_SKIP\nprint('never seen')"],
     "no_lesson": ["print('a page of notes')"],
 }
@@ -117,7 +117,7 @@ def test_each_broken_promise_is_found(session):
     assert "UserWarning: surprise" in said
 
 
-@pytest.mark.parametrize(("notebook", "outcome"), [("failing", "FAILED"), ("skipping", "SKIPPED")])
+@pytest.mark.parametrize(("notebook", "outcome"), [("stopping", "FAILED"), ("skipping", "SKIPPED")])
 def test_cells_that_did_not_run_keep_no_promise(session, notebook, outcome):
     found, said = outcomes(session, notebook), session[1]
     assert (found["Cell 0"], found["Cell 1"]) == ("PASSED", outcome), said

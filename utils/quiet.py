@@ -38,7 +38,8 @@ def import_tensorflow() -> None:
 
     Keras gets the backend and the number format of the course. It is also told not to warn that
     keras-nlp's GPT-2 has no `build()` of its own: it would do so whenever one is read from disk,
-    and there is nothing to do about it.
+    and there is nothing to do about it. In a notebook tqdm, which keras-nlp imports, would ask for
+    a widget that the course does not need.
 
     Raises:
         CourseError: if Keras has been imported with another backend, or cannot be imported.
@@ -54,3 +55,4 @@ def import_tensorflow() -> None:
 
         use_float32()
     warnings.filterwarnings("ignore", r"`build\(\)` was called on layer 'gpt2_causal_lm")
+    warnings.filterwarnings("ignore", "IProgress not found")
