@@ -61,7 +61,7 @@ drawing = {name: getattr(args, name) for name in ("temperature", "top_k", "top_p
 if args.chat:
     from utils.terminal import talk
 
-    assistant = Assistant(chat_run(args.language), args.language)
+    assistant = Assistant(chat_run(args.language))
     tales = (tell(args.language, seed).text for seed in range(10**6, 10**9))
     talk(lambda said: assistant.stream(said, **drawing), lambda: next(tales), args.language)
     raise SystemExit
@@ -443,7 +443,7 @@ plt.show()
 
 # %%
 questions = held_out_questions(args.language)
-assistant = Assistant(run, args.language)
+assistant = Assistant(run)
 told = {
     "before": base_answers(base_run, args.language, questions),
     "after": assistant.replies([question.messages for question in questions]),

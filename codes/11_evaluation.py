@@ -1057,7 +1057,7 @@ questions = held_out_questions("en")
 right = [question.answer for question in questions]
 given = {
     "base": base_answers(base_run, "en", questions),
-    "fine-tuned": Assistant(chat, "en").replies([question.messages for question in questions]),
+    "fine-tuned": Assistant(chat).replies([question.messages for question in questions]),
     "copy": [question.messages[-1].content for question in questions],
 }
 for number in [0, 100, 200]:

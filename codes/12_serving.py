@@ -53,7 +53,7 @@ keras.utils.set_random_seed(args.seed)
 rng = np.random.default_rng(args.seed)
 
 # %%
-assistant = Assistant(chat_run(args.language), args.language)  # answers
+assistant = Assistant(chat_run(args.language))  # answers
 template = assistant.template
 tokenizer, END = template.tokenizer, template.end_id
 gpt2 = keras_nlp.models.GPT2CausalLM.from_preset(pretrained(CORPORA[args.language]).preset)

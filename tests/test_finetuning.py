@@ -1,5 +1,6 @@
 """Fine-tuning: the rows of a step, the larger embedding, and a whole run on a tiny model."""
 
+import json
 import os
 import signal
 import subprocess
@@ -291,3 +292,35 @@ def test_killed_with_sigkill_it_goes_on_to_the_same_weights(base, own_file, tmp_
         load_preset(run.preset).backbone.get_weights() for run in (resumed, undisturbed)
     )
     assert all(map(np.array_equal, ours, theirs))
+
+
+def small_chat(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "utils.small_chat", *map(str, flags)],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def test_the_command_learns_from_a_file_and_says_what_it_did(base, own_file):
+    flags = ("--dialogues", own_file, "--base", base.preset, "--steps", 20)
+    result = small_chat(*flags)
+    assert result.returncode == 0, result.stderr
+    assert "counting.jsonl: 36 dialogues to learn from, 4 held out; 0 were longer" in result.stdout
+    assert "step 20/20" in result.stdout and "4 replies in dialogues held out" in result.stdout
+    preset = result.stdout.split("--preset ")[1].strip()
+    assert type(load_preset(preset).preprocessor.tokenizer) is ChatTokenizer
+
+
+def test_a_bad_line_is_told_with_its_number_before_anything_is_trained(base, own_file, tmp_path):
+    lines = own_file.read_text(encoding="utf-8").splitlines()
+    wrong = json.loads(lines[6])
+    wrong["messages"][0]["role"] = "narrator"
+    lines[6] = json.dumps(wrong)
+    own_file.write_text("\n".join(lines), encoding="utf-8")
+    before = set(tmp_path.iterdir())
+    result = small_chat("--dialogues", own_file, "--base", base.preset)
+    assert result.returncode != 0 and result.stdout == ""
+    assert f"{own_file}, line 7: " in result.stderr and "'narrator'" in result.stderr
+    assert result.stderr.count("\n") == 1 and set(tmp_path.iterdir()) == before

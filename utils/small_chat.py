@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # Keras takes seconds to import, which --help need not wait f
 
 CORPORA = {"en": "tales", "zh": "tales-zh"}
 QUESTIONS = 500
-BATCH = 100  # prompts that are answered at a time
+BATCH_TOKENS = 25_600  # positions of all texts that are generated at a time
 
 
 def chat_run(language: str = "en") -> "Run":
@@ -52,20 +52,17 @@ class Assistant:
     """A chat model, ready to answer.
 
     Args:
-        run: of a fine-tuning.
-        language: "en" or "zh".
+        run: the run of a fine-tuning; its model knows the tokens of the roles.
     """
 
-    def __init__(self, run: "Run", language: str = "en"):
-        import keras_nlp
-
-        from utils.data.bpe import Tokenizer
+    def __init__(self, run: "Run"):
         from utils.data.chat_template import Template
-        from utils.data.keras_tokenizers import folder
+        from utils.data.keras_tokenizers import from_keras
         from utils.generation.generator import Generator
+        from utils.training.presets import load_preset
 
-        self.template = Template(Tokenizer.load(folder(language)))
-        self.model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
+        self.model = load_preset(run.preset)
+        self.template = Template(from_keras(self.model.preprocessor.tokenizer))
         self.generator = Generator(self.model, self.template.end_id)
 
     def replies(self, chats: Sequence[Sequence["Message"]], **sampling) -> list[str]:
@@ -96,9 +93,10 @@ class Assistant:
 def answers(generator, prompts: Sequence[Sequence[int]], reply, **sampling) -> list[str]:
     """What a model writes after each prompt, made text by `reply`; in batches of one shape."""
     texts: list[str] = []
-    for start in range(0, len(prompts), BATCH):
-        batch = list(prompts[start : start + BATCH])
-        filled = batch + batch[:1] * (BATCH - len(batch))
+    size = max(1, BATCH_TOKENS // generator.context)
+    for start in range(0, len(prompts), size):
+        batch = list(prompts[start : start + size])
+        filled = batch + batch[:1] * (size - len(batch))
         rows = generator(filled, **sampling)[: len(batch)]
         texts += [reply(row[len(prompt) :]) for row, prompt in zip(rows, batch, strict=True)]
     return texts
@@ -129,11 +127,10 @@ def base_answers(run: "Run", language: str, questions: Sequence[Question]) -> li
 
     It knows no roles: the messages are put one behind the other, as a text.
     """
-    import keras_nlp
-
     from utils.data.bpe import Tokenizer
     from utils.data.keras_tokenizers import folder
     from utils.generation.generator import Generator
+    from utils.training.presets import load_preset
 
     tokenizer = Tokenizer.load(folder(language))
     end_id, stop = tokenizer.end_id, {"en": ".", "zh": "。"}[language]
@@ -147,7 +144,7 @@ def base_answers(run: "Run", language: str, questions: Sequence[Question]) -> li
         text = tokenizer.decode(i for i in ids if i != end_id)
         return text.split(stop)[0].strip() + stop
 
-    model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
+    model = load_preset(run.preset)
     return answers(Generator(model, end_id), prompts, reply, top_k=1)
 
 
@@ -205,7 +202,7 @@ def chat_on_tales(args: Namespace) -> None:
     questions = held_out_questions(args.language)
     told = {
         "before": base_answers(base, args.language, questions),
-        "after": Assistant(run, args.language).replies([q.messages for q in questions]),
+        "after": Assistant(run).replies([q.messages for q in questions]),
     }
     print(f"{len(questions)} questions about tales never seen   exact match   F1")
     examine(told, [question.answer for question in questions], args.language)
@@ -244,7 +241,7 @@ def chat_on_own_dialogues(args: Namespace) -> None:
     recipe = recipe_from(args, steps_for(train, template, context, args.batch_size))
     run = finetune_on(fitted.dialogues, path.stem, base, recipe)
     turns = [turn for dialogue in held_out for turn in dialogue.replies()][:QUESTIONS]
-    replies = Assistant(run, args.language).replies([messages for messages, _, _ in turns])
+    replies = Assistant(run).replies([messages for messages, _, _ in turns])
     print(f"{len(turns)} replies in dialogues held out   exact match   F1")
     examine({"after": replies}, [answer for _, answer, _ in turns], args.language)
     print(f"The model is in {run.folder}. Chat: python -m utils.serving --preset {run.preset}")
