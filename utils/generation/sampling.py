@@ -82,7 +82,8 @@ def _too_unlikely(p, top_k):
     if groups < MANY_GROUPS:
         return -tf.ones(batch)
     likeliest = tf.sort(tf.reduce_max(p, axis=-1), direction="DESCENDING")  # (batch, groups)
-    kth = tf.gather(likeliest, tf.minimum(top_k, groups) - 1, axis=1)
+    k = tf.broadcast_to(tf.minimum(top_k, groups), (batch,))  # each row may have its own
+    kth = tf.gather(likeliest, k - 1, batch_dims=1)
     return tf.where(top_k <= groups, 0.99999 * kth, -1.0)  # so that the k-th itself is kept
 
 
