@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from utils.data.bpe import Tokenizer
-from utils.data.chat_template import ChatError, Template, plain_ids, with_roles
+from utils.data.chat_template import (
+    ROOM_FOR_REPLY,
+    ChatError,
+    Template,
+    plain_ids,
+    recent_messages,
+    with_roles,
+)
 from utils.data.dialogues import ROLES, Message, about_tales, num_tokens, small_talk
 from utils.data.keras_tokenizers import folder
 
@@ -82,6 +89,42 @@ def test_the_oldest_exchange_is_forgotten_first(template):
 def test_what_cannot_fit_is_refused(template):
     with pytest.raises(ChatError, match="room for 5: shorten it"):
         template.prompt(TALK, longest=5)
+
+
+def test_the_context_keeps_room_for_a_reply_and_forgets_the_oldest_turns_first(template):
+    talk = [TALK[0]]
+    for number in range(30):
+        talk += [Message("user", f"{number}?"), Message("assistant", f"{number}.")]
+    talk.append(TALK[3])
+    for context in (100, 150, 200):
+        recent = recent_messages(talk, context, template.fits)
+        longest = context - ROOM_FOR_REPLY
+        assert recent[0] == TALK[0] and recent[1:] == talk[-len(recent[1:]) :]
+        assert recent[1].role == "user" and len(template.prompt(recent)) <= longest
+        one_more = [talk[0], *talk[-len(recent[1:]) - 2 :]]
+        assert len(template.prompt(one_more)) > longest
+        assert template.prompt(talk, longest) == template.prompt(recent)
+    assert recent_messages(talk, 10_000, template.fits) == talk
+
+
+def test_the_last_turn_stays_where_it_leaves_less_room(template):
+    whole = len(template.prompt([TALK[0], TALK[3]]))
+    recent = recent_messages(TALK, whole + 3, template.fits)
+    assert recent == [TALK[0], TALK[3]]
+
+
+def test_a_turn_is_all_from_one_question_to_the_next(template):
+    """Whatever the order: two questions in a row, a greeting first, a system's message between."""
+    user, assistant = Message("user", "?"), Message("assistant", "Yes.")
+    rule = Message("system", "Be kind.")
+    talk = [assistant, user, user, assistant, rule, assistant, user]
+    ways = [talk, [user, user, assistant, rule, assistant, user]]
+    ways += [[user, assistant, rule, assistant, user], [rule, user]]
+    seen = [recent_messages(talk, n, template.fits) for n in range(200, 1, -1)]
+    assert [
+        kept for kept, next_ in zip(seen, [*seen[1:], []], strict=True) if kept != next_
+    ] == ways
+    assert recent_messages([rule], 2, template.fits) == [rule]
 
 
 def test_a_reply_ends_at_the_first_mark(template, tokenizer):

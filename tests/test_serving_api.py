@@ -5,17 +5,22 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
+import numpy as np
 import openai
 import pytest
 import requests
 from tiny_server import CONTEXT, NAME, Gate, Parrot, running, shut, tiny_engine, until
 
+from utils.data.chat_template import ROOM_FOR_REPLY, Template
 from utils.data.dialogues import Message
 from utils.generation.sampling import as_sampling
 from utils.serving.app import LARGEST_BODY, create_app
 from utils.serving.prompts import as_beginning, plain_chat
+from utils.serving.schemas import IGNORED
 from utils.serving.server import Server, listen
+from utils.small_chat import Assistant
 
 HOST = "127.0.0.1"
 SLOTS, QUEUE = 2, 2
@@ -183,6 +188,346 @@ def test_half_a_character_is_never_sent():
     chunks = [json.loads(event.removeprefix(b"data: ")) for event in events[:-2]]
     pieces = [chunk["choices"][0]["delta"].get("content") for chunk in chunks]
     assert pieces == ["", "é", "狐", "狸", "🦊", "!", None] and events[-2] == b"data: [DONE]"
+
+
+# ---- OpenAI's API: what the official clients and common front ends send --------------------------
+
+
+@pytest.mark.parametrize("content", [[{"type": "text", "text": "the fox"}], ["the ", "fox"]])
+def test_a_message_may_be_text_parts(client, content):
+    parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
+    same = ask(client, messages=[{"role": "user", "content": parts}])
+    assert same.choices == ask(client).choices
+
+
+def test_a_developer_is_the_system(client):
+    answers = [
+        ask(client, messages=[{"role": role, "content": "Be kind."}, *CHAT])
+        for role in ("system", "developer")
+    ]
+    assert answers[0].choices == answers[1].choices != ask(client).choices
+
+
+@pytest.mark.parametrize("silent", [{"content": None}, {}, {"content": "", "refusal": None}])
+def test_an_assistant_may_have_said_nothing(client, silent):
+    answer = ask(client, messages=[*CHAT, {"role": "assistant", **silent}, *CHAT])
+    said = ask(client, messages=[*CHAT, {"role": "assistant", "content": ""}, *CHAT])
+    assert answer.choices == said.choices
+
+
+def test_harmless_fields_are_ignored(client):
+    for name in IGNORED:
+        assert ask(client, max_tokens=5, extra_body={name: "x"}).choices[0].finish_reason
+    nothing = {"tools": [], "functions": [], "response_format": {"type": "text"}, "logit_bias": {}}
+    same = ask(client, extra_body={**nothing, "stop": [], "tool_choice": "auto", "logprobs": False})
+    assert same.choices == ask(client).choices
+
+
+def test_top_p_0_takes_the_likeliest(client, flask):
+    likeliest = ask(client, temperature=0).choices[0].message.content
+    assert ask(client, top_p=0).choices[0].message.content == likeliest
+    by_top_p = flask.post("/generate", json={"text": "the", "top_p": 0}).json
+    assert by_top_p == flask.post("/generate", json={"text": "the", "top_k": 1}).json
+
+
+def chat_with(parrot, **asked):
+    """The answer of a parrot to a chat: its text, its finish reason, the pieces of the stream."""
+    flask = create_app(parrot, plain_chat(parrot.tokenizer)).test_client()
+    body = {"model": "parrot", "messages": CHAT, **asked}
+    (choice,) = flask.post("/v1/chat/completions", json=body).json["choices"]
+    events = flask.post("/v1/chat/completions", json={**body, "stream": True}).get_data()
+    chunks = [json.loads(event[6:]) for event in events.decode().split("\n\n")[:-2]]
+    pieces = [chunk["choices"][0]["delta"].get("content", "") for chunk in chunks]
+    assert "".join(pieces) == choice["message"]["content"]
+    assert chunks[-1]["choices"][0]["finish_reason"] == choice["finish_reason"]
+    return choice["message"]["content"], choice["finish_reason"], pieces
+
+
+@pytest.mark.parametrize(
+    ("stop", "text"),
+    [
+        ("hare", "the fox said to the "),
+        ("the", ""),
+        (["hare", " to"], "the fox said"),
+        (["xyz", "said to us", "fox sat", "hare?"], "the fox said to the hare"),
+        ("hare!", "the fox said to the hare"),
+        ("e", "th"),
+        ("said to the hare", "the fox "),
+        ([], "the fox said to the hare"),
+        (None, "the fox said to the hare"),
+    ],
+    ids=str,
+)
+def test_a_text_ends_before_a_stop_text(stop, text):
+    """A parrot's token is a byte, so that every stop text comes in several pieces."""
+    said, reason, pieces = chat_with(Parrot("the fox said to the hare"), stop=stop)
+    assert (said, reason) == (text, "stop")
+    if stop == ["hare", " to"]:
+        assert len(pieces) > 10  # it is still a stream
+
+
+def test_a_beginning_of_a_stop_text_at_the_end_is_text(engine):
+    assert chat_with(Parrot("a 狐狸狐"), stop=["狐狐", "狐狸狐狸"])[:2] == ("a 狐狸狐", "stop")
+    assert chat_with(Parrot("x" * 600), stop="xy")[1] == "length"
+
+
+def test_a_stop_text_frees_the_slot(client, engine):
+    whole = ask(client).choices[0].message.content
+    with shut(engine.gate) as gate:
+        gate.let(40)
+        stream = ask(client, stream=True, stop=whole[2:5])
+        assert "".join(one.choices[0].delta.content or "" for one in stream) == whole[:2]
+        assert gate.let_until(lambda: engine.load == (0, 0))
+    answer = ask(client, stop=whole[10:14])
+    assert answer.usage.completion_tokens < CONTEXT / 2
+
+
+def test_n_texts_differ_and_have_seeds_that_follow_one_another(client):
+    single = [ask(client, seed=seed).choices[0] for seed in (3, 4)]
+    answer = ask(client, n=2)
+    assert [choice.index for choice in answer.choices] == [0, 1]
+    texts = [choice.message.content for choice in answer.choices]
+    assert texts == [choice.message.content for choice in single] and texts[0] != texts[1]
+    prompt = answer.usage.prompt_tokens
+    assert answer.usage.completion_tokens == 2 * (CONTEXT - prompt)
+    chunks = list(ask(client, n=2, stream=True))
+    for number, text in enumerate(texts):
+        choices = [c.choices[0] for c in chunks if c.choices[0].index == number]
+        assert "".join(choice.delta.content or "" for choice in choices) == text
+        assert choices[0].delta.role == "assistant" and choices[-1].finish_reason == "length"
+
+
+def test_n_texts_are_taken_all_or_none(engine, url, client):
+    with shut(engine.gate) as gate:
+        for seed in range(SLOTS + QUEUE - 1):
+            engine.submit([1], 50, as_sampling(1.0, 0, 1.0), seed)
+        with pytest.raises(openai.RateLimitError):
+            ask(client, n=2)
+        assert gate.let_until(lambda: engine.load == (SLOTS, QUEUE - 1))
+    assert is_idle(engine)
+
+
+# ---- OpenAI's API: texts to be completed ---------------------------------------------------------
+
+
+def complete(client, prompt="the fox", **changes):
+    return client.completions.create(**{"model": NAME, "prompt": prompt, "seed": 3, **changes})
+
+
+def test_openai_completes_a_text(client, engine):
+    answer = complete(client, max_tokens=30, top_p=0.9, temperature=1.2)
+    prompt = as_beginning("the fox", engine.tokenizer)
+    sampling = {"temperature": 1.2, "top_p": 0.9, "seed": 3}
+    written = list(engine._generator.stream(prompt, len(prompt) + 30, **sampling))
+    assert answer.choices[0].text == engine.tokenizer.decode(written)
+    assert answer.object == "text_completion" and answer.choices[0].finish_reason == "length"
+    assert answer.usage.prompt_tokens == len(prompt) and answer.usage.completion_tokens == 30
+    assert complete(client).usage.completion_tokens == 16  # as in OpenAI's API
+
+
+def test_openai_completes_a_text_as_a_stream(client):
+    whole = complete(client, max_tokens=40)
+    *pieces, usage = complete(
+        client, max_tokens=40, stream=True, stream_options={"include_usage": True}
+    )
+    assert "".join(piece.choices[0].text for piece in pieces) == whole.choices[0].text
+    assert len(pieces) > 10 and pieces[-1].choices[0].finish_reason == "length"
+    assert usage.usage == whole.usage
+
+
+def test_several_prompts_echo_and_stop(client):
+    texts = ["the fox", "the hare"]
+    single = [complete(client, texts[0], seed=3), complete(client, texts[1], seed=4)]
+    both = complete(client, texts)
+    assert [c.text for c in both.choices] == [answer.choices[0].text for answer in single]
+    assert [c.index for c in both.choices] == [0, 1]
+    text = single[0].choices[0].text
+    echoed = complete(client, texts[0], echo=True, stop=text[3:6])
+    assert echoed.choices[0].text == texts[0] + text[:3]
+    assert echoed.choices[0].finish_reason == "stop"
+
+
+def test_both_models_are_listed_and_complete_texts():
+    chat, writer = Parrot("an answer"), Parrot("a tale")
+    chat.name, writer.name = "chat", "writer"
+    flask = create_app(chat, plain_chat(chat.tokenizer), writer).test_client()
+    models = flask.get("/v1/models").json["data"]
+    assert [(one["id"], one["max_model_len"]) for one in models] == [("chat", 512), ("writer", 512)]
+    for name, text in [("chat", "an answer"), ("writer", "a tale")]:
+        answer = flask.post("/v1/completions", json={"model": name, "prompt": ""}).json
+        assert answer["choices"][0]["text"] == text[:16] and answer["model"] == name
+        assert flask.get(f"/v1/models/{name}").json["id"] == name
+    refused = flask.post("/v1/chat/completions", json={"model": "writer", "messages": CHAT})
+    assert (
+        refused.status_code == 404 and "this server has chat." in refused.json["error"]["message"]
+    )
+    refused = flask.post("/v1/completions", json={"model": "gpt", "prompt": ""})
+    assert refused.status_code == 404 and "chat and writer" in refused.json["error"]["message"]
+
+
+# ---- OpenAI's API: logit_bias and penalties ------------------------------------------------------
+
+
+def test_a_bias_makes_a_token_certain_or_impossible(client, engine):
+    token = engine.tokenizer.encode("fox")[0]
+    answer = ask(client, logit_bias={token: 100}, max_tokens=7)
+    assert answer.choices[0].message.content == engine.tokenizer.decode([token] * 7)
+    whole = ask(client, temperature=0, max_tokens=30).choices[0].message.content
+    likeliest = engine.tokenizer.encode(whole)[0]
+    other = ask(client, temperature=0, max_tokens=30, logit_bias={likeliest: -100})
+    assert other.choices[0].message.content[:1] != whole[:1]
+    assert ask(client, temperature=0, max_tokens=30).choices[0].message.content == whole
+
+
+def test_penalties_make_a_text_repeat_itself_less(client, engine):
+    def most_frequent(**penalty):
+        bias = {engine.tokenizer.encode("fox")[0]: 30}
+        answer = ask(client, temperature=0, max_tokens=60, logit_bias=bias, **penalty)
+        ids = engine.tokenizer.encode(answer.choices[0].message.content)
+        return np.bincount(ids).max()
+
+    assert most_frequent() == most_frequent(presence_penalty=2) == 60
+    assert most_frequent(frequency_penalty=2) < 30 < most_frequent(frequency_penalty=-2)
+
+
+# ---- a chat that is longer than the context ------------------------------------------------------
+
+
+def long_chat(turns):
+    talk = [{"role": "system", "content": "the fox"}]
+    for number in range(turns):
+        talk += [{"role": "user", "content": f"{number}?"}, {"role": "assistant", "content": "!"}]
+    return [*talk, {"role": "user", "content": "the hare?"}]
+
+
+def test_the_oldest_turns_are_forgotten_as_in_the_terminal(engine):
+    """One context policy: the prompt of the API is the one of `Assistant.stream`."""
+    template, prompts = Template(engine.tokenizer), []
+
+    def write(prompt, *_, **__):
+        prompts.append(list(prompt))
+        return iter(())
+
+    assistant = Assistant.__new__(Assistant)
+    assistant.template = template
+    assistant.generator = SimpleNamespace(context=CONTEXT, stream=write)
+    parrot = Parrot("!")
+    parrot.context, parrot.tokenizer = CONTEXT, engine.tokenizer
+    reply = parrot.submit([0], 9, None, 0, None, None)
+    parrot.submit = lambda prompt, *_: prompts.append(prompt) or reply
+    flask = create_app(parrot, template.prompt).test_client()
+    for turns in range(40):
+        talk = long_chat(turns)
+        list(assistant.stream([Message(one["role"], one["content"]) for one in talk]))
+        answer = flask.post("/v1/chat/completions", json={"model": "parrot", "messages": talk})
+        assert prompts[-1] == prompts[-2] and len(prompts[-1]) <= CONTEXT - ROOM_FOR_REPLY
+        forgotten = int(answer.headers["X-Forgotten-Messages"])
+        kept = [talk[0], *talk[1 + forgotten :]]
+        assert template.prompt([Message(**one) for one in kept]) == prompts[-1]
+    assert forgotten > 20
+
+
+def test_a_chat_of_a_thousand_long_messages_is_answered(client):
+    talk = [{"role": "user", "content": "the fox said to the hare " * 60}] * 999
+    assert ask(client, messages=[*talk, *CHAT]).choices == ask(client).choices
+
+
+# ---- who may use the server ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("localhost:8000", 200),
+        ("LocalHost:8000", 200),
+        ("127.0.0.1:1", 200),
+        ("127.9.9.9", 200),
+        ("[::1]:8000", 200),
+        ("chat.example.org", 200),
+        ("a.b.example.com", 200),
+        ("evil.example", 421),
+        ("evil.example:8000", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("example.com.evil.example", 421),
+        ("192.0.2.7", 421),
+        ("[2001:db8::1]:80", 421),
+        ("[::1", 421),
+        ("", 421),
+    ],
+)
+def test_a_foreign_host_is_refused(host, status):
+    """Else a page could reach a server on this machine through a name that it lets point here."""
+    parrot = Parrot("hello")
+    hosts = ["127.0.0.1", "Chat.example.org", ".example.com"]
+    flask = create_app(parrot, plain_chat(parrot.tokenizer), hosts=hosts).test_client()
+    headers = {"Host": host}
+    answer = flask.get("/", headers=headers)
+    assert answer.status_code == status
+    body = {"model": "parrot", "messages": CHAT}
+    answer = flask.post("/v1/chat/completions", json=body, headers=headers)
+    assert answer.status_code == status
+    if status == 421:
+        assert "--allow-host" in answer.json["error"]["message"]
+
+
+def test_a_server_of_the_whole_network_has_many_addresses_but_no_foreign_name():
+    parrot = Parrot("hello")
+    flask = create_app(parrot, plain_chat(parrot.tokenizer), hosts=["0.0.0.0"]).test_client()
+    statuses = [
+        flask.get("/healthz", headers={"Host": host}).status_code
+        for host in ["192.0.2.7:8000", "[2001:db8::1]", "evil.example", "0.0.0.0.evil.example"]
+    ]
+    assert statuses == [200, 200, 421, 421]
+
+
+PREFLIGHT = {
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os",
+}
+
+
+def test_a_page_of_an_allowed_origin_may_use_the_server():
+    parrot, mine, other = Parrot("hello"), "http://localhost:3000", "https://evil.example"
+    flask = create_app(parrot, plain_chat(parrot.tokenizer), origins=[mine]).test_client()
+    body = {"model": "parrot", "messages": CHAT, "stream": True}
+    for path in ["/v1/chat/completions", "/v1/completions", "/generate", "/v1/models"]:
+        answer = flask.options(path, headers={"Origin": mine, **PREFLIGHT})
+        allowed = {name: value for name, value in answer.headers if name.startswith("Access-")}
+        assert answer.status_code == 200
+        assert allowed["Access-Control-Allow-Origin"] == mine
+        assert (
+            allowed["Access-Control-Allow-Headers"] == PREFLIGHT["Access-Control-Request-Headers"]
+        )
+        assert "POST" in allowed["Access-Control-Allow-Methods"]
+    for origin, seen in [(mine, mine), (other, None), (f"{mine}.evil.example", None)]:
+        headers = {"Origin": origin}
+        for answer in [
+            flask.options("/generate", headers={**headers, **PREFLIGHT}),
+            flask.post("/v1/chat/completions", json=body, headers=headers),
+            flask.post("/generate", json={}, headers=headers),  # errors can be read, too
+        ]:
+            assert answer.headers.get("Access-Control-Allow-Origin") == seen
+            assert "Origin" in answer.headers["Vary"]
+
+
+def test_other_pages_may_not_unless_somebody_says_so(flask):
+    headers = {"Origin": "http://localhost:3000", **PREFLIGHT}
+    answer = flask.options("/v1/chat/completions", headers=headers)
+    assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+    parrot = Parrot("hello")
+    everyone = create_app(parrot, plain_chat(parrot.tokenizer), origins=["*"]).test_client()
+    answer = everyone.options("/v1/chat/completions", headers=headers)
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+
+
+def test_a_proxy_does_not_come_between(url, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert requests.get(f"{url}/healthz").json()["status"] == "ok"
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none needed", max_retries=0)
+    assert ask(client, max_tokens=2).choices
 
 
 # ---- too many ------------------------------------------------------------------------------------
@@ -363,7 +708,7 @@ BAD_TEXTS = [
     ({**TEXT, "temperature": 10**400}, "temperature", "from 0 to 100"),
     ({**TEXT, "top_k": -1}, "top_k", "a whole number from 0"),
     ({**TEXT, "top_k": 1.5}, "top_k", "a whole number"),
-    ({**TEXT, "top_p": 0}, "top_p", "above 0 and not above 1, not 0"),
+    ({**TEXT, "top_p": -0.1}, "top_p", "a number from 0 to 1, not -0.1"),
     ({**TEXT, "top_p": 1.01}, "top_p", "not 1.01"),
     ({**TEXT, "top_p": float("nan")}, "top_p", "not NaN"),
     ({**TEXT, "seed": -1}, "seed", "a whole number from 0"),
@@ -397,13 +742,76 @@ BAD_CHATS = [
     ({**TALK, "max_tokens": 0}, "max_tokens", "a whole number from 1"),
     ({**TALK, "max_completion_tokens": -1}, "max_completion_tokens", "a whole number from 1"),
     ({**TALK, "temperature": float("nan")}, "temperature", "not NaN"),
-    ({**TALK, "n": 2}, "n", "must be null or 1, not 2"),
+    ({**TALK, "n": SLOTS + 1}, "n", f"a whole number from 1 to {SLOTS}, not {SLOTS + 1}"),
     ({**TALK, "n": True}, "n", "not true"),
-    ({**TALK, "stop": ["."]}, "stop", "must be null or []"),
-    ({**TALK, "logprobs": True}, "logprobs", "must be null or false"),
+    ({**TALK, "stop": ""}, "stop", "a text that is not empty or a list of up to 4 texts"),
+    ({**TALK, "stop": ["a", ""]}, "stop[1]", "a text that is not empty"),
+    ({**TALK, "stop": ["a"] * 5}, "stop", "a list of up to 4 texts"),
+    ({**TALK, "stop": ["a", 1]}, "stop[1]", "must be a text that is not empty, not 1"),
+    ({**TALK, "temprature": 1}, "temprature", "did you mean temperature?"),
+    ({**TALK, "min_p": 0.1}, "min_p", "There is no field"),
+    ({**TALK, "presence_penalty": 3}, "presence_penalty", "a number from -2 to 2"),
+    ({**TALK, "frequency_penalty": "x"}, "frequency_penalty", "a number from -2 to 2"),
+    ({**TALK, "logit_bias": {"5": 101}}, "logit_bias.5", "a number from -100 to 100"),
+    ({**TALK, "logit_bias": {"5": True}}, "logit_bias.5", "not true"),
+    ({**TALK, "logit_bias": {"99999": 1}}, "logit_bias", "ids from 0 to"),
+    ({**TALK, "logit_bias": {"fox": 1}}, "logit_bias", 'the token "fox"'),
+    ({**TALK, "logit_bias": {"-1": 1}}, "logit_bias", 'the token "-1"'),
+    ({**TALK, "messages": [{"role": "user", "content": None}]}, "messages[0].content", "not null"),
+    ({**TALK, "messages": [{"role": "tool", "content": ""}]}, "messages[0].role", "not"),
+    (
+        {**TALK, "messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+        "messages[0].content[0].type",
+        'must be "text", not "image_url"',
+    ),
+    (
+        {**TALK, "messages": [{"role": "user", "content": [{"type": "text"}]}]},
+        "messages[0].content[0].text",
+        "is missing",
+    ),
+    (
+        {**TALK, "messages": [{"role": "user", "content": [{"type": "text", "text": "\ud800"}]}]},
+        "messages[0].content[0].text",
+        "half of a surrogate pair",
+    ),
+    # The first mistake of a request is named, in its own order.
+    ({**TALK, "top_p": 5, "temperature": -1}, "top_p", "from 0 to 1"),
+    ({**TALK, "temperature": -1, "top_p": 5}, "temperature", "from 0 to 100"),
+    ({**TALK, "nonsense": 1, "top_p": 5}, "nonsense", "There is no field"),
+]
+# What would change the answer in a way that is not possible here, in place of an answer without it.
+REFUSED = {
+    "audio": {"voice": "alloy", "format": "wav"},
+    "function_call": {"name": "f"},
+    "functions": [{"name": "f"}],
+    "logprobs": True,
+    "modalities": ["text", "audio"],
+    "reasoning_effort": "high",
+    "response_format": {"type": "json_object"},
+    "tool_choice": "required",
+    "tools": [{"type": "function", "function": {"name": "f"}}],
+    "top_logprobs": 2,
+    "verbosity": "high",
+    "web_search_options": {},
+}
+BAD_CHATS += [({**TALK, name: value}, name, "must be null") for name, value in REFUSED.items()]
+PROMPT = {"model": NAME, "prompt": "the fox"}
+BAD_PROMPTS = [
+    ({"model": NAME}, "prompt", "prompt is missing"),
+    ({**PROMPT, "prompt": 5}, "prompt", f"a text or a list of 1 to {SLOTS} texts, not 5"),
+    ({**PROMPT, "prompt": []}, "prompt", f"a list of 1 to {SLOTS} texts"),
+    ({**PROMPT, "prompt": [1, 2]}, "prompt[0]", "must be a text, not 1"),
+    ({**PROMPT, "prompt": ["a", "b"], "n": 2}, "n", f"at most {SLOTS}, not 4"),
+    ({**PROMPT, "prompt": "x y " * 200}, "prompt", "shorten it"),
+    ({**PROMPT, "max_tokens": 0}, "max_tokens", "a whole number from 1"),
+    ({**PROMPT, "suffix": "the end"}, "suffix", 'must be null or ""'),
+    ({**PROMPT, "logprobs": 2}, "logprobs", "must be null"),
+    ({**PROMPT, "best_of": 2}, "best_of", "must be null or 1"),
+    ({**PROMPT, "messages": CHAT}, "messages", "There is no field"),
 ]
 CASES = [("/generate", *case) for case in BAD_TEXTS]
 CASES += [("/v1/chat/completions", *case) for case in BAD_CHATS]
+CASES += [("/v1/completions", *case) for case in BAD_PROMPTS]
 
 
 @pytest.mark.parametrize(("path", "body", "field", "sentence"), CASES, ids=lambda x: str(x)[:40])

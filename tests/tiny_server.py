@@ -49,7 +49,9 @@ def tiny_engine(slots=2, queue=2, end_id=NEVER):
 class ByHeart(list):
     """A reply that is known beforehand."""
 
-    finish_reason = "stop"
+    def __init__(self, ids, most):
+        super().__init__(ids[:most])
+        self.finish_reason = "length" if len(ids) > most else "stop"
 
     def cancel(self):
         self.clear()
@@ -66,7 +68,7 @@ class Parrot:
         self.words = words
 
     def submit(self, prompt, length, sampling, seed, gone, penalties):
-        return ByHeart(self.tokenizer.encode(self.words))
+        return ByHeart(self.tokenizer.encode(self.words), length - len(prompt))
 
     def refuse(self):
         self.is_closing = True

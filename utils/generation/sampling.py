@@ -107,7 +107,8 @@ def _excluded_by_top_k(p, top_k):
     if groups < MANY_GROUPS:
         return -tf.ones(batch)
     largest = tf.sort(tf.reduce_max(p, axis=-1), direction="DESCENDING")  # (batch, groups)
-    kth = tf.gather(largest, tf.minimum(top_k, groups) - 1, axis=1)
+    k = tf.broadcast_to(tf.minimum(top_k, groups), (batch,))  # each row may have its own
+    kth = tf.gather(largest, k - 1, batch_dims=1)
     return tf.where(top_k <= groups, 0.99999 * kth, -1.0)  # so that the k-th itself is kept
 
 
