@@ -16,7 +16,7 @@
 # %%
 from utils.course.settings import settings
 
-args = settings(temperature=1.0, top_k=0, top_p=0.8, prompt="", length=256, seed=9)
+args = settings(temperature=1.0, top_k=0, top_p=0.8, prompt="", length=256, texts=500, seed=9)
 print(args)
 
 # %%
@@ -569,7 +569,7 @@ def diversity(texts, n=4):
     return len(set(runs)) / len(runs)
 
 
-FEW, MANY = 16, 48  # texts for diversity, texts for validity
+FEW, MANY = min(16, args.texts), min(48, args.texts)  # texts for diversity and for validity
 real = [tale.text for tale in tales[:MANY]]
 real_diversity = diversity(real[:FEW])
 print(f"real tales: validity {validity(real):.0%}, diversity {real_diversity:.3f}")
@@ -579,17 +579,18 @@ print(f"real tales: validity {validity(real):.0%}, diversity {real_diversity:.3f
 # tales from training? A model that had learnt by heart would tell those.
 
 # %%
-NUMBER, BATCH = 500, 100
+BATCH = 100
 samples = []
-for number in range(NUMBER // BATCH):
-    samples += generate([[END]] * BATCH, seed=args.seed + number, **sampling)
+for number, start in enumerate(range(0, args.texts, BATCH)):
+    size = min(BATCH, args.texts - start)
+    samples += generate([[END]] * size, seed=args.seed + number, **sampling)
 texts = [as_text(ids) for ids in samples]
 kinds = [kind_of(text) for text in texts]
 known = {tale.text for tale in corpus("en", "train")}
 for kind in ["valid", "inconsistent", "ungrammatical"]:
-    print(f"{kind:14} {kinds.count(kind) / NUMBER:6.1%}")
+    print(f"{kind:14} {kinds.count(kind) / len(kinds):6.1%}")
 print(f"copies         {np.mean([text in known for text in texts]):6.1%}", end="")
-print(f"   different from each other {len(set(texts)) / NUMBER:.1%}")
+print(f"   different from each other {len(set(texts)) / len(texts):.1%}")
 
 # %% [markdown]
 # A copy would be a tale that it has by heart. Where a tale fails, `parse` says why. Here are the

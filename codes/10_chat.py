@@ -21,13 +21,15 @@ args = settings(
     temperature=1.0,
     top_k=0,
     top_p=0.5,
+    questions=500,
     chat=False,
 )
 print(args)
 
 # %% [markdown]
-# The first five settings are for the training, the next three for drawing. As a script, the lesson
-# has one more flag: `python codes/10_chat.py --chat` skips everything and lets you talk.
+# The first five settings are for the training, the next three for sampling; `questions` is the
+# number of questions in the examination at the end. As a script, the lesson has one more flag:
+# `python codes/10_chat.py --chat` skips everything and lets you talk.
 
 # %%
 import keras
@@ -442,7 +444,7 @@ plt.show()
 # stops. **F1** gives half-right answers a part of the point. Lesson 11 builds both.
 
 # %%
-questions = held_out_questions(args.language)
+questions = held_out_questions(args.language, args.questions)
 assistant = Assistant(run)
 told = {
     "before": base_answers(base_run, args.language, questions),

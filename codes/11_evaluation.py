@@ -13,7 +13,7 @@
 # %%
 from utils.course.settings import settings
 
-args = settings(seed=11)
+args = settings(questions=500, seed=11)
 print(args)
 
 # %%
@@ -1053,14 +1053,14 @@ plt.show()
 
 # %%
 base_run, chat = pretrained("tales"), chat_run("en")
-questions = held_out_questions("en")
+questions = held_out_questions("en", args.questions)
 right = [question.answer for question in questions]
 given = {
     "base": base_answers(base_run, "en", questions),
     "fine-tuned": Assistant(chat).replies([question.messages for question in questions]),
     "copy": [question.messages[-1].content for question in questions],
 }
-for number in [0, 100, 200]:
+for number in [0, args.questions // 5, args.questions * 2 // 5]:
     print(f"{questions[number].messages[-1].content:34} right: {right[number]}")
     for name, answers in given.items():
         print(f"   {name:11} {answers[number]}")
