@@ -1,6 +1,7 @@
 """Kill a training ten times with SIGKILL; is the model the same as that of a training left alone?
 
     python -m benchmarks.killed
+    python -m benchmarks.killed --dialogues my.jsonl --steps 400    # a fine-tuning instead
 
 trains the small GPT-2 on Python's own help texts twice, for `--steps` steps: once in one piece, and
 once killed at ten random moments and started again each time. Then it compares all arrays of the
@@ -20,11 +21,10 @@ from pathlib import Path
 import numpy as np
 
 
-def train(folder: Path, steps: int, kill_after: float | None = None) -> bool:
+def train(folder: Path, command: list[str], kill_after: float | None = None) -> bool:
     """Train in a process of its own; True if it came to the end before it was killed."""
-    command = [sys.executable, "-m", "utils.small_gpt2", "--corpus", "python_docs"]
     process = subprocess.Popen(
-        [*command, "--steps", str(steps)],
+        [sys.executable, "-m", *command],
         env={**os.environ, "COURSE_CHECKPOINTS": str(folder)},
         cwd=folder,
         stdout=subprocess.DEVNULL,
@@ -59,23 +59,33 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200, help="gradient steps (default 200)")
     parser.add_argument("--kills", type=int, default=10, help="(default 10)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default 0)")
+    parser.add_argument(
+        "--dialogues", type=os.path.abspath, help="a JSONL file: fine-tune on it instead"
+    )
     args = parser.parse_args()
+    command = ["utils.small_gpt2", "--corpus", "python_docs"]
+    if args.dialogues:
+        from utils.small_gpt2 import pretrained
+
+        base = pretrained().preset
+        command = ["utils.small_chat", "--dialogues", args.dialogues, "--base", base]
+    command += ["--steps", str(args.steps)]
     moments = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as name:
         alone, killed = Path(name, "alone"), Path(name, "killed")
         alone.mkdir()
         killed.mkdir()
         start = time.monotonic()
-        train(alone, args.steps)
+        train(alone, command)
         whole = time.monotonic() - start
         print(f"in one piece: {whole:.0f} s", flush=True)
         for number in range(1, args.kills + 1):
             # Somewhere from the start of the process to shortly after its first new checkpoints.
-            if train(killed, args.steps, moments.uniform(0.1, 0.35) * whole):
+            if train(killed, command, moments.uniform(0.1, 0.35) * whole):
                 print(f"kill {number:2}: came too late, the training had ended")
                 break
             print(f"kill {number:2}: at or after step {last_step(killed)}", flush=True)
-        train(killed, args.steps)
+        train(killed, command)
         pairs = list(zip(weights(alone), weights(killed), strict=True))
         equal = sum(np.array_equal(a, b) for a, b in pairs)
         print(f"arrays that are equal bit for bit: {equal} of {len(pairs)}")
