@@ -42,18 +42,20 @@ def show_one_sentence(
     elif isinstance(error, KeyboardInterrupt):
         print("Stopped: the same command goes on from what it has saved.", file=sys.stderr)
         raise SystemExit(STOPPED)
-    elif isinstance(error, BrokenPipeError) and stdout_is_broken():
+    elif isinstance(error, BrokenPipeError) and stdout_is_broken(probe="\n"):
         raise SystemExit(BROKEN_PIPE)
     else:
         sys.__excepthook__(kind, error, traceback)
 
 
-def stdout_is_broken() -> bool:
+def stdout_is_broken(probe: str = "") -> bool:
     """Write out what is buffered; whether nobody reads it any more.
 
-    In that case the buffer goes nowhere, or Python would complain when it ends.
+    In that case the buffer goes nowhere, or Python would complain when it ends. After a failed
+    write the buffer may be empty, and only a `probe` shows that the next one would fail, too.
     """
     try:
+        sys.stdout.write(probe)
         sys.stdout.flush()
     except BrokenPipeError:
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -8,7 +8,6 @@ Downloads use `requests` rather than pooch or `keras.utils.get_file`: those know
 a file and start an interrupted download from the beginning.
 """
 
-import argparse
 import hashlib
 import sys
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from urllib.parse import urlsplit
 import requests
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from utils.errors import DataUnavailable
+from utils.command_line import OneSentenceParser
+from utils.errors import DataUnavailable, speak_plainly
 from utils.files import exclusive_lock
 from utils.paths import DATASETS, data_dir
 
@@ -200,7 +200,7 @@ def _list() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """List the data, or fetch what is named; return the exit code (1: failed, 2: no such name)."""
     program = "python -m utils.data.downloads"
-    parser = argparse.ArgumentParser(prog=program, description=main.__doc__)
+    parser = OneSentenceParser(prog=program, description=main.__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="a download to fetch")
     parser.add_argument("--all", action="store_true", help="fetch every download")
     args = parser.parse_args(arguments)
@@ -221,7 +221,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit("Stopped: run the same command again and it continues where it was.")
+    speak_plainly()
+    sys.exit(main())

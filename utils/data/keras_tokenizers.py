@@ -20,6 +20,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 from utils.data import bpe
 from utils.data.bpe import TokenizerError
+from utils.errors import speak_plainly
 from utils.paths import DATASETS
 from utils.tales import LANGUAGES, as_text, corpus
 
@@ -142,4 +143,5 @@ def numbers() -> str:
 
 
 if __name__ == "__main__":
+    speak_plainly()
     main()
