@@ -162,14 +162,14 @@ def test_two_that_want_the_same_corpus_make_it_once(text_file, monkeypatch, caps
     train = bpe.train
 
     def slowly(*arguments):
-        together.wait()  # now the other one may come
+        together.wait(timeout=60)  # now the other one may come
         trained.append(1)
         return train(*arguments)
 
     monkeypatch.setattr(bpe, "train", slowly)
     first = threading.Thread(target=load_corpus, args=(path, 300))
     first.start()
-    together.wait()
+    together.wait(timeout=60)
     assert text_of(load_corpus(path, 300)) == SENTENCES * 100
     first.join()
     assert trained == [1]

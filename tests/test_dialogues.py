@@ -296,10 +296,10 @@ def test_a_fault_in_a_file_is_named_with_its_line(sentence, tmp_path):
 def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path):
     empty, binary = tmp_path / "empty", tmp_path / "binary"
     empty.write_text("\n", encoding="utf-8")
-    binary.write_bytes(b"\xff\xfe\x00")
+    binary.write_bytes(b"{}\r\n\xff\xfe\x00")
     for path, reason in [
         (empty, "holds no dialogue"),
-        (binary, "UTF-8"),
+        (binary, r"UTF-8 \(line 2, byte offset 4: 0xff\)"),
         (tmp_path / "none", "cannot be read"),
     ]:
         with pytest.raises(DialogueError, match=reason):
@@ -331,6 +331,22 @@ def test_the_command_prints_a_dialogue_to_read():
     assert [line.partition(": ")[2] for line in result.stdout.splitlines() if line] == [
         message.content for message in tale_talk("zh")[0].messages
     ]
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback():
+    command = [sys.executable, "-m", "utils.data.dialogues", "--tales", "300"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, encoding="utf-8") as process:
+        assert process.stdout.readline().startswith("system: ")
+        process.stdout.close()
+        assert process.stderr.read() == ""
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    result = run("--tales", "1", "--write", str(tmp_path / "file"))
+    assert result.returncode == 1
+    assert "cannot be written" in result.stderr and result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

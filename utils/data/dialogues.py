@@ -10,22 +10,20 @@ python -m utils.data.dialogues --language zh --write FOLDER    # have them all a
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from random import Random
-from typing import Any, NoReturn
+from typing import Any
 
+from utils.command_line import OneSentenceParser, whole_number
 from utils.data.bpe import Tokenizer
-from utils.errors import CourseError
-from utils.files import read_text
+from utils.errors import CourseError, speak_plainly
+from utils.files import atomic_write, read_text
 from utils.paths import DATASETS
 from utils.tales import LANGUAGES, SPLITS, Question, Story, corpus
 from utils.tales.grammar import capitalised
@@ -201,17 +199,17 @@ def _as_record(dialogue: Dialogue) -> dict[str, Any]:
 
 
 def write_jsonl(path: Path | str, dialogues: Iterable[Dialogue]) -> None:
-    """Write dialogues as JSON Lines in UTF-8.
+    """Write dialogues as JSON Lines in UTF-8, all of them or nothing.
 
     Raises:
-        DialogueError: if the file cannot be written.
+        DialogueError: if the file cannot be written; what was there before is still there.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(as_jsonl(dialogues), encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise DialogueError(f"{path} cannot be written ({error.strerror}).") from error
+    with atomic_write(Path(path), _cannot_write) as part:
+        part.write_text(as_jsonl(dialogues), encoding="utf-8", newline="\n")
+
+
+def _cannot_write(path: Path, error: OSError) -> DialogueError:
+    return DialogueError(f"{path} cannot be written ({error.strerror}).")
 
 
 def read_jsonl(path: Path | str) -> list[Dialogue]:
@@ -303,36 +301,28 @@ def describe(language: str) -> str:
     return "\n".join(rows)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{message}; see python -m utils.data.dialogues --help\n")
-
-
 def main(words: list[str] | None = None) -> None:
-    """Run the command; a wrong value ends it with code 2 and one sentence."""
-    parser = _Parser(
+    """Run the command; a wrong option ends it with exit code 2 and one sentence.
+
+    Raises:
+        CourseError: if a file cannot be read or written.
+    """
+    parser = OneSentenceParser(
         prog="python -m utils.data.dialogues",
         description="Print dialogues about the tales, or write all dialogues to files.",
-        allow_abbrev=False,
     )
     parser.add_argument("--language", choices=LANGUAGES, default="en", help="default: en")
-    parser.add_argument(
-        "--tales", type=int, help="tales of each split (default: 1; with --write, all)"
-    )
+    tales = "tales of each split (default: 1; with --write, all)"
+    parser.add_argument("--tales", type=whole_number(1), help=tales)
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="write JSON Lines there")
     parser.add_argument("--describe", action="store_true", help="print the files in numbers")
     args = parser.parse_args(words)
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # Windows would use a code page without 汉字
-    try:
-        if args.write:
-            _write(args.write, files(args.language, args.tales))
-        elif args.describe:
-            print(describe(args.language))
-        else:
-            _print(about_tales(args.language, "train", 1 if args.tales is None else args.tales))
-    except CourseError as error:
-        parser.exit(2, f"{error}\n")
+    if args.write:
+        _write(args.write, files(args.language, args.tales))
+    elif args.describe:
+        print(describe(args.language))
+    else:
+        _print(about_tales(args.language, "train", args.tales or 1))
 
 
 def _write(folder: Path, found: dict[str, list[Dialogue]]) -> None:
@@ -351,4 +341,5 @@ def _print(dialogues: Iterable[Dialogue]) -> None:
 
 
 if __name__ == "__main__":
+    speak_plainly()
     main()
