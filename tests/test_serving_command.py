@@ -1,29 +1,67 @@
 """`python -m utils.serving`: it starts, serves, ends in good order, and says what is wrong."""
 
 import contextlib
+import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import keras_nlp
+import numpy as np
+import psutil
 import pytest
 import requests
+from lesson_code import definitions
+from safetensors.numpy import save_file
 from tiny_server import CONTEXT, random_model, tiny_tokenizer, until
 
+from utils.data.bpe import Tokenizer, train
 from utils.data.chat_template import Template, with_roles
 from utils.data.dialogues import Message
-from utils.data.keras_tokenizers import as_keras
+from utils.data.keras_tokenizers import as_keras, from_keras
+from utils.errors import CourseError
 from utils.generation.sampling import as_sampling
-from utils.serving.__main__ import main, own_model
-from utils.serving.server import ServerError, listen
+from utils.serving.__main__ import load_model, main, own_model, read_command_line, where_to_open
+from utils.serving.app import create_app
+from utils.serving.server import ServerError, listen, urls_of
 
 
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory):
     return save(tmp_path_factory.mktemp("models") / "my-model", as_keras(tiny_tokenizer()))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A model in Hugging Face's format, written as lesson 7 does; another size, another context."""
+    folder = tmp_path_factory.mktemp("models") / "published"
+    folder.mkdir()
+    tokenizer = Tokenizer(train("the fox said to the hare: " * 9, 20))
+    sizes = {"vocabulary_size": len(tokenizer.tokens), "num_layers": 3, "num_heads": 4}
+    sizes |= {"hidden_dim": 32, "intermediate_dim": 128, "max_sequence_length": 96}
+    backbone = keras_nlp.models.GPT2Backbone(**sizes)
+    rng = np.random.default_rng(0)
+    for weight in backbone.weights:
+        weight.assign(0.5 * rng.normal(size=weight.shape))
+    config = {"model_type": "gpt2", "vocab_size": len(tokenizer.tokens), "n_layer": 3}
+    config |= {
+        "architectures": ["GPT2LMHeadModel"],
+        "n_head": 4,
+        "n_embd": 32,
+        "n_positions": 96,
+        "resid_pdrop": 0.1,
+    }
+    arrays = definitions("07_gpt2", np=np).as_published(backbone)
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file(arrays, folder / "model.safetensors", metadata={"format": "pt"})
+    tokenizer.save(folder)
+    return folder
 
 
 def save(folder, tokenizer):
@@ -87,6 +125,160 @@ def test_a_model_that_knows_the_roles_gets_the_template_of_lesson_10(preset, tmp
     engine.close()
 
 
+def test_a_published_model_is_served_with_keras_nlps_own_tokenizer(published):
+    model = load_model(published)
+    in_keras = model.preprocessor.tokenizer
+    assert type(in_keras) is keras_nlp.models.GPT2Tokenizer
+    tokenizer = from_keras(in_keras)
+    assert tokenizer.vocabulary == Tokenizer.load(published).vocabulary
+    assert tokenizer.merges == Tokenizer.load(published).merges
+    chat, render, writer = own_model(published, 2, 2)
+    assert (chat.context, chat.name, writer) == (96, "published", chat)
+    flask = create_app(chat, render).test_client()
+    text = flask.post("/generate", json={"text": "the fox", "seed": 1}).json["generated_text"]
+    assert text.startswith("the fox") and len(text) > 20
+    ids = np.asarray(in_keras("the fox"))
+    feed = {"token_ids": ids[None], "padding_mask": np.ones_like(ids)[None]}
+    likeliest = int(np.argmax(np.asarray(model(feed))[0, -1]))
+    reply = chat.submit(ids.tolist(), 96, as_sampling(1.0, 1, 1.0), 0)
+    assert next(iter(reply)) == likeliest
+    messages = [{"role": "user", "content": "the fox"}] * 9
+    answer = flask.post("/v1/chat/completions", json={"model": "published", "messages": messages})
+    assert answer.json["usage"]["total_tokens"] <= 96 and answer.headers["X-Forgotten-Messages"]
+    assert answer.json["usage"]["prompt_tokens"] <= 96 - 40
+    chat.close()
+
+
+def test_a_vocabulary_and_merges_of_two_tokenizers_are_one_sentence():
+    in_keras = as_keras(tiny_tokenizer())
+    in_keras.merges = in_keras.merges[1:]
+    with pytest.raises(CourseError, match=r"^[^\n]*(merge|vocabulary)[^\n]*$"):
+        from_keras(in_keras)
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Notes each attempt to reach another machine."""
+    tried = []
+    connect = socket.socket.connect
+
+    def note(self, address):
+        tried.append(address)
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket.socket, "connect", note)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: note(None, host))
+    yield tried
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.mark.parametrize(
+    "name", ["no/such/folder", "gpt2_base_en", "hf://org/gpt2", "kaggle://keras/gpt2/keras/x"]
+)
+def test_a_folder_that_is_missing_is_one_sentence_and_no_download(name, offline):
+    with pytest.raises(CourseError, match="There is no folder"):
+        load_model(read_command_line(["--preset", name]).preset)
+    assert offline == []
+
+
+def test_a_folder_with_the_name_of_a_published_model_is_read(
+    published, tmp_path, monkeypatch, offline
+):
+    shutil.copytree(published, tmp_path / "gpt2_base_en")
+    monkeypatch.chdir(tmp_path)
+    model = load_model(read_command_line(["--preset", "gpt2_base_en"]).preset)
+    assert model.backbone.max_sequence_length == 96 and offline == []
+
+
+DAMAGES = {
+    "no weights": ("model.weights.h5", None),
+    "half of the weights": ("model.weights.h5", 0.5),
+    "empty weights": ("model.weights.h5", 0),
+    "no config": ("config.json", None),
+    "half of the config": ("config.json", 0.5),
+    "no tokenizer": ("assets/tokenizer/vocabulary.json", None),
+    "half of the vocabulary": ("assets/tokenizer/vocabulary.json", 0.5),
+    "half of the merges": ("assets/tokenizer/merges.txt", 0.5),
+    "no published weights": ("model.safetensors", None),
+    "half of the published weights": ("model.safetensors", 0.5),
+    "half of the published config": ("config.json", 0.5),
+    "no published vocabulary": ("vocab.json", None),
+    "no published merges": ("merges.txt", None),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_preset_is_one_sentence(name, preset, published, tmp_path, capsys):
+    file, part = DAMAGES[name]
+    folder = tmp_path / "damaged"
+    shutil.copytree(preset if (preset / file).exists() and "pub" not in name else published, folder)
+    data = (folder / file).read_bytes()
+    (folder / file).unlink()
+    if part is not None:
+        (folder / file).write_bytes(data[: int(part * len(data))])
+    assert main(["--port", "0", "--preset", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "Traceback" not in said and len(said) < 500
+
+
+def test_another_kind_of_model_is_one_sentence(tmp_path, capsys):
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16}
+    keras_nlp.models.BertBackbone(vocabulary_size=50, **sizes).save_to_preset(str(tmp_path / "b"))
+    keras_nlp.models.GPT2Backbone(50, **sizes).save_to_preset(str(tmp_path / "no-tokenizer"))
+    for folder in ("b", "no-tokenizer"):
+        assert main(["--port", "0", "--preset", str(tmp_path / folder)]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and "GPT-2" in said
+
+
+def test_the_addresses_that_are_shown_can_be_opened(monkeypatch):
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        assert urls_of(listener) == [f"http://127.0.0.1:{port}"]
+    other = [
+        ("lo", socket.AF_INET, "127.0.0.1"),
+        ("eth0", socket.AF_INET, "192.0.2.7"),
+        ("eth0", socket.AF_INET6, "2001:db8::7"),
+        ("eth0", socket.AF_INET6, "fe80::7%eth0"),
+        ("eth0", socket.AF_INET, "169.254.1.1"),
+        ("unplugged", socket.AF_INET, "192.0.2.9"),
+    ]
+    addresses: dict = {}
+    for name, family, address in other:
+        addresses.setdefault(name, []).append(SimpleNamespace(family=family, address=address))
+    states = {name: SimpleNamespace(isup=name != "unplugged") for name in addresses}
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: addresses)
+    monkeypatch.setattr(psutil, "net_if_stats", lambda: states)
+    with listen("0.0.0.0", 0) as listener:
+        port = listener.getsockname()[1]
+        urls = urls_of(listener)
+    assert urls == [f"http://127.0.0.1:{port}", f"http://192.0.2.7:{port}"]
+    sentence = where_to_open(urls)
+    assert all(url in sentence for url in urls) and "0.0.0.0" not in sentence
+
+
+def test_a_server_of_the_network_answers_at_all_its_addresses(preset):
+    words = ["--preset", preset, "--port", 0, "--slots", 1, "--host", "0.0.0.0"]
+    with started(*words, "--allow-host", "chat.example", "--cors", "http://a.example/") as (_, url):
+        assert requests.get(f"{url}/healthz").ok
+        here = [
+            entry.address
+            for entries in psutil.net_if_addrs().values()
+            for entry in entries
+            if entry.family == socket.AF_INET
+        ]
+        port = url.rpartition(":")[2]
+        with requests.Session() as session:
+            session.trust_env = False
+            for address in here:
+                assert session.get(f"http://{address}:{port}/healthz").ok
+        for host, status in [("evil.example", 421), ("chat.example", 200)]:
+            answer = requests.get(f"{url}/healthz", headers={"Host": host})
+            assert answer.status_code == status
+        answer = requests.options(f"{url}/generate", headers={"Origin": "http://a.example"})
+        assert answer.headers["Access-Control-Allow-Origin"] == "http://a.example"
+
+
 def test_a_port_that_is_taken_is_one_sentence(capsys):
     with listen("127.0.0.1", 0) as other:
         port = other.getsockname()[1]
@@ -117,6 +309,8 @@ def test_by_default_nobody_else_can_connect():
         ["--queue", "-1"],
         ["--slots", "0"],
         ["--nothing"],
+        ["--cors", "localhost:3000"],
+        ["--cors", "http://localhost:3000/page"],
     ],
     ids=" ".join,
 )
@@ -128,9 +322,10 @@ def test_a_wrong_option_is_one_sentence(words, capsys):
 
 
 def test_a_folder_without_a_model_is_one_sentence(tmp_path, capsys):
-    assert main(["--port", "0", "--preset", str(tmp_path / "none")]) == 2
-    said = capsys.readouterr().err
-    assert "holds no GPT-2" in said and "Traceback" not in said
+    for folder in (tmp_path / "none", tmp_path):
+        assert main(["--port", "0", "--preset", str(folder)]) == 2
+        said = capsys.readouterr().err
+        assert "holds no GPT-2" in said and said.count("\n") == 1
 
 
 def test_help_does_not_wait_for_tensorflow():

@@ -15,7 +15,7 @@ from utils.data.dialogues import Message
 from utils.errors import CourseError
 from utils.generation.generator import CHUNK, Generator
 from utils.generation.sampling import as_sampling
-from utils.serving.batching import Batch, piece_at
+from utils.serving.batching import Batch, Penalties, piece_at
 from utils.serving.engine import Busy, Closing, Engine, ModelFailed
 from utils.serving.prompts import as_beginning, longest_prompt, plain_chat
 
@@ -135,6 +135,55 @@ def test_the_end_id_ends_a_text_and_is_not_part_of_it(engine, generator):
 @pytest.mark.parametrize("settings", [(1e-50, 0, 1.0), (1.0, 0, 1e-50)], ids=str)
 def test_settings_too_small_for_float32_still_draw(generator, settings):
     assert list(generator.stream([5], 12, *settings)) == list(generator.stream([5], 12, top_k=1))
+
+
+def test_a_large_vocabulary_is_sampled_row_by_row():
+    """Published GPT-2's 50,257 tokens are searched in groups, with a limit for each row."""
+    generator = Generator(random_model(9000), NEVER)
+    options = [(1.0, 0, 1.0), (1.3, 20, 0.9), (0.7, 1, 1.0), (1.0, 8000, 1.0)]
+    batch = Batch(generator, len(options))
+    for slot, option in enumerate(options):
+        batch.start(slot, [7, slot], CONTEXT, as_sampling(*option), seed=slot)
+    steps = [batch.step() for _ in range(12)]
+    for slot, option in enumerate(options):
+        stream = generator.stream([7, slot], 13, *option, seed=slot)
+        written = [step[slot] for step in steps if slot in step]
+        assert written[:11] == list(stream)
+
+
+def greedy_by_hand(generator, prompt, steps, penalties):
+    """OpenAI's formula, token by token: the likeliest one after bias and penalties."""
+    cache = empty_cache(generator.weights, generator.num_heads, 1, CONTEXT)
+    ids = list(prompt)
+    for place in range(len(prompt) + steps - 1):
+        token = tf.constant([[ids[place]]])
+        logits, cache = read_tokens(generator.weights, token, tf.constant(place), cache)
+        if place == len(ids) - 1:
+            scores = logits.numpy()[0, 0].astype("float64")
+            for number, value in penalties.logit_bias.items():
+                scores[number] += value
+            counts = np.bincount(ids[len(prompt) :], minlength=len(scores))
+            scores -= penalties.frequency * counts + penalties.presence * (counts > 0)
+            ids.append(int(scores.argmax()))
+    return ids[len(prompt) :]
+
+
+def test_penalties_are_openais(engine, generator):
+    """Each slot has its own; whoever comes into the slot afterwards has none."""
+    cases = [
+        Penalties({}, 1.5, 0.0),
+        Penalties({}, 0.0, 0.7),
+        Penalties({3: 4.0, 9: -100.0}, -0.5, 0.3),
+        Penalties({3: 4.0}, 0.0, 0.0),
+    ]
+    prompt, whole = [5, 6], greedy_by_hand(generator, [5, 6], 40, Penalties({}, 0.0, 0.0))
+    length = len(prompt) + 40
+    replies = [engine.submit(prompt, length, LIKELIEST, 0, penalties=case) for case in cases]
+    found = [list(reply) for reply in replies]
+    assert found == [greedy_by_hand(generator, prompt, 40, case) for case in cases]
+    assert all(text != whole for text in found)
+    plain = [engine.submit(prompt, length, LIKELIEST, 0) for _ in range(SLOTS + 1)]
+    assert [list(reply) for reply in plain] == [whole] * len(plain)
 
 
 # ---- the queue -----------------------------------------------------------------------------------

@@ -152,10 +152,10 @@ def load_model(folder: Path) -> "keras_nlp.models.GPT2CausalLM":
         # The full path: a name such as gpt2_base_en would make keras-nlp download that model.
         model = keras_nlp.models.GPT2CausalLM.from_preset(str(folder.resolve()))
     except Exception as error:  # a damaged file makes keras-nlp raise errors of any kind
-        first_line, *_ = [*str(error).strip().splitlines(), type(error).__name__]
+        reason, *_ = f"{type(error).__name__}: {error}".splitlines()
         raise CourseError(
             f"{folder} holds no GPT-2 that can be read, neither in Keras's format nor in Hugging"
-            f" Face's: take a complete one ({first_line[:200]})."
+            f" Face's: take a complete one ({reason[:200]})."
         ) from None
     if model.preprocessor is None:
         raise CourseError(f"{folder} holds a GPT-2 without its tokenizer: save both together.")
