@@ -10,19 +10,17 @@ python -m utils.data.dialogues --language zh --write FOLDER    # have them all a
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from random import Random
-from typing import Any, NoReturn
+from typing import Any
 
+from utils.command_line import OneSentenceParser, one_of, run
 from utils.data.bpe import Tokenizer
 from utils.errors import CourseError
 from utils.paths import DATASETS
@@ -307,27 +305,19 @@ def describe(language: str) -> str:
     return "\n".join(rows)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{message}; see python -m utils.data.dialogues --help\n")
-
-
 def main(words: list[str] | None = None) -> None:
     """Run the command; a wrong value ends it with code 2 and one sentence."""
-    parser = _Parser(
+    parser = OneSentenceParser(
         prog="python -m utils.data.dialogues",
         description="Print dialogues about the tales, or write all dialogues to files.",
-        allow_abbrev=False,
     )
-    parser.add_argument("--language", choices=LANGUAGES, default="en", help="default: en")
+    parser.add_argument("--language", type=one_of(*LANGUAGES), default="en", help="default: en")
     parser.add_argument(
         "--tales", type=int, help="tales of each split (default: 1; with --write, all)"
     )
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="write JSON Lines there")
     parser.add_argument("--describe", action="store_true", help="print the files in numbers")
     args = parser.parse_args(words)
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # Windows would use a code page without 汉字
     try:
         if args.write:
             _write(args.write, files(args.language, args.tales))
@@ -355,4 +345,4 @@ def _print(dialogues: Iterable[Dialogue]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
