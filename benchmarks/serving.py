@@ -31,6 +31,7 @@ import psutil
 import requests
 
 from utils.errors import CourseError, show_one_sentence
+from utils.loopback import bypass_proxies_for_loopback
 from utils.quiet import import_tensorflow
 
 OTHER_SIDE = Path(__file__).with_name("serving_transformers.py")
@@ -250,6 +251,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)
     args = parser.parse_args()
+    bypass_proxies_for_loopback()
     import_tensorflow()
     from utils.data.bpe import Tokenizer
     from utils.data.chat_template import Template

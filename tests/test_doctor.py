@@ -1,5 +1,6 @@
 """The doctor's verdicts, also on machines that we do not have."""
 
+import errno
 import math
 import os
 import subprocess
@@ -106,6 +107,15 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").touch()
     finding = doctor.check_folder("Figures", tmp_path / "file" / "outputs")
     assert "Nothing can be written" in finding.remedy
+
+
+def test_a_data_folder_that_can_only_be_read_is_fine(tmp_path, monkeypatch):
+    def refuse(dir):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert not doctor.check_folder("Figures", tmp_path).ok
+    assert doctor.check_folder("Data folder", tmp_path, may_be_shared=True).ok
 
 
 REQUIRED = [

@@ -115,17 +115,23 @@ def server():
         running.shutdown()
 
 
-@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
-def test_a_request_to_this_machine_goes_through_no_proxy(server, variable):
+LESSON = "from utils.course.settings import settings; settings(seed=1)"
+ALONE = "from utils.loopback import *; bypass_proxies_for_loopback()"
+
+
+@pytest.mark.parametrize(
+    ("variable", "prepare"),
+    [("http_proxy", LESSON), ("HTTP_PROXY", ALONE), ("all_proxy", ALONE)],
+)
+def test_a_request_to_this_machine_goes_through_no_proxy(server, variable, prepare):
     code = (
-        "import sys, urllib.request\n"
-        "from utils.loopback import bypass_proxies_for_loopback\n"
-        "bypass_proxies_for_loopback()\n"
+        f"import os, urllib.request\n{prepare}\n"
         "import httpx, requests\n"
-        "print(requests.get(sys.argv[1]).status_code, httpx.get(sys.argv[1]).status_code)\n"
-        "print(urllib.request.urlopen(sys.argv[1]).status)"
+        "url = os.environ['SERVER']\n"
+        "print(requests.get(url).status_code, httpx.get(url).status_code)\n"
+        "print(urllib.request.urlopen(url).status)"
     )
-    done = python(code, server, no_proxy="", NO_PROXY="", **{variable: NOWHERE})
+    done = python(code, SERVER=server, no_proxy="", NO_PROXY="", **{variable: NOWHERE})
     assert done.stdout == "200 200\n200\n", done.stderr
 
 

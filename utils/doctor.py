@@ -109,7 +109,7 @@ def check_cpu(machine: Machine, features: set[str] | None) -> Finding:
 
     Args:
         machine: the computer.
-        features: what the processor can do, in lower case; None if that is not known.
+        features: the features of the processor, in lower case; None if they are not known.
     """
     if machine.machine not in ("x86_64", "AMD64") or machine.rosetta:
         return Finding("Processor", "ARM, which needs nothing special")
@@ -124,7 +124,7 @@ def check_cpu(machine: Machine, features: set[str] | None) -> Finding:
 
 
 def cpu_features(machine: Machine) -> set[str] | None:
-    """What the processor can do, in lower case; None where the system does not tell."""
+    """The features of the processor, in lower case; None where the system does not list them."""
     try:
         if machine.system == "Linux":
             text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
@@ -151,14 +151,23 @@ def check_disk(free: int) -> Finding:
     return Finding("Disk", f"{free / GIB:.1f} GiB free", remedy if free < DISK_NEEDED else "")
 
 
-def check_folder(name: str, folder: Path) -> Finding:
-    """Can files be written there? The folder is created if it is missing."""
+def check_folder(name: str, folder: Path, may_be_shared: bool = False) -> Finding:
+    """Can files be written there? The folder is created if it is missing.
+
+    Args:
+        name: what the folder is for.
+        folder: its path.
+        may_be_shared: whether a folder that can only be read is fine, such as one that a workshop
+            has filled beforehand.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        remedy = f"Nothing can be written there ({error.strerror}): give yourself the right to."
+        if may_be_shared and folder.is_dir():
+            return Finding(name, f"{folder} can be read, but nothing can be added to it")
+        remedy = f"Nothing can be written there ({error.strerror}): change its permissions."
         return Finding(name, str(folder), remedy)
     return Finding(name, f"{folder} can be written to")
 
@@ -167,7 +176,7 @@ def check_folder(name: str, folder: Path) -> Finding:
 
 
 def installed_versions() -> dict[str, str]:
-    """Name → version of every package of this Python."""
+    """The version of every package that is installed in this Python, by its name."""
     return {
         canonicalize_name(package.metadata["Name"]): package.version
         for package in metadata.distributions()
@@ -181,7 +190,7 @@ def required() -> list[Requirement]:
 
 
 def pinned() -> dict[str, str]:
-    """Name → the version in requirements.txt for this machine."""
+    """The versions in requirements.txt for this machine, by the name of the package."""
     lines = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pins = [Requirement(line.partition("#")[0]) for line in lines if line and line[0] != "#"]
     return {
@@ -248,7 +257,7 @@ def check_backend(environ: Mapping[str, str], settings: Mapping[str, Any]) -> Fi
 
 
 def import_error(module: str) -> str:
-    """Import a module; the first line of what went wrong, empty if nothing did."""
+    """Import a module; return the first line of the error, empty if there was none."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with stderr_held_back():
         try:
@@ -277,7 +286,7 @@ def check_tensorflow_text(machine: Machine, error: str) -> Finding:
 
 
 def devices() -> list[str]:
-    """What TensorFlow can compute on: such as ["CPU:0"]."""
+    """The devices that TensorFlow can compute on, such as ["CPU:0"]."""
     import_tensorflow()
     import tensorflow as tf
 
@@ -313,7 +322,11 @@ def check_sum(value: float) -> Finding:
 
 
 def check_downloads(present: Mapping[str, bool]) -> Finding:
-    """Which optional downloads are here? Name → whether it is. None is needed to begin."""
+    """Which optional downloads are here? None is needed to begin.
+
+    Args:
+        present: whether a download is here, by its name.
+    """
     missing = [name for name, here in present.items() if not here]
     if not missing:
         return Finding("Data", "every optional download is here")
@@ -352,7 +365,7 @@ def machine_checks(machine: Machine) -> Iterator[Finding]:
     yield check_memory(memory.available, memory.total)
     yield check_disk(shutil.disk_usage(REPOSITORY).free)
     yield check_folder("Figures", Path("outputs").absolute())
-    yield check_folder("Data folder", data_dir())
+    yield check_folder("Data folder", data_dir(), may_be_shared=True)
     downloads = {name: (data_dir() / entry.file).exists() for name, entry in DOWNLOADS.items()}
     yield check_downloads(downloads)
     yield check_proxy(os.environ)

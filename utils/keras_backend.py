@@ -99,7 +99,10 @@ def choose_backend(backend: str = "tensorflow", quiet: bool = False) -> None:
         raise CourseError(problem)
     if ignored := " and ".join(overridden(os.environ, settings, backend)):
         if not quiet and SAID not in os.environ:
-            print(f"The course uses {backend} for Keras and ignores {ignored}.", file=sys.stderr)
+            print(
+                f"The course runs Keras on {backend} in float32 and ignores {ignored}.",
+                file=sys.stderr,
+            )
         os.environ[SAID] = "1"
     os.environ["KERAS_BACKEND"] = backend
     for name in UNWANTED:

@@ -34,11 +34,13 @@ STYLE = {
 
 
 def plot_losses(history: list[dict], floor: float | None = None) -> None:
-    """Draw the training and validation loss of a pretraining over its steps.
+    """Draw the training and validation loss of a run over its steps.
 
     Args:
-        history: that of a `utils.training.pretraining.Run`.
-        floor: the loss that no model can beat, drawn as a line; None if it is not known.
+        history: the evaluations of the run, each with "step", "loss" and "validation_loss" (nats
+            per token).
+        floor: the loss that no model can beat (nats per token), drawn as a line; None if it is not
+            known.
     """
     steps = [report["step"] for report in history]
     for name, marker in [("loss", "o"), ("validation_loss", "s")]:
@@ -50,5 +52,5 @@ def plot_losses(history: list[dict], floor: float | None = None) -> None:
     plt.yscale("log")
     plt.xlabel("step")
     plt.ylabel("loss, nats per token")
-    plt.title("Loss" if floor is None else "The validation loss comes down to the floor")
+    plt.title("Loss while training" if floor is None else "Loss while training, and its floor")
     plt.legend()

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def seed_everything(seed: int) -> np.random.Generator:
-    """Make the run repeatable; return a generator for the lesson's own draws.
+    """Make the run repeatable; return a generator for the lesson's own random numbers.
 
     Sets the seeds of Python, NumPy and TensorFlow, and asks TensorFlow for kernels that add
     their numbers in the same order each time. Two runs on one machine then agree to the last

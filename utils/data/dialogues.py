@@ -20,9 +20,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from utils.command_line import OneSentenceParser, whole_number
+from utils.command_line import OneSentenceParser, one_of, run, whole_number
 from utils.data.bpe import Tokenizer
-from utils.errors import CourseError, speak_plainly
+from utils.errors import CourseError
 from utils.files import atomic_write, read_text
 from utils.paths import DATASETS
 from utils.tales import LANGUAGES, SPLITS, Question, Story, corpus
@@ -311,7 +311,7 @@ def main(words: list[str] | None = None) -> None:
         prog="python -m utils.data.dialogues",
         description="Print dialogues about the tales, or write all dialogues to files.",
     )
-    parser.add_argument("--language", choices=LANGUAGES, default="en", help="default: en")
+    parser.add_argument("--language", type=one_of(*LANGUAGES), default="en", help="default: en")
     tales = "tales of each split (default: 1; with --write, all)"
     parser.add_argument("--tales", type=whole_number(1), help=tales)
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="write JSON Lines there")
@@ -341,5 +341,4 @@ def _print(dialogues: Iterable[Dialogue]) -> None:
 
 
 if __name__ == "__main__":
-    speak_plainly()
-    main()
+    run(main)

@@ -9,8 +9,9 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
+from utils.command_line import OneSentenceParser, one_of, run, whole_number
 from utils.errors import CourseError
 from utils.quiet import import_tensorflow
 from utils.serving.server import Server, listen, run_until_stopped
@@ -20,27 +21,6 @@ if TYPE_CHECKING:  # takes seconds to import, which --help need not wait for
 
     from utils.serving.engine import Engine
     from utils.serving.prompts import Render
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{message}; see python -m utils.serving --help\n")
-
-
-def whole_number(low: int, high: int):
-    """A converter for argparse: a whole number from `low` to `high`."""
-
-    def convert(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            say = f"must be a whole number from {low} to {high}, not {text!r}"
-            raise argparse.ArgumentTypeError(say)
-        return value
-
-    return convert
 
 
 def origin(text: str) -> str:
@@ -53,10 +33,9 @@ def origin(text: str) -> str:
 
 
 def read_command_line(words: list[str] | None) -> argparse.Namespace:
-    parser = _Parser(
+    parser = OneSentenceParser(
         prog="python -m utils.serving",
         description="Chat with a model in the browser, or through an API like OpenAI's.",
-        allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -64,7 +43,7 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     add("--port", type=whole_number(0, 65535), default=8000, help="0 takes one that is free")
     add("--queue", type=whole_number(0, 400), default=64, help="requests that may wait")
     add("--slots", type=whole_number(1, 64), default=16, help="texts that are written at once")
-    add("--language", choices=["en", "zh"], default="en", help="of the course's models")
+    add("--language", type=one_of("en", "zh"), default="en", help="of the course's models")
     parser.set_defaults(preset=None, cors=[], allow_host=[])
     unset = argparse.SUPPRESS  # in the list of options these have no default
     add(
@@ -195,4 +174,4 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)
