@@ -153,11 +153,12 @@ def test_a_large_vocabulary_is_sampled_row_by_row():
 
 def greedy_by_hand(generator, prompt, steps, penalties):
     """OpenAI's formula, token by token: the likeliest one after bias and penalties."""
-    cache = empty_cache(generator.weights, generator.num_heads, 1, CONTEXT)
+    cache = generator.empty_cache(1, CONTEXT)
     ids = list(prompt)
     for place in range(len(prompt) + steps - 1):
         token = tf.constant([[ids[place]]])
-        logits, cache = read_tokens(generator.weights, token, tf.constant(place), cache)
+        read = generator.read_tokens
+        logits, cache = read(generator.weights, token, tf.constant(place), cache)
         if place == len(ids) - 1:
             scores = logits.numpy()[0, 0].astype("float64")
             for number, value in penalties.logit_bias.items():
