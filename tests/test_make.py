@@ -43,7 +43,7 @@ def python(folder, name, script):
 
 def make(folder, *arguments, path=None):
     """Run make where the only Pythons are those in bin/; return the exit code and its output."""
-    ours = {"PYTHON", "MAKEFLAGS", "MAKELEVEL"}  # those of the make that runs the tests
+    ours = {"PYTHON", "PRESET", "MAKEFLAGS", "MAKELEVEL"}  # those of the make that runs the tests
     environ = {name: value for name, value in os.environ.items() if name not in ours}
     environ["PATH"] = f"{folder.parent / 'bin'}:{path or environ['PATH']}"
     done = subprocess.run(
@@ -156,3 +156,11 @@ def test_clean_keeps_data_and_models(folder):
     assert code == 0
     assert "Kept: datasets/cache" in said
     assert [path.exists() for path in kept + gone] == [True, True, False, False]
+
+
+def test_chat_serves_the_model_of_a_folder(folder):
+    python(folder, "python3.11", GOOD)
+    assert make(folder, "chat")[0] == make(folder, "chat", "PRESET=/my models/x")[0] == 0
+    calls = (folder / "calls.txt").read_text(encoding="utf-8").splitlines()
+    served = [call for call in calls if "utils.serving" in call]
+    assert served == ["-m utils.serving", "-m utils.serving --preset /my models/x"]
