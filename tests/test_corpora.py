@@ -10,8 +10,8 @@ import threading
 
 import numpy as np
 import pytest
+from read_only import read_only
 
-from tests.read_only import read_only
 from utils import tales
 from utils.data import bpe
 from utils.data.corpora import BLOCK, CorpusError, load_corpus

@@ -11,7 +11,7 @@ import pytest
 
 from utils.data.bpe import Tokenizer
 from utils.data.dialogues import (
-    CONTEXT,
+    LONGEST_DIALOGUE,
     Dialogue,
     DialogueError,
     Message,
@@ -24,6 +24,7 @@ from utils.data.dialogues import (
     small_talk_file,
     write_jsonl,
 )
+from utils.models.sizes import SIZES
 from utils.paths import DATASETS
 from utils.tales import LANGUAGES, SPLITS, corpus, parse, split_of
 from utils.tales.corpus import words
@@ -131,15 +132,15 @@ def test_a_dialogue_fills_the_context_and_no_more(language):
         roles = len(dialogue.messages) + len(dialogue.kinds)  # and an end after each reply
         lengths.append(sum(len(encode(m.content)) for m in dialogue.messages) + roles)
         assert lengths[-1] == num_tokens(dialogue.messages, tokenizer(language))
-    assert max(lengths) <= CONTEXT
-    assert sum(lengths) / len(lengths) > 0.9 * CONTEXT
+    assert max(lengths) <= LONGEST_DIALOGUE <= SIZES["small"].context
+    assert sum(lengths) / len(lengths) > 0.9 * LONGEST_DIALOGUE
 
 
 def test_a_tale_that_is_too_long_is_left_out():
     bytes_only = Tokenizer([])
     assert about_tales("en", "train", 5, bytes_only) == []
     fitting = about_tales("zh", "train", 300, bytes_only)
-    assert all(num_tokens(d.messages, bytes_only) <= CONTEXT for d in fitting)
+    assert all(num_tokens(d.messages, bytes_only) <= LONGEST_DIALOGUE for d in fitting)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

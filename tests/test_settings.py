@@ -64,7 +64,9 @@ def test_a_script_looks_for_data_where_the_flag_says(monkeypatch, tmp_path):
     assert data_dir() == tmp_path
 
 
-@pytest.mark.parametrize("name", sorted(OPTIONS.keys() - {"prompt"}))  # any text will do for that one
+@pytest.mark.parametrize(
+    "name", sorted(OPTIONS.keys() - {"prompt"})
+)  # any text will do for that one
 def test_every_setting_refuses_nonsense(name):
     nonsense = [""] if name == "run" else ["", "ten", str(-math.inf), "nan"]
     for text in nonsense:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.data.chat_template import Template
-from utils.data.dialogues import CONTEXT, Dialogue
+from utils.data.dialogues import LONGEST_DIALOGUE, Dialogue
 
 Encoded = tuple[list[int], list[int]]  # ids, and for each of them a weight: to learn or not
 
@@ -67,7 +67,7 @@ class DialogueRows:
         talk: Sequence[Encoded],
         end_id: int,
         talk_every: int = 6,
-        context: int = CONTEXT,
+        context: int = LONGEST_DIALOGUE,
     ):
         self.tales, self.talk, self.talk_every = tales, talk, talk_every
         self.context, self.end_id = context, end_id

@@ -30,7 +30,7 @@ from utils.tales.grammar import capitalised
 
 ROLES = ("system", "user", "assistant")
 # The window of the small GPT-2. A tale and a few questions about it fit.
-CONTEXT = 256
+LONGEST_DIALOGUE = 256
 # Follow-ups are the harder questions, so most of those that a tale offers are asked.
 FOLLOW_UP_PROBABILITY = 0.7
 # Who is it about? So many dialogues begin with that, as people do. Later most have given it away.
@@ -86,7 +86,7 @@ def about_tales(
 ) -> list[Dialogue]:
     """One dialogue about each of the first tales of a split, always the same.
 
-    The tale is the system's message. As many questions follow as fit into `CONTEXT` tokens. A tale
+    The tale is the system's message. As many questions follow as fit into `LONGEST_DIALOGUE` tokens. A tale
     that leaves no room for any is left out, so there may be fewer dialogues than tales.
 
     Args:
@@ -111,7 +111,7 @@ def _about(story: Story, tokenizer: Tokenizer) -> Dialogue:
     rng = Random(story.text)  # the tale alone decides what is asked, not the tales before it
     messages = [Message("system", story.text)]
     kinds: list[str] = []
-    room = CONTEXT - num_tokens(messages, tokenizer)
+    room = LONGEST_DIALOGUE - num_tokens(messages, tokenizer)
     for question in _in_some_order(story.questions, rng):
         for asked in _chain(question, rng):
             turn = _turn(asked, story.language, rng)
