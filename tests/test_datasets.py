@@ -18,8 +18,8 @@ import urllib.parse
 
 import numpy as np
 import pytest
+from read_only import read_only
 
-from tests.read_only import read_only
 from utils import errors
 from utils.data import downloads
 

@@ -29,7 +29,7 @@ from utils.tales import LANGUAGES, SPLITS, Question, Story, corpus
 from utils.tales.grammar import capitalised
 
 ROLES = ("system", "user", "assistant")
-# The window of the small GPT-2. A tale and a few questions about it fit.
+# Tokens of a dialogue about a tale; the context of the small GPT-2 holds as many.
 LONGEST_DIALOGUE = 256
 # Follow-ups are the harder questions, so most of those that a tale offers are asked.
 FOLLOW_UP_PROBABILITY = 0.7
@@ -86,8 +86,9 @@ def about_tales(
 ) -> list[Dialogue]:
     """One dialogue about each of the first tales of a split, always the same.
 
-    The tale is the system's message. As many questions follow as fit into `LONGEST_DIALOGUE` tokens. A tale
-    that leaves no room for any is left out, so there may be fewer dialogues than tales.
+    The tale is the system's message. As many questions follow as fit into `LONGEST_DIALOGUE`
+    tokens. A tale that leaves no room for any is left out, so there may be fewer dialogues than
+    tales.
 
     Args:
         language: "en" or "zh".
