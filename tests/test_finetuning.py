@@ -18,7 +18,7 @@ from utils.data.batches import endless_batches
 from utils.data.bpe import Tokenizer
 from utils.data.chat_template import ChatTokenizer, Template
 from utils.data.dialogue_rows import DialogueRows, PackedRows, fit_context, pack, pad
-from utils.data.dialogues import Dialogue, Message, read_jsonl, write_jsonl
+from utils.data.dialogues import Dialogue, DialogueError, Message, read_jsonl, write_jsonl
 from utils.data.keras_tokenizers import as_keras, folder
 from utils.models.gpt2 import build_gpt2, from_ids
 from utils.models.surgery import logits_at_positions, resize_token_embeddings
@@ -150,15 +150,19 @@ def test_the_rate_rises_stays_and_falls():
 # ---- a whole run ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def base(tmp_path):
+def random_base(path):
     """A pretrained model, as far as anybody can tell: its weights are random."""
     tokenizer = Tokenizer.load(folder("en"))
-    run = Run(tmp_path / "base", [], 0.0)
+    run = Run(path / "base", [], 0.0)
     keras.utils.set_random_seed(1)
     model = build_gpt2(len(tokenizer.tokens), replace(TINY, context=256))
     save_preset(model, as_keras(tokenizer), Path(run.preset))
     return run
+
+
+@pytest.fixture
+def base(tmp_path):
+    return random_base(tmp_path)
 
 
 FEW_TALES = 30
@@ -240,19 +244,39 @@ def test_a_tenth_is_held_out():
     assert len(held_out) == 4 and not {d.messages for d in train} & {d.messages for d in held_out}
 
 
-@pytest.fixture
-def own_file(tmp_path):
-    path = tmp_path / "counting.jsonl"
+def write_own(folder):
+    path = folder / "counting.jsonl"
     write_jsonl(path, [conversation(number) for number in range(40)])
     return path
+
+
+def test_too_few_dialogues_are_told():
+    with pytest.raises(DialogueError, match="There are 9 dialogues .* at least 10 are needed"):
+        split([conversation(n) for n in range(9)])
+
+
+@pytest.fixture
+def own_file(tmp_path):
+    return write_own(tmp_path)
 
 
 OWN = ChatRecipe(steps=40, batch_size=2, learning_rate=0.02)
 
 
-def test_own_dialogues_are_learnt_also_by_a_model_that_knows_the_roles(base, own_file):
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The base of a fine-tuning on somebody's own dialogues, and the run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    base = random_base(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_CHECKPOINTS", str(folder))
+        dialogues = read_jsonl(write_own(folder))
+        return base, finetune_on(dialogues, "counting", Path(base.preset), OWN)
+
+
+def test_own_dialogues_are_learnt_also_by_a_model_that_knows_the_roles(undisturbed, own_file):
+    _, first = undisturbed
     dialogues = read_jsonl(own_file)
-    first = finetune_on(dialogues, "counting", Path(base.preset), OWN)
     assert first.folder.name.startswith("chat-counting-")
     assert first.history[-1]["validation_loss"] < first.history[0]["validation_loss"]
     second = finetune_on(dialogues, "counting", Path(first.preset), OWN)
@@ -272,8 +296,10 @@ finetune_on(read_jsonl(sys.argv[1]), "counting", Path(sys.argv[2]), recipe)
 """
 
 
-def test_killed_with_sigkill_it_goes_on_to_the_same_weights(base, own_file, tmp_path, monkeypatch):
-    undisturbed = finetune_on(read_jsonl(own_file), "counting", Path(base.preset), OWN)
+def test_killed_with_sigkill_it_goes_on_to_the_same_weights(
+    undisturbed, own_file, tmp_path, monkeypatch
+):
+    base, whole = undisturbed
     elsewhere = tmp_path / "killed"
     environment = {**os.environ, "COURSE_CHECKPOINTS": str(elsewhere)}
     command = [sys.executable, "-u", "-c", PROGRAM, str(own_file), base.preset]

@@ -15,7 +15,13 @@ from utils.data import bpe
 from utils.data.batches import endless_batches
 from utils.data.chat_template import ChatTokenizer, Template, with_roles
 from utils.data.dialogue_rows import DialogueRows, PackedRows, encoded
-from utils.data.dialogues import Dialogue, about_tales, small_talk, small_talk_file
+from utils.data.dialogues import (
+    Dialogue,
+    DialogueError,
+    about_tales,
+    small_talk,
+    small_talk_file,
+)
 from utils.data.keras_tokenizers import folder as folder_of
 from utils.data.keras_tokenizers import from_keras
 from utils.evaluation.losses import TokenLosses
@@ -150,7 +156,16 @@ def steps_for(
 
 
 def split(dialogues: Sequence[Dialogue]) -> tuple[list[Dialogue], list[Dialogue]]:
-    """The dialogues to learn from, and every tenth one, held out."""
+    """The dialogues to learn from, and every tenth one, held out.
+
+    Raises:
+        DialogueError: if there are too few to hold any out.
+    """
+    if len(dialogues) < HELD_OUT:
+        raise DialogueError(
+            f"There are {len(dialogues)} dialogues that can be learnt, and at least {HELD_OUT} are"
+            " needed, because one in ten is held out: add some."
+        )
     held_out = [d for number, d in enumerate(dialogues, 1) if number % HELD_OUT == 0]
     return [d for number, d in enumerate(dialogues, 1) if number % HELD_OUT], held_out
 

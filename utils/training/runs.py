@@ -234,7 +234,8 @@ def _train(
     method = prepare()
     if processes.leads:
         identity.save()
-    step, history = _resume(identity, method)
+        _drop_orphaned_checkpoints(identity)
+    step, history = load_checkpoint(folder, method.model)
     keeper = CheckpointCallback(identity, method, recipe, history, processes)
     keeper.keep_snapshot(step)
     if not keeper.should_stop():
@@ -272,12 +273,8 @@ def _fit(
     )
 
 
-def _resume(identity: Identity, method: Method) -> tuple[int, list[dict]]:
-    """Put the newest checkpoint into the model, if what was kept before it is there, too.
-
-    Returns:
-        The step to go on from and the evaluations so far: 0 and an empty list at the beginning.
-    """
+def _drop_orphaned_checkpoints(identity: Identity) -> None:
+    """Delete the checkpoints of a run if the best weights or snapshots before them are damaged."""
     folder, reached = identity.folder, newest_step(identity.folder)
     kept = [SNAPSHOT.format(step) for step in identity.snapshots if step <= reached]
     damaged = [name for name in (BEST, *kept) if reached and not is_readable(folder / name)]
@@ -287,7 +284,6 @@ def _resume(identity: Identity, method: Method) -> tuple[int, list[dict]]:
             file=sys.stderr,
         )
         forget_checkpoints(folder)
-    return load_checkpoint(folder, method.model)
 
 
 def _finish(folder: Path, method: Method, history: list[dict], validation_loss: float) -> None:
