@@ -1081,7 +1081,8 @@ for path in sorted(run.folder.iterdir()):
 # %% [markdown]
 # `preset` is the trained model with its tokenizer; `from_preset` reads it, as you have seen, and
 # the lessons after this one will. `checkpoint-…` are the last two checkpoints, `snapshot-…` the
-# early weights, `best` those with the lowest validation loss, `result.json` the reports.
+# early weights, `best` those with the lowest validation loss, `run.json` says what the run was made
+# of, and `result.json` has the reports.
 #
 # `logs` is for **TensorBoard**, a program that draws the curves of all your runs in a browser, also
 # while they are training. In a terminal, in the folder of the course:
