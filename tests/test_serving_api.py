@@ -275,7 +275,7 @@ def test_a_stop_text_frees_the_slot(client, engine):
     whole = ask(client).choices[0].message.content
     with shut(engine.gate) as gate:
         gate.let(40)
-        stream = ask(client, stream=True, stop=whole[2:5])
+        stream = ask(client.with_options(timeout=30), stream=True, stop=whole[2:5])
         assert "".join(one.choices[0].delta.content or "" for one in stream) == whole[:2]
         assert gate.let_until(lambda: engine.load == (0, 0))
     answer = ask(client, stop=whole[10:14])
