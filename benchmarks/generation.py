@@ -175,7 +175,8 @@ def check_same(model, peers: dict[str, Peer], new: int) -> bool:
     task = {"prompt": PROMPT, "batch": 1, "new": new, "seed": 0, "rows": True}
     task |= {"sampling": {"top_k": 1}, "precision": "float32"}
     same = {name: peer.ask(**task)["rows"] == ours for name, peer in peers.items()}
-    print(f"  likeliest text, {new} tokens: the same as with {same}")
+    print(f"  likeliest text, {new} tokens, the same in", end=" ")
+    print(", ".join(f"{name}: {is_same}" for name, is_same in same.items()))
     return all(same.values())
 
 
