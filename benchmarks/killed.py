@@ -60,6 +60,14 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10, help="(default 10)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default 0)")
     parser.add_argument(
+        "--between",
+        type=float,
+        nargs=2,
+        default=(0.1, 0.35),
+        metavar="SHARE",
+        help="kill after so much of the time of a whole run (default 0.1 0.35)",
+    )
+    parser.add_argument(
         "--dialogues", type=os.path.abspath, help="a JSONL file: fine-tune on it instead"
     )
     args = parser.parse_args()
@@ -81,7 +89,7 @@ def main() -> None:
         print(f"in one piece: {whole:.0f} s", flush=True)
         for number in range(1, args.kills + 1):
             # Somewhere from the start of the process to shortly after its first new checkpoints.
-            if train(killed, command, moments.uniform(0.1, 0.35) * whole):
+            if train(killed, command, moments.uniform(*args.between) * whole):
                 print(f"kill {number:2}: came too late, the training had ended")
                 break
             print(f"kill {number:2}: at or after step {last_step(killed)}", flush=True)
