@@ -98,7 +98,7 @@ def test_it_serves_a_model_and_ends_in_good_order(preset):
             with contextlib.suppress(requests.ConnectionError):  # who comes after the very end
                 answers.append(requests.post(f"{url}/generate", json={"text": "the", "top_k": 1}))
 
-        threads = [threading.Thread(target=ask) for _ in range(100)]
+        threads = [threading.Thread(target=ask) for _ in range(250)]
         for thread in threads:
             thread.start()
         assert until(lambda: any(answer.ok for answer in list(answers)))
