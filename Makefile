@@ -13,8 +13,8 @@ INTEL_PY := $(INTEL)/bin/python
 
 # The notebooks run cell by cell (nbval), two files at a time, in the order that conftest.py gives. The
 # Chinese ones have the same code, which `make check` proves, so they need no second run.
-PYTEST := -m pytest -rs --durations 20 -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env \
-	tests notebooks --ignore notebooks/zh
+PYTEST := -m pytest -rs --durations 20 -n 2 --dist loadfile --no-loadscope-reorder \
+	--nbval-lax --nbval-current-env tests notebooks --ignore notebooks/zh
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
