@@ -46,6 +46,7 @@ check: $(INSTALLED) ## style, types, notebooks in step, links, locks, workflows;
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m tools.notebooks check
+	$(PY) -m tools.readme check
 	$(PY) -m tools.links
 	$(PY) -m tools.locks --check
 	$(PY) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml

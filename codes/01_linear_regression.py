@@ -1,17 +1,21 @@
 # %% [markdown]
 # # 1. Linear regression: a line through four points
 #
-# At the end of this lesson you will have trained the smallest neural network there is, and you will
-# have a formula that says where its training stands after 500 epochs, without running them.
+# At the end of this lesson you will have trained the smallest neural network there is. You will
+# also have a formula that gives its parameters after 500 epochs of training, without running them.
 #
-# You need: [lesson 0](00_setup.ipynb) passed on this machine, and school algebra: a straight line,
-# a derivative. A GPT, the kind of model behind ChatGPT, is trained by the very loop that you are
-# about to write.
+# You need: [lesson 0](00_setup.ipynb) passed on this machine, and school mathematics: a straight
+# line, a derivative, the chain rule, a logarithm. One section uses linear algebra: a matrix times a
+# vector, the transpose, and two linear equations with two unknowns; it explains eigenvectors
+# itself. It is marked *Can be skipped at a first reading*, and nothing after it depends on the
+# algebra.
+#
+# A GPT, the kind of model behind ChatGPT, is trained by the same loop that you are about to write.
 
 # %% [markdown]
-# Every setting that you can change is in one line. In a notebook, change a number and run all cells
-# again. In a terminal, the same line reads flags: `python codes/01_linear_regression.py --epochs
-# 50`.
+# All settings that you can change are in one line. In a notebook, change a number and run all cells
+# again. In a terminal, the same line reads flags:
+# `python codes/01_linear_regression.py --epochs 50`.
 
 # %%
 from utils.course.settings import settings
@@ -20,8 +24,8 @@ args = settings(epochs=500, learning_rate=0.01, seed=4)
 print(args)
 
 # %% [markdown]
-# The imports and the style of the figures; you may skip them. The seed fixes everything that is
-# drawn at random, so that you see the same numbers as this page.
+# The next cell has the imports and the style of the figures; you may skip it. The seed makes the
+# random numbers the same in every run, so that you see the numbers of this page.
 
 # %%
 import keras
@@ -41,16 +45,16 @@ np.set_printoptions(precision=4, suppress=True)
 # %% [markdown]
 # ## The idea, by hand
 #
-# Here are four points. Look at them and you see the rule: each step to the right goes one down.
+# Here are four points. You can see the rule at once: each time x grows by 1, y falls by 1.
 
 # %%
 x = np.array([1.0, 2.0, 3.0, 4.0])
 y = np.array([0.0, -1.0, -2.0, -3.0])
 
 # %% [markdown]
-# A program does not see; it searches. A **model** is a formula with free numbers in it, its
-# **parameters**. Ours is a line with the slope `w` (the *weight*) and the height `b` at zero (the
-# *bias*).
+# A program cannot see the rule; it has to search for it. A **model** is a formula that contains
+# adjustable numbers, its **parameters**. Our model is a line with the slope `w` (the **weight**)
+# and the intercept `b` (the **bias**): its height at $x = 0$.
 
 
 # %%
@@ -61,9 +65,11 @@ def predict(w, b, x):
 print(predict(0.0, 0.0, x))
 
 # %% [markdown]
-# With both parameters at zero the line lies flat, and is wrong. How wrong? We need one number that
-# is zero for a perfect line and grows with every miss. The usual choice is the **mean squared
-# error**: square each miss, take the mean.
+# With both parameters at zero the line is flat, and wrong. How wrong? We need one number that is
+# zero for a perfect line and grows with every error, where an error is the prediction minus the
+# true y. The usual choice is the **mean squared error**: square each error, then take the mean.
+# Squares are used so that errors above and below the points cannot cancel, and because they are
+# easy to differentiate.
 
 
 # %%
@@ -74,10 +80,11 @@ def mean_squared_error(w, b, x, y):
 print(mean_squared_error(0.0, 0.0, x, y))
 
 # %% [markdown]
-# This number is the **loss**. Training means: change the parameters so that the loss falls. In
-# which direction? Ask the derivative. The loss of one point is $(wx + b - y)^2$; by the chain rule
-# its slope in $w$ is $2(wx + b - y)\,x$ and its slope in $b$ is $2(wx + b - y)$. Take the mean over
-# the points. The two slopes together are the **gradient**.
+# This number is the **loss**. **Training** means changing the parameters so that the loss falls.
+# The derivative says in which direction. The loss of one point is $(wx + b - y)^2$. By the chain
+# rule its derivative with respect to $w$ is $2(wx + b - y)\,x$, and with respect to $b$ it is
+# $2(wx + b - y)$. Take the mean of each over the points. The two **partial derivatives** together
+# are the **gradient**.
 
 
 # %%
@@ -89,9 +96,10 @@ def gradient(w, b, x, y):
 print(gradient(0.0, 0.0, x, y))
 
 # %% [markdown]
-# Never trust a derivative that you have not checked. Nudge `w` a little, then `b`, and divide the
-# change of the loss by the nudge. You must get the gradient, up to a small rest that comes from the
-# size of the nudge.
+# Always check a derivative that you have worked out. Increase `w` by a tiny amount, then `b`, and
+# divide the change of the loss by that amount. The results must equal the gradient, except for a
+# small difference that comes from the size of the change. This is a **gradient check** by **finite
+# differences**.
 
 # %%
 nudge = 1e-6
@@ -100,10 +108,11 @@ print((mean_squared_error(nudge, 0.0, x, y) - start) / nudge)
 print((mean_squared_error(0.0, nudge, x, y) - start) / nudge)
 
 # %% [markdown]
-# The gradient points uphill, so we step the other way. How far? The **learning rate** decides: a
-# small number that the gradient is multiplied by. That is all of **gradient descent**.
+# The gradient points in the direction in which the loss grows fastest, so we step the opposite way.
+# The **learning rate** decides how far: it is a small number that the gradient is multiplied by.
+# Repeating such steps is called **gradient descent**.
 #
-# A comment such as `# (steps + 1, 2)` gives the **shape** of an array: so many rows, 2 columns.
+# A comment such as `# (steps + 1, 2)` gives the **shape** of an array: `steps + 1` rows, 2 columns.
 
 
 # %%
@@ -123,18 +132,22 @@ for step, (w, b) in enumerate(by_hand):
     print(f"step {step:2}  w {w:7.4f}  b {b:7.4f}  loss {mean_squared_error(w, b, x, y):.4f}")
 
 # %% [markdown]
-# The loss falls at every step. You have trained a model with nothing but NumPy. Now with the
-# library that the rest of the course uses.
+# The loss falls at every step. You have trained a model with nothing but NumPy. Next comes the same
+# with Keras, the library that the rest of the course uses.
 
 # %% [markdown]
 # ## The same in Keras
 #
 # A **layer** is a function with parameters. `Dense` connects each of its inputs to each of its
-# outputs, the **units**. With one input and one unit it computes $wx + b$, so this is the smallest
-# neural network: the large ones are many such units.
+# outputs, which are called **units**. With one input and one unit it computes $wx + b$, so this is
+# the smallest **neural network**. Large ones consist of many such units.
 #
-# `SGD` is gradient descent. (The S stands for *stochastic*: later each step will see only a random
-# part of the data.) Keras draws the first weight at random and sets the bias to zero.
+# `SGD` stands for **stochastic gradient descent**: in later lessons each step will use only a
+# random part of the data. Keras sets the weight to a random number and the bias to zero before
+# training; this is the **initialisation**.
+#
+# You need not write the derivative any more. Keras computes the gradient by applying the chain rule
+# from the loss back through every layer, which is called **backpropagation**.
 
 # %%
 model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])  # one number per point
@@ -142,12 +155,11 @@ model.compile(optimizer=keras.optimizers.SGD(args.learning_rate), loss="mean_squ
 print(f"{model.count_params()} parameters, for inputs of the shape {model.input_shape}")
 
 # %% [markdown]
-# `None` stands for any number of points. One pass over all the data is an **epoch**. Keras takes up
-# to 32 points for a step unless you say otherwise, so our four make one step, and here an epoch is
-# a step.
+# `None` stands for any number of points. One pass over all the data is an **epoch**. Keras uses up
+# to 32 points for one step unless told otherwise. We have four, so here an epoch is one step.
 #
-# We also want to see the path that the parameters take. A **callback** is a listener that Keras
-# calls after each epoch.
+# We also want to record how the parameters change. A **callback** is an object whose methods Keras
+# calls during training, for example after each epoch.
 
 
 # %%
@@ -167,7 +179,7 @@ class WeightHistory(keras.callbacks.Callback):
 
 # %% [markdown]
 # The loss that Keras prints for an epoch was measured *before* the step of that epoch. It does not
-# begin with our 3.5, because the first weight is another one.
+# begin with our 3.5, because Keras starts from another weight.
 
 # %%
 seen = WeightHistory()
@@ -175,9 +187,9 @@ model.fit(x, y, epochs=args.epochs, shuffle=False, verbose=0, callbacks=[Progres
 keras_path = np.array(seen.path)  # (epochs + 1, 2)
 
 # %% [markdown]
-# Does Keras do what we did by hand? Start our own loop where Keras started and compare every step
-# of the path. Keras calculates with 7 digits (`float32`), NumPy with 16, so expect differences
-# around the seventh. Rounding errors add up over the epochs; we allow 1e-5.
+# Does Keras do what we did by hand? Start our own loop where Keras started and compare every step.
+# Keras computes with about 7 decimal digits (`float32`), NumPy with about 16, so expect differences
+# near the seventh digit. Rounding errors add up over the epochs; we allow 1e-5.
 
 # %%
 our_path = descend(*keras_path[0], args.learning_rate, args.epochs)
@@ -186,10 +198,10 @@ print(f"largest difference on the whole path: {difference:.0e}")
 assert difference < 1e-5
 
 # %% [markdown]
-# ## It has not arrived
+# ## Training has not converged
 #
-# The rule behind the points is $y = 1 - x$. Ask the model for the four points it has seen, and for
-# two that it has not.
+# The rule behind the points is $y = 1 - x$. Ask the model for a prediction at the four inputs that
+# it was trained on, and at two others.
 
 # %% tags=["nbval-check-output"]
 asked = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 10.0])
@@ -198,52 +210,88 @@ for value, answer in zip(asked, answers, strict=True):
     print(f"x = {value:4.0f}   model {answer:7.3f}   rule {1 - value:4.0f}")
 
 # %% [markdown]
-# Near the data it is roughly right. At 10 it is clearly off, after hundreds of epochs on a problem
-# that a child solves by looking. The picture shows why it takes so long: within a few epochs the
-# line drops to the height of the points. Then it turns, very slowly.
+# Near the data the predictions are roughly right. At 10 the prediction is clearly off, although the
+# problem is so easy. Training has not **converged**: more epochs would still change the parameters.
+# The figure shows where the time goes. In the first epochs the line drops to the points. After that
+# it turns, very slowly, around a point in the middle of the data.
 
 # %%
 for epochs in sorted({0, min(30, args.epochs), min(150, args.epochs), args.epochs}):
     w, b = our_path[epochs]
-    plt.plot([0, 10], predict(w, b, np.array([0, 10])), label=f"after {epochs} epochs")
+    label = f"epoch {epochs}: w = {w:.2f}, b = {b:.2f}"
+    plt.plot([0, 10], predict(w, b, np.array([0, 10])), label=label)
 plt.plot(x, y, "o", color="black", label="the four points")
-plt.title("The line finds its height early and its slope late")
+plt.title("First the line drops to the points, then it turns slowly")
 plt.xlabel("x")
 plt.ylabel("y")
-plt.legend()
+plt.ylim(bottom=-11)
+plt.legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
 # ## Why: two speeds
 #
-# The loss over all pairs $(w, b)$ is a bowl. Let us look into it from above, as on a hiking map:
-# each grey line joins places of equal loss, and the lowest place is the star. The lines are not
-# circles but long ellipses: the bowl is a narrow valley.
+# Over all pairs $(w, b)$ the loss has the shape of a bowl. The figure shows it from above, like a
+# hiking map: each grey line, a *contour line*, joins pairs with the same loss, and the star is the
+# **minimum**, the pair with the lowest loss and so the goal of the training. The contour lines are
+# long ellipses, not circles, so the bowl is a narrow valley.
 
 # %%
-# For every (w, b) of a grid, the misses at our four points: [..., None] pairs each with each.
-w_grid, b_grid = np.meshgrid(np.linspace(-2.2, 1.2, 200), np.linspace(-1.2, 2.2, 200))
-misses = w_grid[..., None] * x + b_grid[..., None] - y  # (200, 200, 4)
-loss_grid = np.mean(misses**2, axis=-1)  # (200, 200)
+# The errors of every (w, b) of a grid at our four points: [..., None] pairs each with each.
+w_grid, b_grid = np.meshgrid(np.linspace(-2.2, 1.8, 200), np.linspace(-1.2, 2.2, 200))
+errors = w_grid[..., None] * x + b_grid[..., None] - y  # (200, 200, 4)
+loss_grid = np.mean(errors**2, axis=-1)  # (200, 200)
 
 # %%
-figure, axes = plt.subplots(figsize=(6.4, 4.4))
+figure, axes = plt.subplots(figsize=(5.6, 4.9))
 levels = np.geomspace(0.01, 30, 12)
 lines = axes.contour(w_grid, b_grid, loss_grid, levels=levels, colors="grey", linewidths=0.8)
 axes.clabel(lines, levels[-4::3], fmt="loss %.1f")
 all_w, all_b = keras_path.T
-axes.plot(all_w, all_b, ".", color=BLUE, markersize=4, label="Keras,\none dot an epoch")
-axes.plot(-1, 1, "*", color="black", markersize=12, label="the goal:\ny = 1 − x")
-axes.set(xlabel="w", ylabel="b", aspect="equal")
-axes.set_title("Quickly down the side, slowly along the floor")
-figure.legend(loc="outside right upper")
+axes.plot(all_w, all_b, ".", color=BLUE, markersize=4, label="Keras, one dot per epoch")
+axes.plot(all_w[0], all_b[0], "D", color=ORANGE, markersize=8, label="the start")
+axes.plot(-1, 1, "*", color="black", markersize=12, label="the goal: y = 1 − x")
+axes.set(xlabel="w (slope)", ylabel="b (height at x = 0)", aspect="equal")
+axes.set_title("Fast across the valley, slow along its floor")
+axes.legend(loc="lower left", frameon=True)
 plt.show()
 
 # %% [markdown]
-# How does the slope change as we move? Take the derivative of the two slopes once more, which needs
-# no more than school algebra: $2(wx + b - y)\,x$ changes by $2x^2$ with $w$ and by $2x$ with $b$;
-# $2(wx + b - y)$ changes by $2x$ with $w$ and by $2$ with $b$. The means of these over our points
-# are four numbers, the same wherever we are. In a square they are called the **Hessian** matrix.
+# Why a valley? Move away from the goal by the same distance in two directions. If `w` and `b` both
+# grow, the whole line rises off the points. If `w` grows and `b` falls, the line turns around a
+# point near the data, so it stays close to all four points.
+
+# %%
+for change_w, change_b in [(0.9, 0.3), (0.3, -0.9)]:
+    loss = mean_squared_error(-1 + change_w, 1 + change_b, x, y)
+    print(f"w {change_w:+.1f}, b {change_b:+.1f}: loss {loss:.3f}")
+
+# %% [markdown]
+# The loss is a bowl that is steep in the first direction and nearly flat in the second. In the
+# *steep direction* the gradient is large, so the steps are large and the distance is gone after a
+# few epochs. In the *flat direction* the gradient is small, so every step is small and the distance
+# shrinks slowly. That remaining distance barely changes the predictions near the data. Far from the
+# data, at $x = 10$, it does.
+
+# %% [markdown]
+# ## The two speeds, calculated
+#
+# > **Can be skipped at a first reading.** This section uses linear algebra and ends with the
+# > formula that was promised at the beginning. If you skip it, run its cells all the same, take
+# > these two results with you, and go on at *A learning rate that is too large*:
+# >
+# > 1. Every epoch multiplies the distance to the goal by the same factor, one factor for the steep
+# >    direction and another one for the flat direction.
+# > 2. The steep direction limits the learning rate; the flat direction decides how many epochs it
+# >    takes.
+
+# %% [markdown]
+# ### The Hessian: how the gradient changes
+#
+# Differentiate the two partial derivatives once more. $2(wx + b - y)\,x$ changes by $2x^2$ with $w$
+# and by $2x$ with $b$; $2(wx + b - y)$ changes by $2x$ with $w$ and by $2$ with $b$. The means of
+# these over our points are four numbers, which do not depend on $w$ and $b$. Arranged in a square
+# they are the **Hessian** matrix.
 
 # %%
 hessian = np.array(
@@ -255,59 +303,17 @@ hessian = np.array(
 print(hessian)
 
 # %% [markdown]
-# With the data as a matrix $X$, one row $(x, 1)$ for each of the $n$ points, the same reads $H =
-# \frac{2}{n} X^\top X$, where $X^\top$ is $X$ with rows and columns exchanged. In Python the
-# product of matrices is `@`.
+# Write the data as a matrix $X$ with one row $(x, 1)$ for each of the $n$ points. Then the same
+# matrix is $H = \frac{2}{n} X^\top X$, where the **transpose** $X^\top$ is $X$ with rows and
+# columns exchanged. In Python the product of matrices is `@`.
 
 # %%
 X = np.stack([x, np.ones_like(x)], axis=1)  # (4, 2)
 assert np.allclose(hessian, 2 / len(x) * X.T @ X)
 
 # %% [markdown]
-# A matrix turns and stretches. In a few directions it only stretches: these are its
-# **eigenvectors**, and the factors are its **eigenvalues**. Those of the Hessian are the two axes
-# of the ellipses, and the eigenvalue says how steeply the bowl rises along its axis. (Strictly, how
-# fast the slope grows there: the *curvature*.)
-
-# %%
-eigenvalues, eigenvectors = np.linalg.eigh(hessian)  # (2,), (2, 2): one vector in each column
-for eigenvalue, direction in zip(eigenvalues, eigenvectors.T, strict=True):
-    print(f"steepness {eigenvalue:7.4f} along (w, b) = {direction}")
-print(f"one axis is {eigenvalues[1] / eigenvalues[0]:.0f} times as steep as the other")
-
-# %% [markdown]
-# This ratio, the **condition number**, is the reason for the two speeds. At distance $d$ from the
-# goal, the slope along an axis with steepness $\lambda$ is $\lambda d$. A step with the learning
-# rate $\eta$ therefore goes from $d$ to $d - \eta\lambda d = (1 - \eta\lambda)\,d$. Every epoch
-# multiplies the distance by the same factor, one for each axis.
-
-# %%
-factor = 1 - args.learning_rate * eigenvalues  # (2,)
-print(f"{'':27} flat axis  steep axis")
-print(f"each epoch keeps            {factor[0]:9.4f} {factor[1]:11.4f}")
-print(f"after {args.epochs} epochs there remains {factor[0] ** args.epochs:7.4f}", end="")
-print(f" {factor[1] ** args.epochs:11.4f}")
-
-# %% [markdown]
-# Along the steep axis nothing is left. Along the flat one a good part of the starting distance is
-# still there, and that part is what you saw at $x = 10$.
-#
-# If every epoch multiplies by the same factor, then $t$ epochs multiply by its $t$-th power. No
-# loop is needed: here is where gradient descent stands after *any* number of epochs.
-
-
-# %%
-def closed_form_path(start, goal, learning_rate, steps):
-    """Gradient descent without descending: the parameters after 0 … steps steps."""
-    distance = (start - goal) @ eigenvectors  # (2,): measured along the two axes
-    exponents = np.arange(steps + 1)[:, None]  # (steps + 1, 1): a column, one row per epoch
-    distances = (1 - learning_rate * eigenvalues) ** exponents * distance  # (steps + 1, 2)
-    return goal + distances @ eigenvectors.T  # from the axes back to (w, b)
-
-
-# %% [markdown]
-# The goal has a formula as well. At the bottom of the bowl the gradient is zero; written out, these
-# are the **normal equations** $X^\top X\,\theta = X^\top y$, two equations for the unknown pair
+# The goal has a formula as well. At the bottom of the bowl the gradient is zero. Written out, this
+# gives the **normal equations** $X^\top X\,\theta = X^\top y$, two equations for the unknown pair
 # $\theta = (w, b)$.
 
 # %%
@@ -315,8 +321,101 @@ goal = np.linalg.solve(X.T @ X, X.T @ y)
 print(f"w = {goal[0]:.4f}, b = {goal[1]:.4f}")
 
 # %% [markdown]
-# Now the test. The formula gets the starting point, the learning rate and the four points. It has
-# seen nothing of the training.
+# The gradient is zero at the goal and changes as the Hessian says. So at any other pair $(w, b)$
+# the gradient is the Hessian times the displacement from the goal. Check it at one place.
+
+# %%
+displacement = np.array([0.3, -0.2])
+print("gradient              ", gradient(*(goal + displacement), x, y))
+print("Hessian × displacement", hessian @ displacement)
+assert np.allclose(gradient(*(goal + displacement), x, y), hessian @ displacement)
+
+# %% [markdown]
+# ### Eigenvectors: directions that a matrix keeps
+#
+# A matrix times a vector is a new vector, in general with another length *and* another direction. A
+# smaller example has numbers that you can check by hand.
+
+# %%
+M = np.array([[2.0, 1.0], [1.0, 2.0]])
+vectors = np.array([[1.0, 1.0], [1.0, -1.0], [1.0, 0.0]])  # (3, 2): one vector in each row
+products = vectors @ M.T  # (3, 2): M times each of them
+for vector, product in zip(vectors, products, strict=True):
+    print(vector, "→", product)
+
+# %%
+figure, axes = plt.subplots(figsize=(4.6, 4.6))
+scale = {"angles": "xy", "scale_units": "xy", "scale": 1}
+axes.quiver(*np.zeros((2, 3)), *products.T, color=[BLUE, ORANGE, "grey"], width=0.022, **scale)
+axes.quiver(*np.zeros((2, 3)), *vectors.T, color="black", width=0.008, **scale)
+axes.text(2.0, 2.9, "(1, 1) → (3, 3)\nsame direction, 3 ×", color=BLUE, ha="right", va="top")
+axes.text(1.1, -1.0, "(1, −1) → (1, −1)\nsame direction, 1 ×", color=ORANGE, va="top")
+axes.text(2.1, 0.9, "(1, 0) → (2, 1)\nturned", color="dimgrey", va="top")
+axes.set(xlim=(-0.4, 3.6), ylim=(-1.8, 3.3), aspect="equal")
+axes.set(xlabel="first component", ylabel="second component")
+axes.set_title("Black: a vector; coloured: M times it")
+plt.show()
+
+# %% [markdown]
+# $(1, 1)$ keeps its direction and becomes three times as long; $(1, -1)$ keeps its direction and
+# its length. Such vectors are the **eigenvectors** of the matrix, and the factors, here 3 and 1,
+# are its **eigenvalues**. $(1, 0)$ is no eigenvector: it is turned.
+#
+# A matrix that is symmetric, like this one and like every Hessian, has as many eigenvectors as it
+# has rows, at right angles to each other. Every vector is a sum of parts along them, and the matrix
+# multiplies each part by its own eigenvalue. For example $(1, 0)$ is half of $(1, 1)$ plus half of
+# $(1, -1)$, so it becomes $\frac{1}{2} \cdot 3 \cdot (1, 1) + \frac{1}{2} \cdot 1 \cdot (1, -1) =
+# (2, 1)$.
+
+# %% [markdown]
+# Now the Hessian. Its eigenvectors are the two axes of the ellipses, the steep and the flat
+# direction. Its eigenvalues are the **curvatures** of the bowl: how fast the slope grows in each
+# direction. Their ratio is the **condition number**.
+
+# %%
+eigenvalues, eigenvectors = np.linalg.eigh(hessian)  # (2,), (2, 2): one vector in each column
+for eigenvalue, direction in zip(eigenvalues, eigenvectors.T, strict=True):
+    print(f"curvature {eigenvalue:7.4f} along (w, b) = {direction}")
+print(f"condition number {eigenvalues[1] / eigenvalues[0]:.0f}")
+
+# %% [markdown]
+# ### One factor for each direction
+#
+# At distance $d$ from the goal along an eigenvector with eigenvalue $\lambda$, the gradient points
+# straight away from the goal and has the length $\lambda d$. A step with the learning rate $\eta$
+# therefore leads from $d$ to $d - \eta\lambda d = (1 - \eta\lambda)\,d$. Every epoch multiplies the
+# distance by the same factor.
+
+# %%
+factor = 1 - args.learning_rate * eigenvalues  # (2,)
+print(f"{'':27} flat direction  steep direction")
+print(f"each epoch keeps            {factor[0]:14.4f} {factor[1]:16.4f}")
+print(f"after {args.epochs} epochs there remains {factor[0] ** args.epochs:12.4f}", end="")
+print(f" {factor[1] ** args.epochs:16.4f}")
+
+# %% [markdown]
+# In the steep direction nothing is left. In the flat direction a good part of the starting distance
+# is still there. It is what you saw at $x = 10$.
+
+# %% [markdown]
+# ### A formula for the whole path
+#
+# If every epoch multiplies by the same factor, then $t$ epochs multiply by its $t$-th power. So the
+# parameters after *any* number of epochs can be computed without a loop.
+
+
+# %%
+def closed_form_path(start, goal, learning_rate, steps):
+    """Gradient descent without a loop: the parameters after 0 … steps steps."""
+    distance = (start - goal) @ eigenvectors  # (2,): measured along the two eigenvectors
+    exponents = np.arange(steps + 1)[:, None]  # (steps + 1, 1): a column, one row per epoch
+    distances = (1 - learning_rate * eigenvalues) ** exponents * distance  # (steps + 1, 2)
+    return goal + distances @ eigenvectors.T  # from the eigenvectors back to (w, b)
+
+
+# %% [markdown]
+# Now the test. The formula is given the starting point, the learning rate and the four points, and
+# nothing from the training.
 
 # %% tags=["nbval-check-output"]
 predicted = closed_form_path(keras_path[0], goal, args.learning_rate, args.epochs)
@@ -325,64 +424,69 @@ print("Keras follows the formula to 1e-5:", bool(difference < 1e-5))
 assert difference < 1e-5
 
 # %%
-some = slice(0, None, max(1, args.epochs // 25))
-for column, name, color in [(0, "w", BLUE), (1, "b", ORANGE)]:
-    plt.plot(predicted[:, column], "-", color=color, linewidth=1.2, label=f"{name}, closed form")
-    epochs = np.arange(args.epochs + 1)[some]
-    plt.plot(epochs, keras_path[some, column], "os"[column], color=color, label=f"{name}, Keras")
-plt.title("The formula runs through every dot")
-plt.xlabel("epoch")
-plt.ylabel("parameter")
-plt.legend(ncols=2)
+figure, panels = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True)
+for axes, last in zip(panels, [min(20, args.epochs), args.epochs], strict=True):
+    some = np.arange(0, last + 1, max(1, last // 20))
+    for column, name, color in [(0, "w", BLUE), (1, "b", ORANGE)]:
+        axes.plot(predicted[: last + 1, column], "-", color=color, label=f"{name}, formula")
+        axes.plot(some, keras_path[some, column], "os"[column], color=color, label=f"{name}, Keras")
+    axes.set(title=f"epochs 0 to {last}", xlabel="epoch")
+panels[0].set_ylabel("value of the parameter")
+panels[1].legend(ncols=2)
+figure.suptitle("The formula runs through every dot", fontsize="medium")
 plt.show()
 
 # %% [markdown]
-# Seen along the two axes there are only two numbers to follow, the distances to the goal. On a
-# logarithmic scale, equal factors are equal steps, so each distance is a straight line. The steep
-# one falls until it reaches the last digit of `float32`; what is jagged there is rounding. The flat
-# one hardly moves.
+# Measured along the two eigenvectors, only two numbers are left to follow: the distances to the
+# goal. On a logarithmic scale equal factors are equal steps, so each distance is a straight line.
+# The steep one falls until it reaches the last digit of `float32`; below that, the line shows only
+# rounding errors. The flat one falls slowly.
 
 # %%
 distances = np.abs((keras_path - goal) @ eigenvectors)  # (epochs + 1, 2)
-plt.semilogy(distances[:, 1], label=f"steep axis, λ = {eigenvalues[1]:.2f}")
-plt.semilogy(distances[:, 0], label=f"flat axis, λ = {eigenvalues[0]:.2f}")
-plt.title("Two axes, two speeds")
+plt.semilogy(distances[:, 1], label=f"steep direction, λ = {eigenvalues[1]:.2f}")
+plt.semilogy(distances[:, 0], label=f"flat direction, λ = {eigenvalues[0]:.2f}")
+plt.title("Two directions, two speeds")
 plt.xlabel("epoch")
-plt.ylabel("distance to the goal")
+plt.ylabel("distance to the goal, in (w, b)")
 plt.legend()
 plt.show()
 
 # %% [markdown]
-# Why does anybody descend, if there is a formula for the goal? Because the formula exists only for
-# models that are linear in their parameters. A GPT has no normal equations, only a gradient. But
-# the picture stays useful there: steep directions are learnt first, flat ones take most of the
-# time.
+# Why use gradient descent, if there is a formula for the goal? Because normal equations exist only
+# for models that are linear in their parameters and have a squared loss. For a GPT there is only
+# the gradient. But what you have seen stays true there: steep directions are learnt first, and flat
+# ones take most of the time.
 
 # %% [markdown]
 # ## A learning rate that is too large
 #
-# So take larger steps? Look at the factor $1 - \eta\lambda$ again. When $\eta\lambda$ is above 2,
-# the factor is below −1: each step overshoots and lands farther away than it began. The steep axis
-# gets there first and sets the limit.
+# Why not take larger steps? A step that is too large overshoots: it crosses the valley and ends
+# higher on the other side than it began. There the gradient is even larger, so the next step
+# overshoots by more, and the loss grows without end. Training **diverges**. The steep direction is
+# the first in which this happens, because its gradient is the largest, so it sets the limit.
+#
+# The section above gives the number: for $\eta\lambda$ above 2 the factor $1 - \eta\lambda$ is
+# below −1, and each step multiplies the distance by more than 1.
 
 # %%
 limit = 2 / eigenvalues.max()
-print(f"below a learning rate of {limit:.4f} the descent settles, above it explodes")
+print(f"below a learning rate of {limit:.4f} gradient descent converges, above it diverges")
 
 # %%
 for rate in [args.learning_rate, 0.9 * limit, 1.02 * limit]:
     path = descend(0.0, 0.0, rate, steps=60)
     losses = [mean_squared_error(w, b, x, y) for w, b in path]
     plt.semilogy(losses, label=f"learning rate {rate:.3f}")
-plt.title("Below the limit the loss falls, just above it explodes")
+plt.title(f"Below a learning rate of {limit:.4f} training converges, above it diverges")
 plt.xlabel("epoch")
-plt.ylabel("loss")
+plt.ylabel("loss (mean squared error)")
 plt.legend()
 plt.show()
 
 # %% [markdown]
-# Keras obeys the same limit. Here it starts at zero again, with 1.2 times the limit. In a large
-# model such a run ends in `nan`, "not a number".
+# Keras has the same limit. Here it starts at zero again, with 1.2 times the limit. In a large model
+# such a run ends with the loss `nan`, "not a number".
 
 # %%
 model.set_weights([np.zeros((1, 1)), np.zeros(1)])
@@ -394,8 +498,8 @@ assert losses[-1] > losses[0]
 # %% [markdown]
 # ## Real data: the planets
 #
-# In 1619 Johannes Kepler published a rule that ties a planet's year to the size of its orbit. He
-# knew six planets, and had searched for years. You have a `Dense` layer and [the
+# In 1619 Johannes Kepler published a law that relates the size of a planet's orbit to the time that
+# one orbit takes. He knew six planets and had searched for years. You have a `Dense` layer and [the
 # data](../datasets/planets.md).
 
 # %%
@@ -406,85 +510,89 @@ print(planets.dtype.names)
 print(planets[0])
 
 # %% [markdown]
-# The *semi-major axis* is the size of the orbit: half its longest diameter. In *astronomical units*
-# (au) that of the Earth is 1; the Earth's year is 1, too.
+# The *semi-major axis* is the size of the orbit: half its longest diameter, in *astronomical units*
+# (au). The *orbital period* is the time for one orbit, in years. For the Earth both are 1.
 #
-# Split the data before you study it. The bodies known since antiquity are for **training**. All
-# that were discovered after Kepler are for **testing**: the model never sees them, so they tell
-# whether it learnt a law or only its six examples.
+# Split the data before you study it. The six bodies known since antiquity are the **training set**.
+# Those discovered after Kepler are the **test set**. The model never sees them during training, so
+# they show whether it has learnt a law or has only memorised six examples. Being right on data that
+# was not in the training set is called **generalisation**.
 
 # %%
 old = planets["discovered"] == "antiquity"
-size, year = planets["semi_major_axis_au"], planets["period_years"]
+size, period = planets["semi_major_axis_au"], planets["period_years"]
 print("training:", ", ".join(planets["name"][old]))
 print("testing: ", ", ".join(planets["name"][~old]))  # ~ is "not"
 
 # %% [markdown]
-# A straight line through size and year? It is a poor rule: it sends Mercury around the Sun in
-# negative time.
+# Does a straight line through size and period work? It is a poor rule: it gives Mercury a negative
+# period.
 
 # %%
-slope, height = np.polyfit(size[old], year[old], deg=1)  # least squares, from NumPy
-print(f"Mercury's year by the straight line: {predict(slope, height, size[0]):.2f} years")
+slope, height = np.polyfit(size[old], period[old], deg=1)  # least squares, from NumPy
+print(f"Mercury's period by the straight line: {predict(slope, height, size[0]):.2f} years")
 
 # %% [markdown]
-# The year $T$ grows faster than the size $a$, perhaps like a power: $T = c\,a^k$. Take logarithms
+# The period $T$ grows faster than the size $a$, perhaps like a power: $T = c\,a^k$. Take logarithms
 # on both sides, $\log T = k \log a + \log c$, and the power has become the slope of a straight
-# line.
+# line. The inputs of a model are called its **features**; here the logarithm is the better feature.
 
 # %%
-log_size, log_year = np.log10(size), np.log10(year)
+log_size, log_period = np.log10(size), np.log10(period)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
-left.plot(size[old], year[old], "o")
-left.set(title="size and year: a curve", xlabel="orbit (Earth's = 1)", ylabel="year (Earth's = 1)")
-right.plot(log_size[old], log_year[old], "o")
-right.set(title="their logarithms: a line", xlabel="log10 of the orbit", ylabel="log10 of the year")
+left.plot(size[old], period[old], "o")
+left.set(title="Period against size: a curve")
+left.set(xlabel="semi-major axis, au", ylabel="period, years")
+right.plot(log_size[old], log_period[old], "o")
+right.set(title="Their logarithms: a straight line")
+right.set(xlabel="log10 (semi-major axis in au)", ylabel="log10 (period in years)")
 plt.show()
 
 # %% [markdown]
-# This time we do not guess the learning rate, we ask the Hessian. Half the limit is a good rate: it
-# makes the factor of the steep axis zero, so that axis arrives in one step. And the axes are no
-# longer so unequal, because the logarithms lie on both sides of zero.
+# This time the learning rate is not guessed. It is half the limit, calculated as above. Then the
+# factor of the steep direction is zero, so that direction needs a single step. The flat direction
+# needs far fewer epochs than before, because the condition number is smaller: the logarithms lie on
+# both sides of zero.
 
 # %%
 X_planets = np.stack([log_size[old], np.ones(old.sum())], axis=1)  # (6, 2)
-steepness = np.linalg.eigvalsh(2 / old.sum() * X_planets.T @ X_planets)  # (2,)
-planet_rate = 1 / steepness.max()
-print(f"condition number {steepness[1] / steepness[0]:.1f}, learning rate {planet_rate:.3f}")
+curvatures = np.linalg.eigvalsh(2 / old.sum() * X_planets.T @ X_planets)  # (2,)
+planet_rate = 1 / curvatures.max()
+print(f"condition number {curvatures[1] / curvatures[0]:.1f}, learning rate {planet_rate:.3f}")
 
 # %%
 kepler = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
 kepler.compile(optimizer=keras.optimizers.SGD(planet_rate), loss="mean_squared_error")
 kepler.fit(
     log_size[old],
-    log_year[old],
+    log_period[old],
     epochs=50,
     shuffle=False,
     verbose=0,
     callbacks=[Progress(every=10)],
 )
 weight, bias = (parameter.item() for parameter in kepler.get_weights())
-print(f"year = {10**bias:.3f} × size to the power of {weight:.3f}")
+print(f"period = {10**bias:.3f} × size to the power of {weight:.3f}")
 
 # %% [markdown]
-# Kepler's third law says: the *squares* of the years go as the *cubes* of the sizes, a power of
-# 3/2. The model has found it. Does it hold for the worlds that nobody knew in 1619?
+# Kepler's third law says that the *squares* of the periods are proportional to the *cubes* of the
+# sizes, which is a power of 3/2. The model has found it. Does it hold for the test set?
 
 # %%
 guess = 10 ** kepler.predict(log_size, verbose=0)[:, 0]  # (bodies,) years
-error = 100 * (guess / year - 1)
+error = 100 * (guess / period - 1)
 for body in np.flatnonzero(~old):
-    print(f"{planets['name'][body]:9} {year[body]:7.1f} years, model {guess[body]:7.1f}", end="")
+    print(f"{planets['name'][body]:9} {period[body]:7.1f} years, model {guess[body]:7.1f}", end="")
     print(f"  ({error[body]:+.2f} %)")
 
 # %%
 plt.loglog(size, guess, "-", color=BLUE, label="the model's law")
-plt.loglog(size[old], year[old], "o", color=GREEN, label="training: known to Kepler")
-plt.loglog(size[~old], year[~old], "s", color=ORANGE, label="testing: discovered later")
-plt.title("Six planets were enough")
-plt.xlabel("orbit (Earth's = 1)")
-plt.ylabel("year (Earth's = 1)")
+plt.loglog(size[old], period[old], "o", color=GREEN, label="training: known to Kepler")
+plt.loglog(size[~old], period[~old], "s", color=ORANGE, label="testing: discovered later")
+plt.title("A law from six planets also fits four bodies that were not in training")
+plt.xlabel("semi-major axis, au")
+plt.ylabel("period, years")
 plt.legend()
 plt.show()
 
@@ -492,28 +600,47 @@ plt.show()
 # ## If your result looks different
 #
 # * **The loss grows or becomes `nan`.** The learning rate is above the limit. Compute the limit as
-#   above, or divide the rate by ten until the loss falls.
-# * **The answer at 10 is off by another amount.** Keras draws the first weight from `seed`; another
-#   seed starts elsewhere in the valley. The path changes, the formula still fits it.
+#   above, or divide the learning rate by ten until the loss falls.
+# * **The prediction at 10 is off by another amount.** The first weight depends on `seed`; another
+#   seed starts elsewhere in the valley. The path changes, and the formula still fits it.
 # * **The last digits differ from this page.** Processors round in different order. What must hold
 #   is checked by the `assert` lines; if they pass, your machine is fine.
 
 # %% [markdown]
 # ## Recap
 #
-# * A model is a formula with parameters; the loss says how wrong it is; training is descending
-#   along the gradient.
-# * One step multiplies the distance along each axis of the bowl by $1 - \eta\lambda$. The steepest
-#   axis limits the learning rate, the flattest one decides how long it takes.
-# * Keras's path equals the formula, so nothing about it is magic.
-# * Good features help more than many epochs: the logarithm made a line out of a curve.
-# * Keep data aside that the model never sees. Only there does learning show.
+# * A model is a formula with parameters. The loss says how wrong it is. Gradient descent changes
+#   the parameters against the gradient, so that the loss falls.
+# * Each step multiplies the distance to the goal by $1 - \eta\lambda$, with one curvature $\lambda$
+#   for each direction. The steepest direction limits the learning rate; the flattest one decides
+#   how many epochs it takes.
+# * Keras takes the same path as our own loop and as the formula.
+# * A good feature can help more than many epochs: the logarithm made a line out of a curve.
+# * Keep a test set that is never trained on. It shows whether the model generalises.
+
+# %% [markdown]
+# ## Check your understanding
+#
+# Answer in your own words first; the lesson has said all that you need.
+#
+# 1. What does the loss tell you, and what does one step of gradient descent do about it?
+# 2. You have worked out a formula for a gradient. How can you check it without doing the algebra
+#    again?
+# 3. After 500 epochs the predictions near the four points are good, but at $x = 10$ the model is
+#    still off. Why does it take so long to correct that?
+# 4. What happens when the learning rate is too large, and why is it the steep direction that sets
+#    the limit?
+# 5. Why were four of the bodies kept out of training?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
 
 # %% [markdown]
 # ## Check yourself
 #
-# Replace `...` by your answer and run the cell. Stuck? `check.gradient_of_sum.hint()` gives a
-# nudge, `check.gradient_of_sum.solution()` shows one way.
+# Replace `...` by your answer and run the cell. Stuck? `check.gradient_of_sum.hint()` gives a hint,
+# `check.gradient_of_sum.solution()` shows one way.
 #
 # **1.** Some books minimise the *sum* of the squared errors instead of the mean. Write the gradient
 # of that loss.
@@ -529,7 +656,7 @@ check.gradient_of_sum(gradient_of_sum)
 
 # %% [markdown]
 # **2.** Given any inputs `x` (an array), return the learning rate above which gradient descent on
-# the mean squared error explodes.
+# the mean squared error diverges.
 
 
 # %%
@@ -542,7 +669,7 @@ check.learning_rate_limit(learning_rate_limit)
 
 # %% [markdown]
 # **3.** How many epochs (a whole number) does our run on the four points need until at most one
-# hundredth of the distance along the flat axis is left? The learning rate is 0.01.
+# hundredth of the distance in the flat direction is left? The learning rate is 0.01.
 
 # %%
 epochs_to_one_percent = ...
@@ -558,7 +685,7 @@ condition_number_centred = ...
 check.condition_number_centred(condition_number_centred)
 
 # %% [markdown]
-# **5.** An asteroid circles the Sun at twice the Earth's distance. How long is its year, in years?
+# **5.** The orbit of an asteroid has a semi-major axis of 2 au. How long is its period, in years?
 # Use Kepler's law.
 
 # %%
@@ -569,5 +696,5 @@ check.year_of_asteroid(year_of_asteroid)
 # %% [markdown]
 # ## Next
 #
-# A line predicts a number. A language model predicts the next letter. In [lesson
-# 2](02_next_token.ipynb) you will see how small the step from one to the other is.
+# A line predicts a number. A language model predicts the next piece of a text.
+# [Lesson 2](02_next_token.ipynb) shows how small the step from one to the other is.

@@ -1,10 +1,12 @@
 # %% [markdown]
 # # 2. A language model is a classifier
 #
-# At the end of this lesson you will have trained a model that writes, letter by letter. It writes
-# badly, and you will be able to say exactly why, and how much better a model could be.
+# At the end of this lesson you will have trained a **language model** that generates text letter by
+# letter. The text is bad, and you will be able to say exactly why, and how much better a model
+# could be.
 #
-# You need: [lesson 1](01_linear_regression.ipynb): loss, gradient, learning rate.
+# You need: loss, gradient, learning rate and training and test sets, from
+# [lesson 1](01_linear_regression.ipynb), and the logarithm.
 
 # %%
 from utils.course.settings import settings
@@ -33,8 +35,8 @@ np.set_printoptions(precision=3, suppress=True)
 # %% [markdown]
 # ## The idea, by hand
 #
-# A language model answers one question: *what comes next?* Here is a whole language to learn it
-# from. Each pair is a letter and the letter that follows it.
+# A language model answers one question: *what comes next?* Here is a tiny text to learn it from.
+# Each pair is a letter and the letter that follows it.
 
 # %%
 text = "banana"
@@ -42,8 +44,8 @@ pairs = list(pairwise(text))
 print(pairs)
 
 # %% [markdown]
-# Count the pairs, and you have the simplest language model there is, a **bigram** model: row = the
-# letter we see, column = the letter that follows.
+# Count the pairs, and you have one of the simplest language models, the **bigram** model. Each row
+# of the table is a letter; each column is a letter that may follow it.
 
 # %%
 alphabet = sorted(set(text))
@@ -54,26 +56,27 @@ print(alphabet)
 print(counts)
 
 # %% [markdown]
-# Divide each row by its sum and the counts are probabilities: after `a` comes `n`, always. After
-# `n` comes `a`. (`axis=1` adds along the rows; `keepdims` leaves the sums as a column, so that the
-# division goes row by row.)
+# Divide each row by its sum, and the counts become probabilities: `a` is always followed by `n`,
+# and `n` by `a`. (`axis=1` adds along the rows. `keepdims` keeps the sums as a column, so that each
+# row is divided by its own sum.)
 
 # %%
 probabilities = counts / counts.sum(axis=1, keepdims=True)  # (3, 3) / (3, 1)
 print(probabilities)
 
 # %% [markdown]
-# A model that gives a probability to each of a fixed list of answers is a **classifier**; the
-# answers are its **classes**. So a language model is a classifier. Its input is what came before,
-# and a class is called a **token**. Our tokens are single characters; those of a GPT are larger
-# pieces of text.
+# A model that gives a probability to each item of a fixed list is a **classifier**, and the items
+# are its **classes**. So a language model is a classifier. Its input is the text so far, and its
+# classes are the possible next **tokens**; the list of all tokens is the **vocabulary**. Our tokens
+# are single characters. Those of a GPT are larger pieces of text.
 
 # %% [markdown]
 # ### From scores to probabilities: softmax
 #
-# A neural network does not count. It computes a score for each class, any number, negative or
-# positive, called a **logit**. **Softmax** makes probabilities of the logits $z$: raise $e$ to
-# each, which is always positive, and divide by the sum, so that they add to 1.
+# A neural network does not count. It computes a score for each class, called a **logit**, which may
+# be any number, negative or positive. **Softmax** turns the logits $z$ into probabilities: it
+# raises $e$ to each of them, which makes them positive, and divides by the sum, so that the
+# probabilities add up to 1.
 #
 # $$p_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
 
@@ -89,8 +92,8 @@ logits = np.array([2.0, 1.0, 0.0])
 print(softmax(logits))
 
 # %% [markdown]
-# Why subtract the maximum? It changes nothing in the result, since it cancels in the fraction. But
-# $e^{1000}$ is too large for a float, and $e^0$ is not.
+# Why subtract the maximum? The result stays the same, because the factor cancels in the fraction.
+# But $e^{1000}$ is too large for a float, and $e^0$ is not.
 
 # %%
 print(softmax(logits + 1000))
@@ -98,19 +101,22 @@ print(softmax(logits + 1000))
 # %% [markdown]
 # ### How wrong: cross-entropy
 #
-# The loss of one prediction is $-\log p$, with the natural logarithm, where $p$ is the probability
-# that the model gave to what really came. Certain and right costs nothing. The less probable the
-# truth seemed, the larger the loss. This is the **cross-entropy**, and it is the loss that GPT is
-# trained with. Its unit is the **nat**.
+# The class that really came is the **target** (or label). The loss of one prediction is $-\log p$,
+# where $p$ is the probability that the model gave to the target. It is also called the
+# **surprisal**: zero for a target that was certain, and larger the less probable the target seemed.
+# With the natural logarithm its unit is the **nat**.
 
 # %%
 for p in [0.9, 0.5, 0.1, 0.01]:
     print(f"probability {p:4}  loss {-np.log(p):.3f}")
 
 # %% [markdown]
-# A loss is hard to feel. Raise $e$ to the mean loss and you get the **perplexity**: among how many
-# equally likely choices the model seems to hesitate. A model that has learnt nothing hesitates
-# among all.
+# The mean of these losses over many predictions is the **cross-entropy**. It is the loss that GPT
+# is trained with.
+#
+# Such a number is hard to picture. Raise $e$ to the mean loss, and you get the **perplexity**: a
+# model with this loss is as uncertain as one that chooses among so many equally likely tokens. A
+# model that has learnt nothing is as uncertain as one that chooses among all of them.
 
 # %%
 classes = 27  # 26 letters and the space
@@ -118,12 +124,12 @@ loss_of_guessing = -np.log(1 / classes)
 print(f"loss {loss_of_guessing:.3f}, perplexity {np.exp(loss_of_guessing):.1f}")
 
 # %% [markdown]
-# ### Which way to go: the gradient
+# ### In which direction: the gradient
 #
-# How does the loss change when a logit changes? Insert softmax into the loss and the loss of the
-# right class $t$ is $-z_t + \log \sum_j e^{z_j}$. Its derivative is the most pleasant formula of
-# the whole course: the probabilities, minus 1 at the right class. That is, *what the model said
-# minus what was true*.
+# How does the loss change when a logit changes? Insert softmax into the loss: for the target $t$ it
+# is $-z_t + \log \sum_j e^{z_j}$. The derivative with respect to the logits is one of the simplest
+# formulas of the course: *predicted minus true probabilities*. The true ones are 1 for the target
+# and 0 for every other class.
 
 
 # %%
@@ -138,37 +144,81 @@ def cross_entropy_gradient(logits, target):
 
 
 # %% [markdown]
-# As always, nudge each logit a little and compare. Each row of `np.eye(3)` is a **one-hot** vector:
-# all zeros, with a single 1.
+# As in lesson 1, check the formula by finite differences. Each row of `np.eye(3)` is a **one-hot**
+# vector: all zeros, with a single 1. Adding a small multiple of it changes one logit.
+
 
 # %%
-target, nudge = 1, 1e-6
-nudged = [cross_entropy(logits + nudge * one_hot, target) for one_hot in np.eye(3)]
-by_nudging = (np.array(nudged) - cross_entropy(logits, target)) / nudge
-print("formula", cross_entropy_gradient(logits, target))
-print("nudging", by_nudging)
-assert np.allclose(by_nudging, cross_entropy_gradient(logits, target), atol=1e-5)
+def finite_differences(loss, logits, target, nudge=1e-6):
+    """The gradient of loss(logits, target), by changing one logit at a time."""
+    nudged = [loss(logits + nudge * one_hot, target) for one_hot in np.eye(len(logits))]
+    return (np.array(nudged) - loss(logits, target)) / nudge
+
+
+target = 1
+print("formula           ", cross_entropy_gradient(logits, target))
+print("finite differences", finite_differences(cross_entropy, logits, target))
+assert np.allclose(
+    finite_differences(cross_entropy, logits, target),
+    cross_entropy_gradient(logits, target),
+    atol=1e-5,
+)
 
 # %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
 bars = np.arange(3)
-plt.bar(bars - 0.2, softmax(logits), width=0.4, label="what the model said", color=BLUE)
-plt.bar(bars + 0.2, np.eye(3)[target], width=0.4, label="what was true", color="lightgrey")
-step = -cross_entropy_gradient(logits, target)
-plt.plot(bars, step, "D", color=ORANGE, markersize=7, label="direction of the step")
-plt.axhline(0, color="black", linewidth=0.8)
-plt.xticks(bars, ["class 0", "class 1", "class 2"])
-plt.ylabel("probability")
-plt.title("The right logit is pulled up, the others are pushed down")
-plt.legend()
+left.bar(bars - 0.2, softmax(logits), width=0.4, label="predicted", color=BLUE)
+left.bar(bars + 0.2, np.eye(3)[target], width=0.4, label="true", color="lightgrey", hatch="//")
+left.set(title="Predicted and true probabilities", ylabel="probability")
+left.legend()
+right.bar(bars, -cross_entropy_gradient(logits, target), width=0.4, color=ORANGE)
+right.axhline(0, color="black", linewidth=0.8)
+right.set(title="A step changes the logits in proportion to this")
+right.set_ylabel("true minus predicted")
+for axes in (left, right):
+    axes.set_xticks(bars, ["class 0", "class 1 (target)", "class 2"])
 plt.show()
+
+# %% [markdown]
+# A step of gradient descent goes against the gradient, so it raises the logit of the target and
+# lowers all others, each in proportion to the error of its probability.
+
+# %% [markdown]
+# ### Why not the squared error?
+#
+# Lesson 1 used the mean squared error. Why another loss here? There are two reasons.
+#
+# 1. **It measures the probability of the text.** A language model gives a text the product of the
+#    probabilities of its tokens. The logarithm turns the product into a sum, so the lowest
+#    cross-entropy means the highest probability of the training text. This is called **maximum
+#    likelihood**.
+# 2. **Its gradient stays large when the model is wrong.** Where a probability is close to zero or
+#    one, changing a logit hardly changes it. So the gradient of the squared error nearly vanishes
+#    there, and a model that is certain of a wrong class learns almost nothing. In the cross-entropy
+#    the logarithm cancels this effect.
+#
+# Here are two classes. The logit of the wrong one rises, so the model becomes more and more certain
+# of it.
+
+
+# %%
+def squared_error(logits, target):
+    return np.sum((softmax(logits) - np.eye(len(logits))[target]) ** 2)
+
+
+print("p(target)   gradient of the target's logit: cross-entropy   squared error")
+for logit_of_wrong in [0.0, 2.0, 5.0, 10.0]:
+    two = np.array([logit_of_wrong, 0.0])  # class 1 is the target
+    gradients = [finite_differences(loss, two, 1)[1] for loss in (cross_entropy, squared_error)]
+    print(f"{softmax(two)[1]:9.5f} {gradients[0]:46.4f} {gradients[1]:15.4f}")
 
 # %% [markdown]
 # ## Real text
 #
-# A **corpus** is a body of text to learn from. The course has its own, [the
-# tales](../datasets/tales.md): short stories for children that a program makes up. It fills
-# sentence patterns, chosen at random, and remembers who is where; such a set of patterns is called
-# a *grammar*. Here is one story.
+# A **corpus** is a collection of text to learn from. The course has its own, [the
+# tales](../datasets/tales.md): short children's stories that a program generates. The program
+# chooses sentence patterns at random, fills them with words, and keeps track of who is where. Such
+# a set of patterns with probabilities is a *probabilistic grammar*. Here is one story.
 
 # %%
 train_tales = corpus("en", "train", stories=1000)
@@ -176,8 +226,8 @@ validation_tales = corpus("en", "validation", stories=300)
 print(train_tales[0].text)
 
 # %% [markdown]
-# One tale to a line. We train on one part and measure on another that the model never sees, the
-# **validation** part, as with the planets of lesson 1.
+# Put one tale on each line. The model is trained on the **training set** and measured on the
+# **validation set**, which is never trained on, like the test set of lesson 1.
 
 # %%
 train_text = "\n".join(tale.text for tale in train_tales)
@@ -187,7 +237,7 @@ print(f"{len(train_text):,} characters to train on, {len(validation_text):,} to 
 print(f"{len(alphabet)} different ones: {''.join(alphabet)!r}")
 
 # %% [markdown]
-# A network needs numbers. Each character gets one: its place in the alphabet, its **id**.
+# A network needs numbers. Each character gets one, its **id**: its position in the sorted alphabet.
 
 # %%
 vocabulary_size = len(alphabet)
@@ -206,7 +256,7 @@ train_ids, validation_ids = encode(train_text), encode(validation_text)
 print(encode("Once upon"), "→", decode(encode("Once upon")))
 
 # %% [markdown]
-# Count all pairs, as with the banana. `np.add.at` adds 1 at every (row, column) of a long list.
+# Count all pairs, as in `banana`. `np.add.at` adds 1 at every (row, column) of a long list.
 
 # %%
 counts = np.zeros((vocabulary_size, vocabulary_size))
@@ -214,9 +264,9 @@ np.add.at(counts, (train_ids[:-1], train_ids[1:]), 1)
 print(f"{int(counts.sum()):,} pairs, {np.mean(counts == 0):.0%} of the table is empty")
 
 # %% [markdown]
-# Empty cells are a problem: a pair that never occurred gets the probability 0, and if it comes
-# after all, the loss is infinite. So we pretend to have seen every pair a hundredth of a time more.
-# This is called **smoothing**.
+# Empty cells are a problem. A pair that never occurred gets the probability 0, and if it occurs in
+# another text, the loss is infinite. So add a small number to every count. This is **additive
+# smoothing**.
 
 # %%
 SMOOTHING = 0.01
@@ -225,7 +275,8 @@ table = smoothed / smoothed.sum(axis=1, keepdims=True)  # (vocabulary, vocabular
 
 # %% [markdown]
 # Here is the part of the table for the twenty most common characters, the vowels first. Each row
-# says what follows; what is missing to 1 goes to the characters left out.
+# has the probabilities of what follows; the rest of them, up to 1, belongs to characters that are
+# not shown.
 
 # %%
 common = np.argsort(counts.sum(axis=1))[::-1][:20]
@@ -236,14 +287,14 @@ image = axes.imshow(table[np.ix_(letters, letters)], vmin=0)
 axes.set(xticks=range(len(names)), xticklabels=names, xlabel="next character")
 axes.set(yticks=range(len(names)), yticklabels=names, ylabel="this character")
 axes.grid(False)
-axes.set_title("After each character, what comes next? (␣ is a space)")
+axes.set_title("Probability of the next character, by this character (␣: space)")
 figure.colorbar(image, label="probability")
 plt.show()
 
 # %% [markdown]
-# You can read English off the picture: after `h` comes `e`, after many letters comes the end of the
-# word. How good is the table as a model? For each pair of the text, look up the probability that
-# the table gives to what came; the loss is the mean of $-\log$ of it.
+# The table shows English spelling: `h` is mostly followed by `e`, and many letters by the end of
+# the word. How good is it as a model? For each pair of the text, look up the probability that the
+# table gives to the target. The loss is the mean surprisal.
 
 
 # %%
@@ -258,13 +309,14 @@ print(f"training {counted_loss:.4f}, validation {table_loss(table, validation_id
 # %% [markdown]
 # ## The same in Keras
 #
-# One `Dense` layer without a bias can hold the same table. Its input is the character as a one-hot
-# vector, with the 1 at its id. A one-hot vector times a matrix picks one row, so each row of the
-# weights holds the logits for what follows one character. The gradient that you have checked is the
-# gradient of that row.
+# One `Dense` layer without a bias can hold the same table. Its input is a character as a one-hot
+# vector, with the 1 at its id. The layer multiplies it by its **weight matrix** (Keras calls it
+# `kernel`). A one-hot vector times a matrix gives one row of the matrix, so each row holds the
+# logits for what follows one character, and the gradient that you have checked is the gradient of
+# that row.
 #
-# There is no softmax in the model: the loss applies it, hence `from_logits=True`. *Sparse* means
-# that the right answer is given as an id, not as a one-hot vector.
+# There is no softmax in the model, because the loss applies it; hence `from_logits=True`. *Sparse*
+# means that each target is given as an id, not as a one-hot vector.
 
 # %%
 model = keras.Sequential(
@@ -279,8 +331,8 @@ model.compile(optimizer=keras.optimizers.Adam(args.learning_rate), loss=loss)
 print(f"{model.count_params():,} parameters = {vocabulary_size} × {vocabulary_size}")
 
 # %% [markdown]
-# Which weights would make it equal to the table? Softmax raises $e$ to the weights, so put in the
-# **logarithm of the (smoothed) counts**; the division by the row's sum is what softmax does anyway.
+# Which weights make it equal to the table? Softmax raises $e$ to the logits, so use the logarithms
+# of the smoothed counts. The division by the sum of the row is already part of softmax.
 
 # %%
 model.set_weights([np.log(smoothed)])
@@ -289,9 +341,10 @@ print(f"counted {counted_loss:.5f}, Keras {keras_loss:.5f}")
 assert abs(counted_loss - keras_loss) < 1e-4
 
 # %% [markdown]
-# Now forget the counts and train from zero, by descending along the gradient. With all weights at
-# zero every character is equally likely, so the first loss must be the logarithm of the size of the
-# alphabet. Check that whenever you start a training: it is the cheapest test there is.
+# Now forget the counts and train with gradient descent, from weights of zero. Then every character
+# is equally likely, so the first loss must be the logarithm of the size of the vocabulary. Check
+# this whenever you begin to train a classifier: it takes one line, and finds a wrong loss function,
+# wrong targets or a wrong initialisation.
 
 # %%
 model.set_weights([np.zeros((vocabulary_size, vocabulary_size))])
@@ -300,12 +353,13 @@ print(f"before training {first_loss:.4f}, log({vocabulary_size}) = {np.log(vocab
 assert abs(first_loss - np.log(vocabulary_size)) < 1e-3
 
 # %% [markdown]
-# `Adam` is gradient descent with a step size of its own for each parameter, which it adapts as it
-# goes: parameters with small gradients, such as those of rare characters, need not wait for the
-# others. Each step now takes a **batch** of pairs, so an epoch is many steps.
+# `Adam` is a variant of gradient descent that adapts the step size of each parameter during
+# training. Parameters with small gradients, such as those of rare characters, get larger steps than
+# with plain gradient descent (lesson 8 explains how). Each step uses a **batch** of pairs, so an
+# epoch has many steps.
 #
-# `loss` is the mean over an epoch, during which the model was still learning; `val_loss` is
-# measured after it, on the validation part.
+# `loss` is the mean over an epoch, during which the model was still learning. `val_loss` is
+# measured after the epoch, on the validation set.
 
 # %%
 history = model.fit(
@@ -325,16 +379,30 @@ print(f"trained {trained_loss:.4f}, counted {counted_loss:.4f}")
 print(f"difference {trained_loss - counted_loss:.4f}")
 
 # %% [markdown]
-# Gradient descent has very nearly found what counting finds, and nobody told it to count. What is
-# missing are the pairs that never occur: their weights would have to go to minus infinity.
+# Gradient descent has very nearly found what counting finds, although it never counted. Where does
+# the difference come from? There are two possible causes. Pairs that never occur should get the
+# probability 0, for which their weights would have to go to minus infinity. And the probabilities
+# of the other pairs may not be exact yet.
 #
-# Are the weights the logarithms of the counts? Softmax does not notice when all logits of a row
-# rise together, so compare the logarithms of the probabilities, where such a shift is gone.
+# The first part can be computed. If a row gives the probability $q$ to pairs that never occur, then
+# the probabilities of all others are too small by the factor $1 - q$, which adds $-\log(1 - q)$ to
+# the loss.
 
 # %%
 weights = model.get_weights()[0].astype("float64")  # (vocabulary, vocabulary)
-log_learnt = np.log([softmax(row) for row in weights])
-log_counted = np.log(table)
+learnt_table = np.array([softmax(row) for row in weights])
+never = counts == 0
+q = np.where(never, learnt_table, 0).sum(axis=1)  # (vocabulary,)
+share_of_row = counts.sum(axis=1) / counts.sum()  # (vocabulary,)
+print(f"difference {trained_loss - counted_loss:.4f}, of which pairs that never occur", end="")
+print(f" cause {-np.sum(share_of_row * np.log(1 - q)):.4f}")
+
+# %% [markdown]
+# The rest is in the pairs that do occur. Compare their probabilities, not the weights themselves:
+# adding the same number to all logits of a row changes nothing after softmax.
+
+# %%
+log_learnt, log_counted = np.log(learnt_table), np.log(table)
 often = counts >= 100
 difference = np.abs(log_learnt - log_counted)[often]
 print(f"{often.sum()} pairs seen 100 times or more: their probabilities differ", end="")
@@ -345,42 +413,42 @@ rare = (counts > 0) & ~often
 plt.plot(log_counted[often], log_learnt[often], ".", color=BLUE, label="seen 100 times or more")
 plt.plot(log_counted[rare], log_learnt[rare], "x", color=ORANGE, label="rarer pairs", markersize=5)
 plt.axline((0, 0), slope=1, color="black", linewidth=0.8)
-plt.xlabel("log of the counted probability")
-plt.ylabel("log of the learnt one")
-plt.title("Training finds the logarithms of the counted probabilities")
+plt.xlabel("log of the counted probability (nats)")
+plt.ylabel("log of the learnt probability (nats)")
+plt.title("The learnt probabilities are close to the counted ones")
 plt.legend()
 plt.show()
 
 # %% [markdown]
-# ## Let it write
+# ## Sampling: the model generates text
 #
-# To write, look up the row of the last character, draw the next one with these probabilities,
-# append # it, and repeat. Every GPT writes by this loop; only the model inside is larger, and looks
-# farther back.
+# To generate text, look up the row of the last character, choose the next character at random with
+# these probabilities, append it, and repeat. Choosing at random with given probabilities is called
+# **sampling**. Every GPT generates text with this loop. Only the model inside is larger and sees
+# more of the text.
 
 
 # %%
-def write(table, length, rng):
-    """Draw `length` characters, starting after a line break."""
+def generate(table, length, rng):
+    """Sample `length` characters, starting after a line break."""
     ids = [id_of["\n"]]
     for _ in range(length):
         ids.append(rng.choice(vocabulary_size, p=table[ids[-1]]))
     return decode(ids[1:])
 
 
-learnt_table = np.exp(log_learnt)
-print(write(learnt_table, 300, rng))
+print(generate(learnt_table, 300, rng))
 
 # %% [markdown]
-# It has the feel of English, in two-letter pieces. Compare with a model that knows only how
-# frequent each character is, and with one that knows nothing.
+# Two letters in a row look like English; longer pieces do not. Compare it with a model that knows
+# only how frequent each character is (a **unigram** model), and with one that knows nothing.
 
 # %%
 frequency = counts.sum(axis=0) / counts.sum()  # (vocabulary,)
 unigram_table = np.tile(frequency, (vocabulary_size, 1))
 uniform_table = np.full_like(table, 1 / vocabulary_size)
-print("nothing:    ", repr(write(uniform_table, 70, rng)))
-print("frequencies:", repr(write(unigram_table, 70, rng)))
+print("nothing:    ", repr(generate(uniform_table, 70, rng)))
+print("frequencies:", repr(generate(unigram_table, 70, rng)))
 
 # %%
 models = {"nothing": uniform_table, "frequencies": unigram_table}
@@ -391,11 +459,11 @@ for name, candidate in models.items():
     print(f"{name:16} {validation_loss:6.3f} {np.exp(validation_loss):11.1f}")
 
 # %% [markdown]
-# ## Why it cannot remember
+# ## Why it forgets: a context of one character
 #
-# One character of memory has cut the hesitation a lot. But one character is all that the bigram
-# model sees. The three texts below end in a space, and to the model that makes them the same: one
-# row of the table, one and the same answer.
+# Seeing one character has lowered the perplexity a lot. But one character is all that the bigram
+# model sees. The three texts below all end in a space, so the model uses the same row of the table
+# and makes the same prediction for each.
 
 # %%
 for context in ["Once upon a ", "flew through the ", "said "]:
@@ -404,9 +472,10 @@ for context in ["Once upon a ", "flew through the ", "said "]:
     print(f"{context!r:20} →", ", ".join(f"{alphabet[i]!r} {row[i]:.2f}" for i in likely))
 
 # %% [markdown]
-# So let it see more. Count which character follows each *pair*, each *triple*, and so on: an
-# **n-gram** model. What it sees is called its **context**. A table with a row for every possible
-# context no longer fits into memory, so we keep a dictionary of those that occurred.
+# So let it see more. Count which character follows each *pair* of characters, each *triple*, and so
+# on. This is an **n-gram** model. The tokens that a model sees are its **context**, and their
+# largest number is its **context window**. A table with a row for every possible context no longer
+# fits into memory, so keep a dictionary of those that occurred.
 
 
 # %%
@@ -434,19 +503,22 @@ for length in lengths:
     runs, contexts = count_runs(train_text, length + 1), count_runs(train_text, length)
     train_losses.append(ngram_loss(part_of_training, length, runs, contexts))
     validation_losses.append(ngram_loss(validation_text, length, runs, contexts))
-    print(f"sees {length:2}: {len(contexts):7,} contexts", end="")
+    times = np.median(list(contexts.values()))
+    print(f"sees {length:2}: {len(contexts):7,} contexts, median count {times:7,.0f}", end="")
     print(f"   training {train_losses[-1]:.3f}   validation {validation_losses[-1]:.3f}")
 
 # %% [markdown]
-# At first each character of memory helps a lot. Then validation stops improving and turns back,
-# while training goes on falling: the table has more and more rows, each was seen only a few times,
-# and a new tale brings contexts that it has never met. A table cannot use what it knows about *"the
-# cat"* for *"the dog"*.
+# At first each additional character helps a lot. Then the validation loss rises again, while the
+# training loss goes on falling. This is **overfitting**: the model memorises its training text
+# instead of learning what holds for other texts too. The table has more and more rows, the median
+# context was seen only a few times, and a new tale has contexts that never occurred in training. A
+# table cannot use what it has learnt about *"the cat"* for *"the dog"*.
 #
-# How good could a model be? For ordinary text nobody knows. For the tales we do. The program that
-# made up a tale drew each choice with a known probability; multiply these, and you have the
-# probability of the tale. Its $-\log$, per character, is the loss of a model that knows the program
-# by heart. On average no model can be better: this is the **floor**.
+# How good could a model be? For ordinary text nobody knows. For the tales we do, because the
+# program makes each choice with a known probability. The product of these probabilities is the
+# probability of the tale, and its $-\log$, per character, is the loss of a model that knows the
+# program. Its mean is the **entropy** of the tales. On average no model can have a lower loss, so
+# the course calls it the **entropy floor**.
 
 # %%
 lowest, standard_error = floor(validation_tales)
@@ -460,44 +532,63 @@ plt.plot(lengths, validation_losses, marker="s", label="validation")
 plt.axhline(lowest, color=GREEN, linestyle=":", label="floor: no model can be lower")
 plt.xlabel("characters the model sees")
 plt.ylabel("loss, nats per character")
-plt.title("Longer contexts help, until the table only memorises")
+plt.title("Longer contexts help until the table overfits")
 plt.legend()
 plt.show()
 
 # %% [markdown]
-# Once a tale has begun, most of its characters are all but certain, for one who understands it.
-# Between the best table and that floor lies a wide gap, and the rest of this course is the way
-# down. It takes three ideas: better pieces than letters (lesson 3), vectors that let similar things
-# share what was learnt (lesson 4), and attention, which looks far back without a table (lesson 5).
+# The floor is low because most characters of a tale follow from those before, for a model that has
+# learnt the grammar. There is a wide gap between the best table and the floor. The following
+# lessons narrow it with three ideas: tokens that are larger than letters (lesson 3), vectors that
+# let similar tokens share what was learnt (lesson 4), and attention, which uses a long context
+# without a table (lesson 5).
 
 # %% [markdown]
 # ## If your result looks different
 #
-# * **The first loss is not the logarithm of the alphabet's size.** Then the logits are not all
-#   equal at the start, or the loss is told `from_logits=False` while it gets logits.
-# * **The trained loss stays far above the counted one.** Train for more epochs; the rare rows are
-#   last.
-# * **Your sample reads differently.** It should: it is drawn at random, from `seed`.
+# * **The first loss is not the logarithm of the vocabulary's size.** Then the logits are not all
+#   equal at the start, or the loss has `from_logits=False` although it gets logits.
+# * **The trained loss stays far above the counted one.** Train for more epochs. The rows of rare
+#   characters take the longest.
+# * **Your generated text is another one.** That is expected: it is sampled at random and depends on
+#   `seed`.
 
 # %% [markdown]
 # ## Recap
 #
 # * A language model is a classifier whose classes are the possible next tokens.
-# * Softmax makes probabilities of logits; the cross-entropy is large when the truth seemed
-#   improbable; its gradient is what was said minus what was true.
-# * One `Dense` layer on one-hot characters is a bigram table, and its weights are the logarithms of
-#   the counts, up to a shift of each row.
-# * A model that guesses starts at the logarithm of the number of classes. Perplexity is $e$ to the
-#   loss.
-# * Tables cannot remember far, because similar contexts share nothing.
+# * Softmax turns logits into probabilities. The cross-entropy is the mean surprisal of the targets,
+#   and its gradient is predicted minus true probabilities.
+# * One `Dense` layer on one-hot characters is a bigram table. Its weights are the logarithms of the
+#   counts, up to a number that is added to each row.
+# * A model that guesses has the logarithm of the number of classes as its loss. The perplexity is
+#   $e$ to the loss.
+# * Tables with long contexts overfit, because similar contexts share nothing.
+
+# %% [markdown]
+# ## Check your understanding
+#
+# Answer in your own words first; the lesson has said all that you need.
+#
+# 1. In what sense is a language model a classifier? What is its input, and what are its classes?
+# 2. Why is a language model trained with the cross-entropy and not with the squared error?
+# 3. What is the gradient of the cross-entropy with respect to the logits, and what does a step of
+#    gradient descent do to them?
+# 4. Which loss does a model have before training, and why is it worth checking?
+# 5. With longer contexts the training loss of an n-gram model goes on falling, but its validation
+#    loss rises. Why?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
 
 # %% [markdown]
 # ## Check yourself
 #
 # Replace `...` by your answer and run the cell.
 #
-# **1.** Our softmax takes the logits of one prediction. Write it for a batch of them, without a
-# loop: the shape is (batch, classes), and each row must add to 1.
+# **1.** Our softmax takes the logits of one prediction. Write it for a batch of predictions,
+# without a loop. The shape is (batch, classes), and each row must add to 1.
 
 
 # %%
@@ -509,8 +600,8 @@ def batch_softmax(logits):
 check.batch_softmax(batch_softmax)
 
 # %% [markdown]
-# **2.** Write the loss of a batch: logits of shape (batch, classes), targets of shape (batch,), one
-# number back.
+# **2.** Write the loss of a batch: from logits of shape (batch, classes) and targets of shape
+# (batch,) to one number.
 
 
 # %%
@@ -522,8 +613,8 @@ def batch_cross_entropy(logits, targets):
 check.batch_cross_entropy(batch_cross_entropy)
 
 # %% [markdown]
-# **3.** A model gives the right character the probabilities 0.5, 0.25 and 0.125 at three places.
-# What is its perplexity?
+# **3.** A model gives the target the probabilities 0.5, 0.25 and 0.125 at three positions. What is
+# its perplexity?
 
 # %%
 perplexity = ...
@@ -531,8 +622,8 @@ perplexity = ...
 check.perplexity(perplexity)
 
 # %% [markdown]
-# **4.** Count the *triples* of an array of ids: entry (i, j, k) says how often i, j, k stand in a
-# row.
+# **4.** Count the *triples* of an array of ids: entry (i, j, k) says how often i is followed by j
+# and then by k.
 
 
 # %%
@@ -544,8 +635,8 @@ def count_triples(ids, vocabulary_size):
 check.count_triples(count_triples)
 
 # %% [markdown]
-# **5.** The logits are (0, 0, 0, 0) and class 2 is the right one, counted from 0. What is the
-# gradient of the loss, four numbers?
+# **5.** The logits are (0, 0, 0, 0) and the target is class 2, counted from 0. What is the gradient
+# of the loss, four numbers?
 
 # %%
 gradient = ...
@@ -555,5 +646,6 @@ check.gradient(gradient)
 # %% [markdown]
 # ## Next
 #
-# Characters are the smallest pieces of text, and too small. In lesson 3 you will write the
-# tokenizer of GPT-2: pieces between letters and words, learnt from the text itself.
+# Characters are too small as tokens: a context of many characters is only a few words. In
+# [lesson 3](03_tokenization.ipynb) you will write the tokenizer of GPT-2, whose tokens are pieces
+# between letters and words, learnt from the text itself.

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # 3. Tokenization: pieces between letters and words
 #
-# At the end of this lesson you will have written the heart of GPT-2's tokenizer, learning merges
-# and applying them, trained it on the tales, and compared its tokens with those of Keras.
+# At the end of this lesson you will have written the core of GPT-2's **tokenizer**, the program
+# that cuts a text into pieces and numbers them. You will have trained it on the tales and compared
+# its output with that of Keras.
 #
-# You need: [lesson 2](02_next_token.ipynb): what a language model predicts, and why a character is
-# a small thing to predict.
+# You need: [lesson 2](02_next_token.ipynb): what a language model predicts, and why a single
+# character carries little information.
 
 # %%
 from utils.course.settings import settings
@@ -35,9 +36,9 @@ rng = seed_everything(args.seed)
 # %% [markdown]
 # ## The idea, by hand
 #
-# A model reads numbers, so a text must be cut into pieces, and each kind of piece gets a number.
-# The pieces are called **tokens**, and all kinds together are the **vocabulary**. In lesson 2 the
-# tokens were characters. Here is a text to try that on.
+# A model reads numbers. So a text must be cut into pieces, and each different piece gets a number.
+# The pieces are called **tokens**, and the list of all different tokens is the **vocabulary**. In
+# lesson 2 the tokens were characters; words are another choice. Compare the two on a short text.
 
 # %% tags=["nbval-check-output"]
 text = "fast faster fastest long longer longest strange stranger"
@@ -45,25 +46,27 @@ print(f"characters: {len(text)} tokens of {len(set(text))} kinds")
 print(f"words: {len(text.split())} tokens of {len(set(text.split()))} kinds")
 
 # %% [markdown]
-# Characters make a small vocabulary and long texts. That is costly twice: the model spends its
-# effort on spelling, and it can look back only on a fixed number of tokens, its **window**, so with
-# small tokens it sees less of the story.
+# Characters make a small vocabulary but long texts. Long texts have two costs. The model has to
+# make many more predictions, most of which only spell out words. And it can look back only on a
+# fixed number of tokens, its **context window**, so with small tokens it sees less of the story.
 #
-# Words make short texts. But what becomes of a word that was not there when the vocabulary was
-# made, an **out-of-vocabulary** word? It gets a token that says "unknown", and its meaning is lost.
+# Words make short texts. But what about an **out-of-vocabulary** word, one that did not occur in
+# the text from which the vocabulary was made? All such words get the same token, "unknown", and
+# their meaning is lost.
 
 # %% tags=["nbval-check-output"]
 known = set(text.split())
 print([word if word in known else "<unknown>" for word in ["long", "strangest", "faster"]])
 
 # %% [markdown]
-# You have no trouble with *strangest*: you see *strange* and the ending of *fastest*. We want
-# tokens like these, between letters and words. **Byte-pair encoding** finds them by counting:
+# You can read *strangest* without having seen it before: it is *strange* with the ending of
+# *fastest*. We want tokens like these, between letters and words. **Byte-pair encoding** (BPE)
+# finds them by counting:
 #
 # 1. Cut every word into characters.
-# 2. Count all pairs of neighbours.
-# 3. Join the most frequent pair to a new token, wherever it stands. This is a **merge**.
-# 4. Go back to 2, as often as you like.
+# 2. Count all pairs of neighbouring tokens.
+# 3. Join the most frequent pair into a new token wherever it occurs. This is called a **merge**.
+# 4. Repeat from step 2, as often as you like.
 
 
 # %%
@@ -77,8 +80,8 @@ print(words[-1])
 print(count_pairs(words).most_common(4))
 
 # %% [markdown]
-# Count `s`, `t` yourself: once in *fast*, once in *faster*, twice in *fastest*, once each in
-# *longest*, *strange* and *stranger*. No pair is more frequent, so it becomes a token.
+# Count the pair `s`, `t` yourself: once in *fast*, once in *faster*, twice in *fastest*, once each
+# in *longest*, *strange* and *stranger*. No pair is more frequent, so it becomes a token.
 
 
 # %%
@@ -100,9 +103,9 @@ for word in words:
     print(merge(word, ("s", "t")))
 
 # %% [markdown]
-# Count and merge in turn, and you have the whole training. If two pairs are equally frequent, we
-# take the one that comes first in the text. Python's `max` does that by itself: a `Counter` keeps
-# the order in which it met the pairs, and `max` returns the first of equals.
+# To train the tokenizer, count and merge in turn. If two pairs are equally frequent, we take the
+# one that comes first in the text. Python's `max` does so by itself: a `Counter` keeps its pairs in
+# the order in which they first occurred, and `max` returns the first of several equal ones.
 
 
 # %%
@@ -123,7 +126,8 @@ for number, (pair, counts) in enumerate(learn(words, 11), start=1):
 
 # %% [markdown]
 # Follow the last lines upwards: *strange* is *stra* and *nge*, *stra* is *str* and *a*, and *str*
-# begins with the *st* of the first merge. Merges build on merges, so their order matters.
+# begins with the *st* of the first merge. A later merge joins tokens that earlier merges have made,
+# so the order of the merges matters.
 #
 # To **encode** a word, cut it into characters and do all the merges again, in the same order.
 
@@ -142,13 +146,14 @@ for word in ["stranger", "strangest", "lost", "gnat"]:
     print(f"{word:10} {encode_word(word, merges)}")
 
 # %% [markdown]
-# *strangest* was never in the text, and yet it comes out in two pieces that both occur elsewhere.
+# *strangest* was not in the text, and yet it is encoded as two tokens that both occur elsewhere.
 # (They are not quite those that you would choose: the *e* already belongs to *strange*.) A word
-# with nothing familiar in it, like *gnat*, falls back to its letters. No word that is made of these
-# letters is unknown any more.
+# that shares no merge with the text, like *gnat*, is encoded letter by letter. So a word that
+# consists of these letters is never out of vocabulary.
 #
-# Here is one word while it grows together. Each box is a token; the colours only tell neighbours
-# apart. Each row is one merge later; merges that do not touch the word are left out.
+# The next figure shows how one word is merged step by step. Each box is a token; the colours only
+# separate neighbours. Each row shows the word after one more merge. Merges that do not change the
+# word are left out.
 
 
 # %%
@@ -186,8 +191,9 @@ axes.set_title("Each merge joins two neighbours")
 plt.show()
 
 # %% [markdown]
-# The vocabulary is the alphabet and one token for each merge; a token's place in it is its **id**.
-# To **decode**, look the tokens up and join them.
+# The vocabulary consists of the alphabet and one token for each merge. The position of a token in
+# the vocabulary is its **id**, and ids are what the model reads. To **decode** ids, look up their
+# tokens and join them.
 
 # %% tags=["nbval-check-output"]
 vocabulary = sorted(set(text)) + [left + right for left, right in merges]
@@ -197,19 +203,21 @@ print(ids, "→", "".join(vocabulary[i] for i in ids))
 # %% [markdown]
 # ### Bytes: an alphabet that is never too small
 #
-# One gap is left. What about a character that the text did not have, an é, a 猫, a 🦊? Unicode has
-# more than a hundred thousand of them. But every text is stored as **bytes**, and a byte has only
-# 256 values. UTF-8, the usual way to store text, writes a character with one to four bytes.
+# One problem is left: characters that the text did not have, such as é, 猫 or 🦊. Unicode has more
+# than a hundred thousand characters, too many for an alphabet. But every text is stored as
+# **bytes**, and a byte has only 256 values. UTF-8, the usual way to store text, writes each
+# character as one to four bytes.
 
 # %% tags=["nbval-check-output"]
 for character in "aé猫🦊":
     print(character, list(character.encode("utf-8")))
 
 # %% [markdown]
-# So GPT-2 starts with the 256 bytes in place of an alphabet, and every text there is, in any
-# script, can be encoded. Our functions need no change: Python joins bytes like strings.
-# `bpe.single_bytes` cuts a word into its bytes, which Python prints in hexadecimal: `\xe7` is 231.
-# Here are the Chinese words for *cat*, *kitten* and *big cat*.
+# So GPT-2 starts with the 256 bytes instead of an alphabet. Every text, in any script, is a
+# sequence of bytes and can therefore be encoded. Our functions need no change, because Python joins
+# bytes in the same way as strings. `bpe.single_bytes` cuts a word into its bytes, which Python
+# prints in hexadecimal: `\xe7` is 231. Here are the Chinese words for *cat*, *kitten* and *big
+# cat*.
 
 # %% tags=["nbval-check-output"]
 byte_words = [bpe.single_bytes(word) for word in ["猫", "小猫", "大猫"]]
@@ -218,8 +226,9 @@ for pair, counts in learn(byte_words, 2):
     print(f"{pair[0]} + {pair[1]} occurs {counts[pair]} times")
 
 # %% [markdown]
-# Two merges, and the three bytes of 猫 are one token. Before that there were tokens that are *part*
-# of a character. On its own such a token cannot be shown; Python prints a � in its place.
+# After two merges the three bytes of 猫 are one token. The first merge has made a token that is only
+# *part* of a character. Such a token cannot be shown on its own, so Python prints a � (the
+# replacement character) for it.
 
 # %% tags=["nbval-check-output"]
 print("猫".encode()[:2].decode("utf-8", errors="replace"))
@@ -227,11 +236,12 @@ print("猫".encode()[:2].decode("utf-8", errors="replace"))
 # %% [markdown]
 # ### Spaces belong to words
 #
-# The toy text was cut at its spaces, and the spaces were lost. GPT-2 keeps them: a space belongs to
+# We cut the toy text at its spaces, and the spaces were lost. GPT-2 keeps them: a space belongs to
 # the word after it. A regular expression, published with GPT-2, cuts a text into words, numbers and
-# signs (`\p{L}` is a letter of any script, `\p{N}` a digit); no token ever reaches across such a
-# cut. Joined, the pieces are the text again. Of two spaces, the second belongs to the word and the
-# first stands alone.
+# punctuation (`\p{L}` is a letter of any script, `\p{N}` a digit). Merges happen only inside these
+# pieces, so no token crosses the border between two of them. Joined, the pieces give the text
+# again. Of two spaces in a row, the second belongs to the next word and the first is a piece of its
+# own.
 
 # %% tags=["nbval-check-output"]
 print(bpe.WORD.pattern)
@@ -242,9 +252,9 @@ print("".join(bpe.split_words(sentence)) == sentence)
 # %% [markdown]
 # ## From a toy to a tool
 #
-# Now the tales. How much work will it be? Our `learn` counts every pair of the whole text again
-# before each merge. Let it do 60 merges on the first hundred tales, and note how many pairs it has
-# looked at.
+# Now we train on the tales. How much work will it be? Our `learn` counts every pair of the whole
+# text again before each merge. To measure that, we let it do 60 merges on the first hundred tales
+# and record how many pairs it has counted.
 
 # %% tags=["nbval-check-output"]
 tales = corpus("en", "train", TALES)
@@ -260,14 +270,15 @@ for pair, counts in learn(sample_words, 60):
 slow_work = np.cumsum(looked_at)
 
 # %% [markdown]
-# Most of that was in vain. Two thoughts make training fast:
+# Most of that work is unnecessary. Two ideas make training fast:
 #
-# * A text repeats its words. Count the pairs of each *different* word once, times its frequency.
-# * A merge changes only the pairs to the left and to the right of what it joins. Remember at which
-#   positions each pair occurs; after a merge take the pairs that have vanished there out of the
-#   counts, and put the new ones in.
+# * A text repeats its words. Count the pairs of each *different* word once and multiply by how
+#   often the word occurs.
+# * A merge changes only the pairs to the left and to the right of the tokens that it joins.
+#   Remember at which positions each pair occurs. After a merge, subtract the pairs that have
+#   disappeared at these positions from the counts, and add the new ones.
 #
-# `bpe.Trainer` in [bpe.py](../utils/data/bpe.py) does both. It is well worth reading now.
+# `bpe.Trainer` in [bpe.py](../utils/data/bpe.py) does both. With what you know now you can read it.
 
 # %%
 trainer = bpe.Trainer(sample)
@@ -293,13 +304,13 @@ plt.legend(loc="center right")
 plt.show()
 
 # %% [markdown]
-# The gap widens with every merge, because each new pair occurs less often, so less has to be
-# counted again. For times in seconds, next to other trainers, see the
-# [benchmarks](../benchmarks/README.md).
+# The gap widens with every merge: later pairs occur less often, so fewer positions have to be
+# counted again. The [benchmarks](../benchmarks/README.md) compare the times in seconds with those
+# of other trainers.
 #
-# So let us train on all the tales that we have loaded, with as many merges as the setting
-# `vocabulary_size` leaves room for: 256 tokens are bytes, and one, `<|endoftext|>`, marks the end
-# of a text.
+# Now train on all the tales that we have loaded. The setting `vocabulary_size` determines the
+# number of merges. Of the vocabulary, 256 tokens are the bytes, and one is a **special token**,
+# `<|endoftext|>`, which marks the end of a text. Each of the others comes from one merge.
 
 # %% tags=["nbval-check-output"]
 num_merges = args.vocabulary_size - bpe.SMALLEST_VOCABULARY
@@ -310,9 +321,9 @@ print("first merges:", learnt[:12])
 print("last merges: ", learnt[-8:])
 
 # %% [markdown]
-# The first merges are what any English text would give: *he*, *the*, the *nd* of *and*. The last
-# ones are words of these tales. A space belongs to the token: ` the` is one, and `the` without a
-# space is another. Does every text come back, whatever it is?
+# The first merges are what you would expect of any English text: *he*, *the*, the *nd* of *and*.
+# The last ones are words of these tales. A space is part of the token: ` the` and `the` are two
+# different tokens. Next we check that decoding gives back the text, whatever the text is.
 
 # %% tags=["nbval-check-output"]
 texts = [
@@ -330,10 +341,10 @@ for text in texts:
 # %% [markdown]
 # ## The same in Keras
 #
-# GPT-2 was published with two files, and tools of all kinds read them: `vocab.json`, the id of each
-# token, and `merges.txt`, the merges. In both, each byte stands as a character that can be seen. A
-# space is `Ġ`, a line break is `Ċ`. The ids of the single bytes follow GPT-2's order, visible
-# characters first, so they are not the values of the bytes.
+# GPT-2's tokenizer was published as two files, which many tools can read: `vocab.json` has the id
+# of each token, and `merges.txt` the merges in their order. In both files each byte is written as a
+# visible character; a space is `Ġ` and a line break is `Ċ`. GPT-2 numbers the bytes whose
+# characters are visible first, so the id of a single byte is not its value.
 
 # %% tags=["nbval-check-output"]
 print(tokenizer.merge_lines[:6])
@@ -341,7 +352,7 @@ print({token: tokenizer.vocabulary[token] for token in ["!", "a", "Ċ", "Ġ"]})
 print(list(tokenizer.vocabulary.items())[-2:])
 
 # %% [markdown]
-# keras-nlp takes the same two things. Does it find the same tokens?
+# keras-nlp builds its tokenizer from the same vocabulary and merges. Does it find the same tokens?
 
 # %%
 from_library = keras_nlp.models.GPT2Tokenizer(
@@ -352,7 +363,8 @@ for text in texts:
     print(f"{same!s:5}  {text!r}")
 
 # %% [markdown]
-# Nearly always: look for the `False`. Who is right? Look at the pieces.
+# In nearly all cases it does, but one line says `False`. Which tokenizer is right? Look at the
+# tokens.
 
 # %%
 text = "('the"
@@ -361,13 +373,13 @@ print([tokenizer.decode([i]) for i in tokenizer.encode(text)])
 print([tokenizer.decode([i]) for i in np.asarray(from_library(text))])
 
 # %% [markdown]
-# The tales have words like *can't*, so `'t` is a token. But here a cut lies between `'` and `t`,
-# and no token reaches across a cut. keras-nlp, in the version that the course uses, passes its
-# pattern on in a wrong way, and does not cut at all. It matters seldom, because the merges were
-# learnt inside the cuts.
+# The tales have words like *can't*, so `'t` is a token. But the regular expression cuts this text
+# between `'` and `t`, and no token may cross such a border. The version of keras-nlp that the
+# course uses has a bug: it does not pass on the regular expression correctly, so the text is not
+# cut at all. The result is seldom affected, because the merges were learnt inside the pieces.
 #
-# `as_keras` in [keras_tokenizers.py](../utils/data/keras_tokenizers.py) gives you keras-nlp's
-# tokenizer with the right pattern put in. All later lessons use that one.
+# `as_keras` in [keras_tokenizers.py](../utils/data/keras_tokenizers.py) returns keras-nlp's
+# tokenizer with the correct regular expression. All later lessons use it.
 
 # %% tags=["nbval-check-output"]
 in_keras = as_keras(tokenizer)
@@ -376,8 +388,8 @@ for text in texts:
     print(f"{same!s:5}  {text!r}")
 
 # %% [markdown]
-# Five texts prove little. So draw ten thousand strings, each a wild mix of the keyboard and of all
-# the characters that Unicode has.
+# Five texts prove little. So generate ten thousand random strings, each a mixture of common
+# characters and of all the characters in Unicode.
 
 # %%
 in_unicode = map(chr, range(0x110000))
@@ -404,11 +416,12 @@ print("every text comes back:", [tokenizer.decode(ids) for ids in ours] == wild_
 assert ours == theirs
 
 # %% [markdown]
-# So this is GPT-2's tokenizer: your merges, on bytes, cut by GPT-2's pattern. The marker
-# `<|endoftext|>` is a token of its own, with the last id. It must not be the first: the texts of a
-# batch must have one length, so keras-nlp fills short ones up with id 0 (**padding**), and every
-# filled place would look like the end of a text. (In GPT-2's order id 0 is the `!`. That does no
-# harm, because a mask says which places are filled.)
+# So this is GPT-2's tokenizer: your merges, on bytes, inside the pieces of GPT-2's regular
+# expression. The special token `<|endoftext|>` has the last id. The first id, 0, would be a bad
+# choice, because of **padding**: all texts of a batch must have the same length, so keras-nlp
+# appends tokens with the id 0 to the shorter ones. If 0 were the end of a text, every padded
+# position would look like one. (In GPT-2's order the id 0 is the `!`. That does no harm, because a
+# padding mask says which positions are padding.)
 
 # %% tags=["nbval-check-output"]
 ids = np.asarray(in_keras("The fox slept.<|endoftext|>"))
@@ -417,8 +430,8 @@ print("end:", in_keras.end_token_id, " padding:", in_keras.pad_token_id)
 
 # %% [markdown]
 # So that every lesson reads the tales in the same way, this tokenizer [comes with the
-# course](../datasets/tokenizers.md), and one for Chinese. They lie in `datasets/`, in GPT-2's two
-# files. Is the English one the one that you have just trained?
+# course](../datasets/tokenizers.md), together with one for Chinese. Both are stored in `datasets/`
+# as GPT-2's two files. Is the English one the same as the one that you have just trained?
 
 # %% tags=["nbval-check-output"]
 shipped = bpe.Tokenizer.load(folder("en"))
@@ -427,8 +440,9 @@ print("the shipped tokenizer has these merges:", shipped.merges == tokenizer.mer
 # %% [markdown]
 # ## What it makes of text
 #
-# Take the first merges only and you have a smaller tokenizer. Here is a sentence that the tokenizer
-# has not seen, cut with four sizes of vocabulary. Each box is a token, ␣ is a space.
+# If you keep only the first merges, you get a tokenizer with a smaller vocabulary. The figure shows
+# a sentence that the tokenizer was not trained on, encoded with vocabularies of growing size. Each
+# box is a token, and ␣ is a space.
 
 
 # %%
@@ -449,11 +463,12 @@ axes.set_title("The same sentence, with a growing vocabulary")
 plt.show()
 
 # %% [markdown]
-# From top to bottom the pieces grow from bytes to words. *strangest* and *fox* stay in pieces,
-# since the tales do not use them, but nothing is lost.
+# From top to bottom the tokens grow from bytes to words. *strangest* and *fox* are still several
+# tokens in the last row, since the tales do not use these words, but nothing is lost.
 #
-# A larger vocabulary makes shorter texts. Is larger always better? Measure it on held-out tales, in
-# English and, with merges learnt from the Chinese tales, in Chinese.
+# A larger vocabulary makes shorter texts. Is larger always better? We measure it on validation
+# tales, which were not used for training: on English tales, and on Chinese tales with merges learnt
+# from Chinese.
 
 # %%
 chinese_tales = corpus("zh", "train", TALES)
@@ -491,11 +506,11 @@ for name, values in [("English", in_english), ("Chinese", in_chinese)]:
     print(f"{name}: from {values[0]:.2f} to {values[-1]:.2f} tokens per character")
 
 # %% [markdown]
-# The curves fall steeply and then flatten. Each further token also costs something: a row in the
-# model's tables, and one more class to predict, with fewer examples to learn it from. GPT-2 has
-# 50,257 tokens for all of the web. The tales have few words, so a small vocabulary will do. We
-# chose the size so that a tale and its end fit into the 256 tokens that our GPT will look back on
-# at most.
+# The curves fall steeply and then flatten: each further token saves less than the one before. But
+# each further token also has a cost. The model needs one more row in its tables and one more class
+# to predict, and it sees fewer examples of each class. GPT-2 has 50,257 tokens for text from the
+# whole web. The tales have few different words, so a small vocabulary is enough. We chose its size
+# so that a tale with its end token fits into 256 tokens, the context window of our GPT.
 
 # %% tags=["nbval-check-output"]
 lengths = [len(tokenizer.encode(story.text)) for story in corpus("en", "validation", 50)]
@@ -505,8 +520,8 @@ print("all fit, with their end:", max(lengths) + 1 <= 256)
 # %% [markdown]
 # ### One sentence, two languages
 #
-# A Chinese character stands for as much as an English word, or half of one. So is Chinese shorter?
-# Count the same sentence in both languages, with both tokenizers.
+# A Chinese character carries about as much meaning as an English word, or half of one. So is
+# Chinese shorter? Count the same sentence in both languages, with both tokenizers.
 
 # %% tags=["nbval-check-output"]
 two = {
@@ -519,53 +534,76 @@ for name, text in two.items():
     print("{:9}{:10}{:7}{:19}{:19}".format(name, *counts))
 
 # %% [markdown]
-# In characters Chinese is much shorter, in bytes no longer so. In tokens it depends on who trained
-# the tokenizer. Each one is short in its own language and falls back to bytes in the other: for the
-# English tokenizer a Chinese character is three tokens. Whoever pays for a model by the token, or
-# has a window of so many tokens, pays more in a language that the tokenizer has not learnt.
+# In characters the Chinese sentence is much shorter; in bytes the difference is small. In tokens
+# the result depends on the text that the tokenizer was trained on. Each tokenizer needs few tokens
+# in its own language and falls back to bytes in the other: for the English tokenizer a Chinese
+# character is three tokens. The price of a language model is often per token, and its context
+# window is a number of tokens. So the same text costs more, and less of it fits, in a language that
+# the tokenizer was not trained on.
 
 # %% tags=["nbval-check-output"]
 print(pieces(chinese, two["Chinese"]))
 print(pieces(tokenizer, two["Chinese"])[:9], "…")
 
 # %% [markdown]
-# The Chinese tokenizer has found words, although Chinese puts no spaces between them. The other one
-# sees bytes, parts of characters, which cannot be shown one by one. In both cases the text comes
-# back whole.
+# The Chinese tokenizer has found words, although Chinese puts no spaces between them. The English
+# tokenizer uses single bytes, which are parts of characters and cannot be shown one by one. Both
+# tokenizers decode to the exact text.
 #
-# So mind the words. A *character* is what people read, a *byte* is what files hold, and a **token**
-# is what the model reads; these are three different things. Loss and perplexity "per token" can
-# only be compared between models that have the same tokenizer; "per character", as in lesson 2,
-# always.
+# So keep three words apart. A *character* is what people read, a *byte* is what files store, and a
+# *token* is what the model reads. Loss and perplexity "per token" can only be compared between
+# models with the same tokenizer, because another tokenizer cuts the same text into another number
+# of tokens. Loss "per character", as in lesson 2, can always be compared.
 
 # %% [markdown]
 # ## If your result looks different
 #
-# * **`the shipped tokenizer has these merges: False`.** You have changed `vocabulary_size`, or the
-#   tales. The shipped one belongs to the default; yours works as well.
-# * **Your merges differ from another tool's on the same text.** Then ties are broken in another
-#   way, or the text is cut into words by another pattern. GPT-2's own merges come from another
-#   text: only the method is the same.
-# * **A � in the output.** You decoded a part of a character. Decode the tokens together.
+# * **`the shipped tokenizer has these merges: False`.** You have changed `vocabulary_size` or the
+#   tales. The tokenizer that comes with the course belongs to the default settings; yours works as
+#   well.
+# * **Your merges differ from another tool's on the same text.** The other tool breaks ties in
+#   another way, or cuts the text by another regular expression. GPT-2's own merges come from
+#   another text: only the method is the same.
+# * **A � in the output.** You have decoded a part of a character. Decode all the tokens together.
 
 # %% [markdown]
 # ## Recap
 #
-# * Tokens are pieces between characters and words; byte-pair encoding finds them by joining the
-#   most frequent neighbours again and again.
-# * Starting from 256 bytes, every text can be encoded and comes back exactly. There are no unknown
-#   words.
-# * The merges, in their order, are the whole tokenizer: training, encoding and files all follow
-#   from them. Keras, with its pattern mended, gives the same tokens.
-# * Count again only what has changed, and training is fast.
-# * A token is not a character: the same sentence costs more in a language that the tokenizer has
-#   not learnt.
+# * Tokens are pieces between characters and words. Byte-pair encoding finds them by joining the
+#   most frequent pair of neighbours again and again.
+# * With the 256 bytes as alphabet, every text can be encoded, and decoding gives it back exactly.
+#   No word is out of vocabulary.
+# * The merges, in their order, define the tokenizer: the vocabulary, encoding and the files all
+#   follow from them. Keras gives the same tokens, once its regular expression is corrected.
+# * Training is fast if each step counts again only what the last merge has changed.
+# * A token is not a character: the same sentence needs more tokens in a language that the tokenizer
+#   was not trained on.
+
+# %% [markdown]
+# ## Check your understanding
+#
+# Answer in your own words first; the lesson has said all that you need.
+#
+# 1. What speaks against single characters as tokens, and what against whole words?
+# 2. A tokenizer encodes a word by doing its merges again. Why must it do them in the order in which
+#    they were learnt?
+# 3. Why does GPT-2 start from bytes and not from characters, and what does that mean for a single
+#    token?
+# 4. A larger vocabulary makes texts shorter. Why is it still not always better?
+# 5. Two models with different tokenizers report their loss per token on the same text. Why can you
+#    not compare the two numbers, and which number could you compare?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
 
 # %% [markdown]
 # ## Check yourself
 #
-# **1.** Find the pair of neighbours that is most frequent in a list of words. Among equals, the
-# first wins.
+# Replace `...` by your answer and run the cell.
+#
+# **1.** Find the most frequent pair of neighbours in a list of words. If several pairs are equally
+# frequent, return the first.
 
 
 # %%
@@ -577,8 +615,8 @@ def most_frequent_pair(words):
 check.most_frequent_pair(most_frequent_pair)
 
 # %% [markdown]
-# **2.** Join a pair of tokens wherever it stands in a word, from left to right. In `a a a` the pair
-# `a a` stands once.
+# **2.** Join a pair of tokens wherever it occurs in a word, from left to right. In `a a a` the pair
+# `a a` is joined once.
 
 
 # %%
@@ -590,7 +628,7 @@ def merge_pair(tokens, pair):
 check.merge_pair(merge_pair)
 
 # %% [markdown]
-# **3.** Encode a word with a list of merges. Do it without looking at the lesson.
+# **3.** Encode a word with a list of merges. Try it without looking at the lesson.
 
 
 # %%
@@ -602,8 +640,8 @@ def encode(word, merges):
 check.encode(encode)
 
 # %% [markdown]
-# **4.** Decode ids. `tokens` holds the bytes of each id; a character may be spread over several
-# tokens.
+# **4.** Decode a list of ids. `tokens` holds the bytes of each id. A character may be spread over
+# several tokens.
 
 
 # %%
@@ -625,6 +663,6 @@ check.gpt2_merges(gpt2_merges)
 # %% [markdown]
 # ## Next
 #
-# To the model a token is only a number so far: the ids of ` castle` and ` village` have nothing in
-# common. In [lesson 4](04_embeddings.ipynb) every token becomes a vector, and similar tokens come
-# to lie near one another.
+# So far a token is only a number to the model: the ids of ` castle` and ` village` say nothing
+# about what the two have in common. In [lesson 4](04_embeddings.ipynb) every token becomes a
+# vector, and similar tokens get similar vectors.

@@ -2,12 +2,13 @@
 # # 4. Embeddings: words that share what was learnt
 #
 # At the end of this lesson you will have trained a vector for every word of the tales. You will see
-# words of one kind come together though nobody named the kinds, and you will know what such vectors
-# cannot say: the order of the words.
+# that words of one kind get similar vectors, although nobody told the model which kinds there are.
+# You will also know what such vectors cannot express: the order of the words.
 #
-# You need: [lesson 2](02_next_token.ipynb): softmax, cross-entropy, one-hot. In [lesson
-# 3](03_tokenization.ipynb) a token was a piece of a word; here whole words will do, because they
-# are easier to judge by eye. The price: unknown words are back, for this lesson only.
+# You need: softmax, cross-entropy and one-hot vectors, from [lesson 2](02_next_token.ipynb). In
+# [lesson 3](03_tokenization.ipynb) a token was a piece of a word. Here the tokens are whole words,
+# because people can judge the vectors of words more easily. The disadvantage is that, for this
+# lesson only, there are out-of-vocabulary words again.
 
 # %%
 from utils.course.settings import settings
@@ -41,8 +42,8 @@ np.set_printoptions(precision=3, suppress=True)
 # ## The idea, by hand
 #
 # The bigram table of lesson 2 has one row for each token. What it learns about "cat" changes the
-# row of "cat" and no other, so nothing of it helps with "dog". The reason lies in the one-hot
-# vectors: any two are equally far apart. To a one-hot vector, no two words are alike.
+# row of "cat" and no other, so it does not help with "dog". The reason is the one-hot vectors: any
+# two of them are equally far apart, so no two words are more similar than others.
 #
 # Here is a sentence over a vocabulary of five words. One of them, "dog", does not occur in it.
 
@@ -50,15 +51,16 @@ np.set_printoptions(precision=3, suppress=True)
 toy_words = ["cat", "dog", "mouse", "saw", "the"]
 sentence = ["the", "cat", "saw", "the", "mouse"]
 toy_ids = np.array([toy_words.index(word) for word in sentence])
-one_hot = np.eye(5)[toy_ids]  # (5 places, 5 words)
+one_hot = np.eye(5)[toy_ids]  # (5 positions, 5 words)
 print(toy_ids)
 print(one_hot.astype(int))
 
 # %% [markdown]
-# Now give each word a short vector of ordinary numbers. All of them together are a matrix with one
-# row for each word, the **embedding table**. Ours starts at random.
+# Now give each word a short vector of real numbers, its **embedding**. All of them together form a
+# matrix with one row for each word, the **embedding table**. Ours starts with random numbers.
 #
-# Lesson 2 said that a one-hot vector times a matrix picks one row. Here it is for a whole sentence.
+# Lesson 2 showed that a one-hot vector times a matrix selects one row of the matrix. Here is the
+# same for a whole sentence.
 
 # %%
 toy_table = rng.normal(size=(5, 3))  # (words, numbers per word)
@@ -66,15 +68,17 @@ by_product = one_hot @ toy_table  # (5, 5) @ (5, 3) -> (5, 3)
 print(by_product)
 
 # %% [markdown]
-# The first and the fourth row are the same: both belong to "the". Nearly all the work of this
-# product goes into multiplying by zero. So skip it and take the rows. That is a **look-up**.
+# The first and the fourth row are equal, because both belong to "the". Nearly all multiplications
+# of this product are by zero. It is much cheaper to read the rows directly, which is called a
+# **look-up**.
 #
-# A warning: NumPy takes the id −1 for "the last row" and says nothing. We check.
+# One warning: NumPy takes the id −1 to mean "the last row" and reports no error. So we check the
+# ids.
 
 
 # %%
 def look_up(ids, table):
-    """The rows with these ids: (places,) and (words, dim) -> (places, dim)."""
+    """The rows with these ids: (positions,) and (words, dim) -> (positions, dim)."""
     wrong = [i for i in ids if not 0 <= i < len(table)]
     if wrong:
         raise CourseError(
@@ -90,31 +94,33 @@ assert np.array_equal(vectors, by_product)
 # %% [markdown]
 # ### Which rows learn
 #
-# How does the loss change when the table changes? Let us say that each number of the sentence's
-# vectors, if it grows by 1, changes the loss by the amount in `upstream`. (In a network this matrix
-# comes from the layers above.) The row of a word is copied to every place where the word stands, so
-# its gradient is the sum of `upstream` over these places. Adding up the rows at a word's 1s is what
-# a product with the transposed one-hot matrix does.
+# How does the loss change when the table changes? Assume that we know the gradient of the loss with
+# respect to each vector of the sentence; the matrix `upstream` holds it, one row for each
+# **position** in the sentence. (In a network the layers above compute it.) The row of a word is
+# copied to every position where the word occurs. So the gradient of this row is the sum of
+# `upstream` over these positions. The product of the transposed one-hot matrix and `upstream`
+# computes exactly this: it adds up the rows at the positions where a word has its 1s.
 
 # %%
-upstream = np.arange(1.0, 16.0).reshape(5, 3)  # (places, dim)
-table_gradient = one_hot.T @ upstream  # (words, places) @ (places, dim) -> (words, dim)
+upstream = np.arange(1.0, 16.0).reshape(5, 3)  # (positions, dim)
+table_gradient = one_hot.T @ upstream  # (words, positions) @ (positions, dim)
 for word, row in zip(toy_words, table_gradient, strict=True):
     print(f"{word:6} {row}")
 
 # %% [markdown]
-# Read it row by row. "dog" was not looked up, so its row is zero and a training step leaves it as
-# it is. "the" was looked up at two places, and what comes back from the two is added. So the
-# gradient needs no product either: add each row of `upstream` to the row of its word.
+# Read the result row by row. "dog" was not looked up, so the gradient of its row is zero, and a
+# training step does not change it. "the" was looked up at two positions, so the gradients from both
+# are added. The gradient needs no matrix product either: add each row of `upstream` to the row of
+# its word.
 #
-# As always, check by nudging each number of the table. The simplest loss with just these slopes is
-# the sum of `upstream` times the vectors; we use it for the check. (`np.ndindex` goes through all
-# pairs of row and column.)
+# As in lesson 1, we check the gradient by changing each number of the table by a tiny amount. For
+# the check we need a loss whose gradient at the vectors is `upstream`. The simplest one is the sum
+# of `upstream` times the vectors. (`np.ndindex` goes through all pairs of row and column.)
 
 
 # %%
 def look_up_gradient(ids, upstream, words):
-    """Add what comes back from each place to the row of its word -> (words, dim)."""
+    """Add the gradient at each position to the row of its word -> (words, dim)."""
     gradient = np.zeros((words, upstream.shape[1]))
     np.add.at(gradient, ids, upstream)
     return gradient
@@ -134,8 +140,9 @@ assert np.allclose(by_nudging, table_gradient, atol=1e-5)
 # %% [markdown]
 # ### The same in Keras
 #
-# The layer `Embedding` is the look-up, and its one weight is the table. A `Dense` layer without a
-# bias, fed with one-hot vectors, is the product. Give both the same weights.
+# The layer `Embedding` is the look-up, and its only parameters are the table. A `Dense` layer
+# without a bias, applied to one-hot vectors, is the matrix product. We give both layers the same
+# table and compare them.
 
 # %%
 embedding, dense = keras.layers.Embedding(5, 3), keras.layers.Dense(3, use_bias=False)
@@ -145,9 +152,10 @@ embedding.set_weights([toy_table])
 dense.set_weights([toy_table])
 
 # %% [markdown]
-# TensorFlow's `GradientTape` writes down what is computed, and then gives the derivative of it. For
-# the look-up it returns a list of rows instead of a full table, because most rows of a large one
-# would be zero; `convert_to_tensor` fills it up, and adds what belongs to the same row.
+# TensorFlow's `GradientTape` records the operations of a computation and then computes derivatives
+# from the record. For a look-up it returns only the rows that were looked up, and not a full table,
+# because in a large table most rows of the gradient are zero. `convert_to_tensor` makes the full
+# table and adds the rows that belong to the same word.
 
 # %%
 with tf.GradientTape() as tape:
@@ -173,29 +181,31 @@ for name, ours, *theirs in [
 # %% [markdown]
 # ## Which words are alike? Those in the same company
 #
-# The rows of the `Dense` layer in lesson 2 were already embeddings of a sort, as long as the
-# alphabet. What is new is that the rows get *short*. Then there is no room for a number of its own
-# for each fact, and words that behave alike are pressed together.
+# The rows of the `Dense` layer in lesson 2 were already embeddings, but each was as long as the
+# alphabet. What is new is that the vectors are *short*: much shorter than the vocabulary. There is
+# no room for a separate number for each fact, so words that are used alike have to share numbers.
 #
-# We need a task whose solution makes similar words similar. Here is one that needs nothing but
-# text: **given a word, tell which words stand near it.** "Duck" and "swan" have the same
-# neighbours, so a table that solves the task must give them similar rows. This is **skip-gram**.
+# We need a task whose solution gives similar words similar vectors. **Skip-gram** is such a task,
+# and it needs nothing but text: given a word, predict which words occur near it. "Duck" and "swan"
+# have the same neighbours, so a table that solves the task must give them similar rows. The
+# best-known method of this kind is **Word2Vec**.
 #
-# A softmax over all words would be slow for a large vocabulary. **Negative sampling** asks smaller
-# questions instead. Show the model a word, the *centre*, and a candidate: does this candidate
-# really stand near the centre, or was it drawn at random? One candidate is real, a handful are
-# noise. (T. Mikolov et al., *Distributed Representations of Words and Phrases and their
-# Compositionality*, 2013, section 2.2.)
+# A softmax over all words would be slow for a large vocabulary. **Negative sampling** replaces it
+# by yes-or-no questions. The model gets a word, the *centre*, and a candidate. Did the candidate
+# really occur near the centre, or was it sampled at random? For each centre there is one real
+# candidate and a few random ones, the *noise*. (T. Mikolov et al., *Distributed Representations of
+# Words and Phrases and their Compositionality*, 2013, section 2.2.)
 
 # %% [markdown]
 # ### One question by hand
 #
-# Each word has two vectors, one as a centre and one as a candidate. With one vector only, a word
-# would score high with itself, and words hardly ever stand next to themselves. The score of a
-# centre and a candidate is their **dot product** (multiply number by number, add up). It is the
-# logit of "yes". A question with two answers needs no softmax: the **sigmoid** $\sigma(s) = 1/(1 +
-# e^{-s})$ makes a probability of a single score. The loss is again $-\log$ of the probability of
-# the truth, and "no" has the probability $1 - \sigma(s) = \sigma(-s)$:
+# Each word has two vectors, one as a centre and one as a candidate. With only one vector a word
+# would get a high score with itself, although words hardly ever occur next to themselves. The score
+# of a centre and a candidate is their **dot product** (multiply number by number and add up). It is
+# the logit of "yes". With only two answers we need no softmax: the **sigmoid** $\sigma(s) = 1/(1 +
+# e^{-s})$ turns a single score into the probability of "yes". The probability of "no" is then $1 -
+# \sigma(s) = \sigma(-s)$. The loss is the cross-entropy of lesson 2, $-\log$ of the probability of
+# the right answer, added up over the candidates:
 #
 # $$\text{loss} = -\log \sigma(s_\text{real}) - \sum_\text{noise} \log \sigma(-s_\text{noise})$$
 
@@ -218,13 +228,14 @@ print("probability of yes:", sigmoid(candidates @ centre))
 print(f"loss {negative_sampling_loss(centre, candidates, is_real):.4f}")
 
 # %% [markdown]
-# The first candidate is the real one. The third is noise and was taken for real: most of the loss
-# is this one mistake.
+# The first candidate is the real one. The third is noise, but the model takes it for real. Most of
+# the loss comes from this one mistake.
 #
-# The derivative is an old friend. The slope of the loss in a score is $\sigma(s) - 1$ for the real
-# candidate and $\sigma(s)$ for noise: *what the model said minus what was true*, as in lesson 2.
-# The centre receives this error times the candidate (added up over all candidates); each candidate
-# receives its error times the centre.
+# The derivative of the loss with respect to a score is $\sigma(s) - 1$ for the real candidate and
+# $\sigma(s)$ for noise. This is the gradient of the cross-entropy that you know from lesson 2:
+# *predicted minus true probability*. Call it the error. The gradient of the centre is the error
+# times the candidate, added up over all candidates. The gradient of a candidate is its error times
+# the centre.
 
 
 # %%
@@ -239,11 +250,11 @@ print("centre    ", centre_gradient)
 print("real one  ", candidates_gradient[0])
 
 # %% [markdown]
-# A step against it moves the centre towards the real candidate and away from the noise. This time
-# Keras checks our loss and our gradients.
+# A step against the gradient moves the centre towards the real candidate and away from the noise.
+# This time we use Keras to check our loss and our gradients.
 #
 # In Keras this loss is `BinaryCrossentropy(from_logits=True)`. It takes the *mean* over the
-# candidates where the paper takes the sum, so we multiply by their number.
+# candidates where the paper takes the sum, so we multiply by the number of candidates.
 
 # %%
 binary = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -264,8 +275,8 @@ assert max(differences) < 1e-5
 # %% [markdown]
 # ## Real text: the tales
 #
-# Words in lower case, without punctuation: a run of letters is a word. The most common one gets the
-# id 0.
+# We take the words in lower case and without punctuation: each run of letters is a word. The most
+# frequent word gets the id 0.
 
 
 # %% tags=["nbval-check-output"]
@@ -283,9 +294,9 @@ print("most common:", ", ".join(words[:8]))
 
 
 # %% [markdown]
-# A word that the tales don't have has no row. Better to say so than to stop with a `KeyError`. And
-# when we pick words to look at, let us pick from those that occur 20 times or more: a few sightings
-# teach little.
+# A word that does not occur in the tales has no row in the table. A sentence that says so is more
+# helpful than a `KeyError`. And the words that we look at later should occur at least 20 times,
+# because a vector that was trained on a few examples only is not reliable.
 
 
 # %% tags=["nbval-check-output"]
@@ -308,10 +319,11 @@ tale_ids = [word_ids(tale, id_of) for tale in tales]
 print(tales[0][:8], "→", tale_ids[0][:8])
 
 # %% [markdown]
-# A few words, such as "the" and "a", are everywhere and stand near everything. To hear the others,
-# drop some of these: keep a word with the probability $\sqrt{t/f}$, where $f$ is its share of the
-# text, and always if $f$ is below the threshold $t$. This is **sub-sampling** (section 2.3 of the
-# paper). Large corpora take a far smaller threshold than our small one.
+# A few words, such as "the" and "a", occur so often that they are near every other word. They say
+# little about their neighbours. **Sub-sampling** removes most of them at random: keep each
+# occurrence of a word with the probability $\sqrt{t/f}$, where $f$ is the share of the word in the
+# text and $t$ a threshold. Words with $f$ below $t$ are always kept (section 2.3 of the paper).
+# Large corpora use a far smaller threshold than our small one.
 
 # %%
 THRESHOLD = 1e-3
@@ -326,8 +338,8 @@ print(f"{sum(map(len, kept_ids)):,} of {counts.total():,} words are left")
 print(" ".join(words[i] for i in kept_ids[0][:20]))
 
 # %% [markdown]
-# Two words are **near** each other when at most `window` steps, in what is left, lead from one to
-# the other. Each pair counts in both directions.
+# Two words are **near** each other if they are at most `window` words apart in the text that is
+# left. Each pair counts in both directions.
 
 
 # %%
@@ -344,9 +356,10 @@ centres, neighbours = pairs.T
 print(f"{len(pairs):,} pairs")
 
 # %% [markdown]
-# To each real neighbour belong five words of noise. They are drawn by their frequency to the power
-# of 3/4, which lifts the rare words a little: that worked best in the paper. (The paper draws new
-# noise at every step. We draw once, which is simpler.)
+# For each real neighbour we sample five words of noise, each with a probability proportional to its
+# frequency to the power of 3/4. This power makes rare words a little more likely than they are in
+# the text; it worked best in the paper. (The paper samples new noise at every step. We sample it
+# only once, which is simpler.) `answers` holds the targets: 1 for the real candidate, 0 for noise.
 
 # %%
 NOISE_WORDS = 5
@@ -362,12 +375,12 @@ for row in rng.choice(len(pairs), size=4, replace=False):
     print(f"{words[centres[row]]:>12}   {real:13} {' '.join(others)}")
 
 # %% [markdown]
-# The model is two tables, one with the vectors as centres and one with those as candidates, and the
-# dot product. There is nothing else to learn.
+# The model consists of two embedding tables, one for centres and one for candidates, and the dot
+# product of their rows. It has no other parameters.
 #
-# This network is no `Sequential` any more, since it has two inputs. A layer called on an input
-# gives an output; `keras.Model` ties inputs and output together. `Dot` multiplies each of the
-# candidates with the centre.
+# This network has two inputs, so it cannot be a `Sequential` model. Instead we call each layer on
+# its input, which gives its output, and `keras.Model` makes a model from the inputs and the final
+# output. `Dot` computes the dot product of the centre with each candidate.
 
 # %%
 centre_input = keras.Input((), dtype="int32")
@@ -381,9 +394,10 @@ model.compile(optimizer=keras.optimizers.Adam(args.learning_rate), loss=binary)
 print(f"{model.count_params():,} parameters = 2 × {len(words)} × {args.embedding_dim}")
 
 # %% [markdown]
-# Before training all scores are nearly zero (Keras starts the tables with small random numbers), so
-# the model answers "perhaps" to every question. The loss must be $-\log 0.5$. And on a few pairs,
-# our function must find the same loss as Keras.
+# Keras initialises the tables with small random numbers. So before training all scores are nearly
+# zero, the model gives "yes" a probability of about one half each time, and the loss must be near
+# $-\log 0.5$. We check that, and that our function computes the same loss as Keras on a thousand
+# pairs.
 
 # %%
 some = slice(0, 1000)
@@ -399,9 +413,9 @@ print(f"Keras {first_loss:.5f}, by hand {by_hand:.5f}, −log 0.5 = {-np.log(0.5
 assert abs(first_loss - by_hand) < 1e-5 and abs(first_loss - np.log(2)) < 0.01
 
 # %% [markdown]
-# How far can the loss fall? Not to zero: nobody can tell for sure whether "the" was really there or
-# drawn. But it must fall below that of a model which has learnt only how much noise there is, and
-# answers every question with "one in six".
+# How far can the loss fall? Not to zero: nobody can tell for sure whether "the" was a real
+# neighbour or noise. But it must fall below the loss of a **baseline**: a model that ignores the
+# words and gives every candidate the probability one in six.
 
 # %%
 share = 1 / (1 + NOISE_WORDS)
@@ -420,10 +434,11 @@ trained, as_candidates = centre_table.get_weights()[0], candidate_table.get_weig
 # %% [markdown]
 # ## Nearest neighbours
 #
-# What we want is not the answers but the table of centres. When are two of its vectors alike? When
-# they point in the same direction. Divide each by its length and take the dot product: 1 for the
-# same direction, 0 for a right angle, −1 for the opposite. This is the **cosine similarity**.
-# (Without the division long vectors would win, whatever their direction.)
+# From here on we use only the table of centres, not the answers of the model. Two vectors are
+# similar if they point in the same direction. To measure that, divide each vector by its length and
+# take the dot product. The result is 1 for the same direction, 0 for a right angle and −1 for the
+# opposite direction. It is called the **cosine similarity**. (Without the division, long vectors
+# would get the highest scores whatever their direction.)
 
 
 # %%
@@ -447,18 +462,21 @@ for word in common_words("duck lucy pip kite lake brave mother pancake she"):
     print(f"{word:8}", "  ".join(f"{text:16}" for text in found))
 
 # %% [markdown]
-# Nobody told the model what an animal is, or a name. It knows more than kinds: look at "duck". The
-# two nearest are those that swim, too. And "lucy" has the names of other children around her, while
-# "pip", the name of an animal that helps, has those of the other helpers.
+# Nobody told the model which words are animals or names. It even distinguishes more than these
+# kinds. The two nearest neighbours of "duck" are animals that swim as well. The neighbours of
+# "lucy" are names of other children, while the neighbours of "pip", the name of an animal that
+# helps, are names of other helpers.
 #
-# Look at "brave", too: words that stand in the same places are near, whether they mean the same,
-# something different, or the opposite. That is all these vectors know.
+# Now look at "brave". Words that occur in the same positions are neighbours, whether they mean the
+# same, something different, or the opposite. The vectors contain no other information about
+# meaning.
 
 # %% [markdown]
 # ## How good? A number
 #
-# A handful of words proves nothing; one always picks the nice ones. So let us write down classes as
-# a person would who knows the tales, but without looking at the vectors, and measure.
+# A few words prove nothing, because one tends to choose those that work well. So we write down
+# classes of words, as a person would who knows the tales but has not seen the vectors. Then we
+# measure.
 
 # %% tags=["nbval-check-output"]
 CLASSES = {
@@ -485,9 +503,9 @@ sizes = Counter(class_of.values())
 print(f"{len(class_of)} words in {len(sizes)} classes:", dict(sizes))
 
 # %% [markdown]
-# The question: of the five nearest neighbours of a word, among *all* words of the tales, how many
-# belong to its own class? Compare with drawing five words blindly, and with the table before
-# training.
+# We ask: of the five nearest neighbours of a word, among *all* words of the tales, how many belong
+# to the same class? We compare the result with two baselines: five words chosen at random, and the
+# table before training.
 
 
 # %%
@@ -519,7 +537,7 @@ for kind, size in sizes.items():
 show("all", len(class_of), *map(over_all_words, (chance, before, after)))
 
 # %% [markdown]
-# The classes with a low share are the instructive ones. What do their words have for neighbours?
+# The classes with a low share teach us the most. Which neighbours do their words have?
 
 # %%
 for word in common_words("grey golden red sunny misty"):
@@ -527,19 +545,22 @@ for word in common_words("grey golden red sunny misty"):
     print(f"{word:8}", ", ".join(words[j] for j in neighbour_ids[i]))
 
 # %% [markdown]
-# "grey" stands among the weather, since in the tales it is a day that is grey. It is also one of
-# the five neighbours of "sunny" and "misty", and so lowers the share of the weather. "golden" has
-# "favourite" beside it, and "red" has "apple" and "house". A person puts the colours into one class
-# because a dictionary does. The vectors learn only how words are *used*, and only in this text.
-# What a corpus does not say, its vectors do not know; what it says with a prejudice, they repeat.
+# "grey" has words for the weather as neighbours, because in the tales it is days that are grey. It
+# is also one of the five neighbours of "sunny" and "misty", which lowers the share of the class
+# "weather". "golden" has "favourite" as a neighbour, and "red" has "apple". A person puts the
+# colours into one class because of what they mean. The vectors represent only how words are *used*,
+# and only in this text. They cannot know what the corpus does not say, and if the corpus contains a
+# prejudice, so do the vectors.
 
 # %% [markdown]
 # ## A map of words
 #
-# Nobody can look at a cloud of points in so many dimensions. Turn it until we see it from its
-# widest side: the two directions in which the points differ most. The **singular value
-# decomposition** of a matrix finds them, the widest first. (Done like this, with the mean
-# subtracted, it is called **principal component analysis**, PCA.)
+# Nobody can look at points in so many dimensions. So we project them onto a plane, and we choose
+# the plane in which the points differ most. The method is called **principal component analysis**
+# (PCA): subtract the mean of all points, then find the direction in which they vary most, then the
+# direction at a right angle to it in which they vary most, and so on. The **singular value
+# decomposition** of the matrix of points gives all these directions, in this order. We use the
+# first two.
 
 
 # %%
@@ -569,26 +590,30 @@ figure.legend(loc="outside right upper")
 plt.show()
 
 # %% [markdown]
-# Why three places for the animals? In the tales some animals help, some cannot, and some are in
-# trouble themselves: "duck", "cow" and "kitten" play different parts. The map is flat and leaves
-# out most of the directions, so kinds that overlap here, such as the helping animals and their
-# names, can still be far apart in the full space. The table above was measured there.
+# Why are the animals in three groups? In the tales some animals help, some cannot help, and some
+# need help themselves: "duck", "cow" and "kitten" are of different kinds. The map has only two
+# dimensions and leaves out most of the variation. So kinds that overlap here, such as the helping
+# animals and their names, can still be far apart in the full space. The shares in the table above
+# were measured in the full space.
 
 # %% [markdown]
 # ## Trained against counted
 #
-# In lesson 2 the trained weights were the logarithms of counts. Is there such a formula here? Take
-# one centre and one candidate. As real neighbours they occur `real` times. As noise they are drawn
-# about `expected` times: five times the pairs of that centre, times the candidate's share of the
-# noise. The best answer to "is it real?" is therefore $p = \text{real} / (\text{real} +
-# \text{expected})$. From $\sigma(s) = p$ follows $e^s = p/(1-p) = \text{real} / \text{expected}$.
-# So the best score is
+# > **Can be skipped at a first reading.** This section shows that the trained scores can almost be
+# > calculated from counts. Nothing after it depends on it.
+#
+# In lesson 2 the trained parameters were the logarithms of counts. Is there such a formula here?
+# Take one centre and one candidate. They occur together `real` times as real neighbours. As noise
+# for this centre, the candidate is sampled about `expected` times: five times the number of pairs
+# of the centre, times the candidate's probability as noise. So the best probability for "yes" is $p
+# = \text{real} / (\text{real} + \text{expected})$. The score $s$ gives this probability if
+# $\sigma(s) = p$, which means $e^s = p/(1-p) = \text{real} / \text{expected}$. So the best score is
 #
 # $$s = \log \frac{\text{real}}{\text{expected}}$$
 #
-# So the dot product of two words should be the logarithm of how much more often they meet as
-# neighbours than as noise (chance, times five). (O. Levy, Y. Goldberg, *Neural Word Embedding as
-# Implicit Matrix Factorization*, 2014.)
+# The dot product of two words should be the logarithm of this ratio: how much more often the two
+# occur as neighbours than as noise. (O. Levy, Y. Goldberg, *Neural Word Embedding as Implicit
+# Matrix Factorization*, 2014.)
 
 # %%
 real = np.zeros((len(words), len(words)))
@@ -609,17 +634,20 @@ plt.title("The dot products follow the counts")
 plt.show()
 
 # %% [markdown]
-# They follow, but they do not agree as closely as in lesson 2, and they cannot: the full table of
-# scores has one number for each pair of words, the two short tables far fewer. What does not fit is
-# rounded off, and what words have in common is kept. (Large scores mostly come out too small; pairs
-# that never met, whose logarithm would be minus infinity, are not in the picture.)
+# The dot products follow the counts, but less closely than in lesson 2. They cannot agree exactly:
+# the full table of scores has one number for each pair of words, and the two short tables have far
+# fewer parameters. They can only approximate the full table, and the approximation keeps what many
+# words have in common. (Large scores are mostly too small. Pairs that never occur are not in the
+# figure, because the logarithm of zero is minus infinity.)
 
 # %% [markdown]
 # ## What sharing buys
 #
-# Now back to the promise of lesson 2. Take ten words and hide them: a model of the next *word* is
-# trained on the tales, but never gets to see what follows one of these ten. Then we ask it, on
-# tales that nobody has seen. (The few words there that the training tales lack are left out.)
+# Similar words have similar vectors. Does that help with the problem from the beginning of this
+# lesson, that what is learnt about "cat" does not help with "dog"? We choose ten words and hide
+# them: models that predict the next *word* are trained on the tales, but they never see what
+# follows one of these ten words. Then we test them on validation tales, which were not used for
+# training. (The few words of these tales that the training tales lack are left out.)
 
 # %% tags=["nbval-check-output"]
 hidden = common_words("duck cow otto lucy mother lake kite ring pancake brave")
@@ -645,9 +673,9 @@ test_hidden = np.isin(test_now, hidden_ids)
 print(f"{len(test_now):,} pairs to measure, {test_hidden.sum()} of them after a hidden word")
 
 # %% [markdown]
-# The counted table of lesson 2 is the first model, with the same smoothing. For a hidden word its
-# row is empty, so it gives each word the same probability. A second one ignores the word and goes
-# by the frequencies.
+# The first model is the counted table of lesson 2, with the same smoothing. The row of a hidden
+# word has no counts, so the model gives every next word the same probability. The second model is a
+# baseline that ignores the current word and predicts by the frequencies of the words alone.
 
 # %%
 SMOOTHING = 0.01
@@ -658,9 +686,9 @@ by_frequency = np.bincount(train_following, minlength=len(words)) + SMOOTHING
 by_frequency = np.tile(by_frequency / by_frequency.sum(), (len(words), 1))
 
 # %% [markdown]
-# The third is a network: look up the vector of the word, then one `Dense` layer for the logits of
-# the next word. The vectors stay as they are (`trainable=False`). It exists twice, with our vectors
-# and with random ones of the same size.
+# The third model is a network: look up the vector of the word, then one `Dense` layer computes the
+# logits of the next word. The vectors are not trained further (`trainable=False`). We train it
+# twice, once with our trained vectors and once with random vectors of the same size.
 
 
 # %%
@@ -695,17 +723,18 @@ print(f"{'all words alike':20} {np.log(len(words)):19.2f} {np.log(len(words)):20
 assert losses["trained vectors"] == min(losses.values())
 
 # %% [markdown]
-# Read the right column. After a hidden word the counted table is worse than one that ignores the
-# word, since it spreads its probability evenly over all words: its loss is the logarithm of their
-# number, the last line. Random vectors are no help either: what was learnt about "swan" goes to
-# whatever happens to lie in its direction. The trained vectors carry over what was learnt about
-# words of the same kind.
+# Read the right column. After a hidden word the counted table is worse than the model that ignores
+# the word. It gives all words the same probability, so its loss is the logarithm of their number,
+# as in the last line. Random vectors do not help either: the network applies what it has learnt
+# about "swan" to whichever words happen to have a similar vector. With trained vectors, the network
+# applies it to words of the same kind, so it predicts well after words whose followers it has never
+# seen.
 #
-# The left column is the price: where there is enough to count, the table is better, because short
-# vectors round off. Here they were trained for another task and then held still; in a GPT they are
-# trained together with everything above them.
+# The left column shows the cost. Where there are enough counts, the counted table is better,
+# because short vectors only approximate it. Here the vectors were trained for another task and then
+# kept fixed. In a GPT they are trained together with all the layers above them.
 #
-# What does the model guess for words whose followers it never saw?
+# What does the network predict after words whose followers it has never seen?
 
 # %%
 counted_all = np.full((len(words), len(words)), SMOOTHING)
@@ -718,33 +747,35 @@ for word in common_words("duck mother brave"):
         print(f"{word:>7} {words[j]:8} guessed {row[j]:.2f}, in truth {counted_all[i, j]:.2f}")
 
 # %% [markdown]
-# Some guesses are good, some are wide of the mark: a kind says much about what follows, not all.
+# Some predictions are good, others are far off: the kind of a word says much about what follows,
+# but not everything.
 #
-# And be fair: the vectors had read the tales with these words in them; only the layer above had
-# not. That is the point. Learn once, from plain text, what words are like: this is
-# **pre-training**. Then a task needs fewer examples, and for some words none.
+# To be fair: the vectors were trained on tales that contain the hidden words. Only the layer above
+# them has not seen these words. That is the idea of **pre-training**: learn once, from plain text,
+# how words are used. After that another task needs fewer examples, and for some words none at all.
 
 # %% [markdown]
 # ## What a bag forgets
 #
-# Two sentences from the same words; only who asks whom is exchanged. The simplest vector for a
-# sentence is the average of its words' vectors.
+# Here are two sentences with the same words; only who asks whom is exchanged. The simplest vector
+# for a sentence is the mean of the vectors of its words.
 
 # %%
 english = [split_words("the duck asked the crow"), split_words("the crow asked the duck")]
 ids = [word_ids(sentence, id_of) for sentence in english]
-first, second = (look_up(i, trained) for i in ids)  # (5 places, dim) each
+first, second = (look_up(i, trained) for i in ids)  # (5 positions, dim) each
 print(f"the averages differ by {np.abs(first.mean(axis=0) - second.mean(axis=0)).max():.0e}")
 assert np.allclose(first.mean(axis=0), second.mean(axis=0), atol=1e-6)
 
 # %% [markdown]
-# To an average, a sentence is a **bag of words**: shaken, it is the same bag. And each vector by
-# itself does not know its place: "duck" has the same one in both sentences. The remedy of GPT-2 is
-# a second table, with a row for each *place*. Its rows are added to those of the words: **position
-# embeddings**. In keras-nlp both tables are one layer.
+# For the mean, a sentence is a **bag of words**: only which words it contains counts, not their
+# order. And no single vector contains its position in the sentence: "duck" has the same vector in
+# both sentences. GPT-2 solves this with a second table, which has a row for each position. The
+# vector of the word and the vector of its position are added. The rows of the second table are
+# called **position embeddings**. In keras-nlp both tables are one layer.
 #
-# The positions in it are random as long as nothing has trained them; that is enough to see what
-# they do. Is the layer the sum of two look-ups?
+# Our position embeddings are untrained, so they are random numbers. That is enough to see what they
+# do. First we check that the layer is the sum of two look-ups.
 
 # %%
 PLACES = 16  # the longest sentence that this layer can take
@@ -760,9 +791,9 @@ print(f"largest difference {np.abs(by_hand - by_layer).max():.0e}")
 assert np.allclose(by_hand, by_layer, atol=1e-6)
 
 # %% [markdown]
-# Now the experiment with two sentences. The same sentence twice must give the same **tensor**
-# (Keras's word for an array of numbers). And "duck", second in one sentence and last in the other,
-# must no longer have the same vector. So is the average cured?
+# Now compare the two sentences. The same sentence twice must give the same **tensor**. "duck" is
+# the second word of one sentence and the last of the other, so its two vectors must now differ. Do
+# the means differ as well?
 
 # %%
 again = layer(ids[0][None])[0].numpy()
@@ -775,18 +806,20 @@ print(f"the averages differ by         {change:.0e}")
 assert np.array_equal(by_layer, again) and not np.allclose(duck, other_duck) and change < 1e-6
 
 # %% [markdown]
-# It is not! The average of sums is the sum of the averages: that of the words, which is the same
-# bag, plus that of the places, which are always the places 0 to 4. Adding a place does not help as
-# long as everything that follows is a sum. Something has to **mix** word and place *before* the
-# average, so that "duck at place 1" becomes something of its own.
+# They do not! The mean of the sums is the sum of two means. The first is the mean of the word
+# vectors, which is the same for both sentences. The second is the mean of the position embeddings,
+# and both sentences use the positions 0 to 4. So adding positions does not help as long as
+# everything after it is a sum. Something has to **mix** word and position *before* the mean is
+# taken, so that "duck at position 1" becomes different from "duck" plus "position 1".
 
 # %% [markdown]
-# ### Places as waves
+# ### Positions as waves
 #
-# A table of positions ends: this one has 16 rows, and there is no vector for a seventeenth place.
-# The first Transformer calculated its positions instead (A. Vaswani et al., *Attention Is All You
-# Need*, 2017, section 3.5). Each pair of columns is a sine and a cosine of the place, the first
-# pair fast, each next one slower, like the hands of a clock.
+# A table of positions has an end: ours has 16 rows, so there is no vector for a seventeenth
+# position. The first Transformer calculated its position vectors instead, by **sinusoidal position
+# encoding** (A. Vaswani et al., *Attention Is All You Need*, 2017, section 3.5). Each pair of
+# columns holds the sine and the cosine of the position times a speed. The first pair is the fastest
+# and each next pair is slower, like the hands of a clock.
 
 
 # %%
@@ -807,35 +840,39 @@ assert np.allclose(sines, library_sines, atol=1e-5)
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
 image = left.imshow(sines, aspect="auto", vmin=-1, vmax=1)
-left.set(title="Each row is a place", xlabel="column of the vector", ylabel="place in the text")
+left.set(title="Each row is a position", xlabel="column of the vector")
+left.set_ylabel("position in the text")
 left.grid(False)
 figure.colorbar(image, label="value")
 for place, style in [(10, "-"), (40, "--")]:
-    right.plot(cosine_similarities(sines)[place], style, label=f"to place {place}")
-right.set(title="Neighbouring places have similar vectors", xlabel="place", ylim=(0.2, 1.25))
+    right.plot(cosine_similarities(sines)[place], style, label=f"to position {place}")
+right.set(title="Neighbouring positions have similar vectors", xlabel="position", ylim=(0.2, 1.25))
 right.set_ylabel("cosine similarity")
 right.legend()
 plt.show()
 
 # %% [markdown]
-# Follow a column of the left picture downwards: the first ones swing quickly, the next ones slower
-# and slower. In the right half of this picture they hardly move in so short a text: sines near 0
-# and cosines near 1, in turn. Every row is different, and no row is ever missing.
+# Follow a column of the left figure downwards. The first columns oscillate quickly, and each next
+# one more slowly. The columns in the right half hardly change in a text as short as this: the sines
+# stay near 0 and the cosines near 1, in turn. Every row is different, and there is a row for every
+# position, however long the text is.
 #
-# Now the right picture. Both curves have the same shape, only shifted: the similarity depends on
-# *how far apart* two places are, not on where they stand. It falls at first; the later bumps are
-# the fast columns coming round again.
+# Now the right figure. Both curves have the same shape, only shifted: the similarity depends on
+# *how far apart* two positions are, not on where they are. It falls with the distance at first. The
+# later bumps come from the fast columns, which repeat.
 
 # %% [markdown]
 # ### A mixer, in two languages
 #
-# The smallest mixer is one layer with a bend: `Dense` with `relu`, which sets what is negative to
-# zero. Without the bend `Dense` is only a weighted sum, and the argument above holds again. Ours is
-# random and untrained; it is applied to each vector by itself.
+# The smallest mixer is one non-linear layer: `Dense` with an **activation function**, here
+# **ReLU**, which replaces negative numbers by zero. Without it, `Dense` would compute only a
+# weighted sum, and the argument above would hold again. Our mixer has random parameters and is not
+# trained. It is applied to the vector of each position separately.
 #
-# Word order matters in Chinese at least as much, since nothing else says who did it. Here the
-# tokens are characters: "the kitten saw the mouse" and "the mouse saw the kitten". Their vectors
-# are random, which makes no difference to the question.
+# Word order matters in Chinese at least as much as in English, since Chinese words have no endings
+# that show who does something to whom. Here the tokens are characters, and the sentences mean "the
+# kitten saw the mouse" and "the mouse saw the kitten". Their vectors are random, which makes no
+# difference to the question.
 
 
 # %%
@@ -870,57 +907,81 @@ for sentences, token_ids, tokens in [
         assert average < 1e-6 and (mixed < 1e-5 or name != "no positions")
 
 # %% [markdown]
-# The same picture in both languages. The same sentence twice gives the same tensor, as the first
-# `assert` makes sure. Reordered, the tensors differ even without positions, because their rows
-# stand in another order; but each row is the same as before, and an average does not look at the
-# order. Without positions mixing finds nothing, since there is nothing about the order to be found.
-# With positions alone, the average is blind. It takes both: positions, *and* a layer that bends or
-# looks around. A mixer that lets the places look at each other is better by far: **attention**, in
-# [lesson 5](05_attention.ipynb).
+# The result is the same in both languages. The same sentence twice gives the same tensor; the first
+# `assert` checks that. Two sentences in different order have different tensors even without
+# positions, because the rows are in another order. But the rows themselves are the same, and the
+# mean does not depend on their order. Without positions, mixing changes nothing, because no vector
+# contains its position. With positions but without mixing, the mean is still the same. It takes
+# both: positions *and* a non-linear layer, or a layer that combines several positions. The second
+# kind is much more powerful: it is **attention**, the subject of [lesson 5](05_attention.ipynb).
 #
-# Where the table shows 0.0000, rounding errors are left; the `assert` makes sure that they are
-# below $10^{-5}$. Do not compare the other sizes: the table's positions are still small random
-# numbers, and the Chinese vectors were drawn larger.
+# Where the table shows 0.0000, only rounding errors are left; the `assert` checks that they are
+# below $10^{-5}$. Do not compare the other sizes: the position embeddings are still small random
+# numbers, and the random Chinese vectors are larger than the English ones.
 
 # %% [markdown]
 # ## In GPT-2
 #
-# GPT-2 begins with exactly these two tables, called `wte` (word token embedding) and `wpe` (word
-# position embedding) in its files. Its positions are a learnt table, not waves.
+# GPT-2 begins with exactly these two tables. In its files they are called `wte` (word token
+# embedding) and `wpe` (word position embedding). Its position embeddings are a learnt table, not
+# sines and cosines.
 
 # %% [markdown]
 # ## If your result looks different
 #
-# * **The first loss is not $-\log 0.5$.** Then the scores are not near zero at the start, or the
+# * **The first loss is not $-\log 0.5$.** Either the scores are not near zero at the start, or the
 #   loss takes logits for probabilities (`from_logits` is missing).
-# * **The neighbours are always the same few words, or make no sense.** Too little training: see
-#   whether the loss still falls, take more epochs, and check that the real candidate and the noise
-#   have not changed places.
-# * **Other neighbours than on this page.** Words of one kind are nearly equal; their order depends
-#   on `seed` and on the last digits. The share over all words should change by a few percent only.
-# * **An error about a size or an index.** A text longer than the table of positions, or an id
-#   beyond the vocabulary. A learnt table cannot be continued: cut the text, or make the table
-#   larger before training.
+# * **The neighbours are always the same few words, or make no sense.** The model is not trained
+#   enough. See whether the loss still falls, train for more epochs, and check that the real
+#   candidate and the noise are not exchanged.
+# * **Other neighbours than on this page.** Words of one kind have nearly the same similarity. Their
+#   order depends on `seed` and on rounding. The share over all words should change by a few percent
+#   only.
+# * **An error about a size or an index.** The text is longer than the table of positions, or an id
+#   is not in the vocabulary. A learnt table of positions has no further rows: cut the text, or make
+#   the table larger before training.
 
 # %% [markdown]
 # ## Recap
 #
 # * A one-hot vector times a matrix is a look-up of a row. In the gradient, rows that were not
-#   looked up are zero, and repeated ones add up.
-# * Skip-gram gives words that stand in the same company similar vectors. Its gradient is again what
-#   the model said minus what was true.
-# * Cosine similarity compares directions. Judge an embedding by a number over many words, next to
-#   chance and to the untrained table.
-# * Similar vectors share what was learnt: that is how a network can use "swan" for "duck".
-# * Averages of vectors are bags. Order needs positions, and a layer that mixes them with the words.
+#   looked up are zero, and the gradients of a row that was looked up several times are added.
+# * Skip-gram gives similar vectors to words that have the same neighbours. Its gradient is again
+#   predicted minus true probability.
+# * Cosine similarity compares directions. Judge embeddings by a number over many words, and compare
+#   it with chance and with the untrained table.
+# * Similar vectors share what was learnt: so a network can use what it learnt about "swan" for
+#   "duck".
+# * The mean of word vectors ignores their order. To represent order, a model needs positions and a
+#   layer that mixes them with the words.
+
+# %% [markdown]
+# ## Check your understanding
+#
+# Answer in your own words first; the lesson has said all that you need.
+#
+# 1. A training step uses a sentence in which "the" occurs twice and "dog" not at all. What happens
+#    to their rows of the embedding table?
+# 2. Nobody tells skip-gram that a duck and a swan are both animals. Why do they get similar
+#    vectors?
+# 3. The class "colours" has the lowest share of neighbours in its own class, although the training
+#    worked. Why?
+# 4. After a hidden word, the network with trained vectors predicts much better than the counted
+#    table. After a visible word it predicts worse. Why is that so?
+# 5. The position embeddings were added to the word vectors. Why do two sentences with the same
+#    words in another order still have the same mean, and what is missing?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
 
 # %% [markdown]
 # ## Check yourself
 #
 # Replace `...` by your answer and run the cell.
 #
-# **1.** A whole batch is looked up at once: `ids` has the shape (batch, places), `upstream` the
-# shape (batch, places, dim). Write the gradient of the table.
+# **1.** A whole batch is looked up at once: `ids` has the shape (batch, positions), `upstream` the
+# shape (batch, positions, dim). Write the gradient of the table.
 
 
 # %%
@@ -946,7 +1007,7 @@ check.cosine_to_all(cosine_to_all)
 
 # %% [markdown]
 # **3.** Find the ids of the `count` nearest words to the word with the id `i`, by cosine
-# similarity, the nearest first, without the word itself.
+# similarity, the nearest first and without the word itself.
 
 
 # %%
@@ -958,8 +1019,9 @@ def nearest_words(i, table, count):
 check.nearest_words(nearest_words)
 
 # %% [markdown]
-# **4.** Write the negative-sampling loss for one centre with the vector of its real neighbour,
-# shape (dim,), and the vectors of the noise, shape (noise words, dim): a sum, as in the paper.
+# **4.** Write the negative-sampling loss of one centre, given the vector of its real neighbour,
+# shape (dim,), and the vectors of the noise, shape (noise words, dim). Take the sum, as in the
+# paper.
 
 
 # %%
@@ -972,7 +1034,7 @@ check.skip_gram_loss(skip_gram_loss)
 
 # %% [markdown]
 # **5.** The smallest GPT-2 has 50,257 tokens, 1,024 positions and vectors of 768 numbers. How many
-# parameters do its two tables have together?
+# parameters do its two embedding tables have together?
 
 # %%
 gpt2_tables = ...
@@ -982,6 +1044,6 @@ check.gpt2_tables(gpt2_tables)
 # %% [markdown]
 # ## Next
 #
-# Each word now has a vector that knows its kind and its place, but nothing of the words around it:
-# "watch" is the same vector in "watch the clouds" and in "the golden watch". In [lesson
-# 5](05_attention.ipynb) the words begin to look at each other.
+# Each word now has a vector that depends on the word and its position, but not on the words around
+# it: "watch" has the same vector in "watch the clouds" and in "the golden watch". In [lesson
+# 5](05_attention.ipynb) each token collects information from the others.

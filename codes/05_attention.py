@@ -1,20 +1,21 @@
 # %% [markdown]
 # # 5. Attention: looking things up
 #
-# At the end of this lesson you will have written the attention of GPT-2, checked that Keras
-# computes the same, and watched a small model learn where to look.
+# At the end of this lesson you will have built GPT-2's attention in six small steps, checked that
+# Keras computes the same, and seen where trained heads look.
 #
-# You need: softmax and the bigram from [lesson 2](02_next_token.ipynb), vectors for tokens from
-# [lesson 4](04_embeddings.ipynb).
+# You need: softmax and the bigram from [lesson 2](02_next_token.ipynb), token vectors and positions
+# from [lesson 4](04_embeddings.ipynb).
 
 # %%
 from utils.course.settings import settings
 
-args = settings(epochs=3, batch_size=128, learning_rate=0.003, seed=5)
+args = settings(epochs=2, batch_size=128, learning_rate=0.006, seed=5)
 print(args)
 
 # %%
 import tracemalloc
+from functools import partial
 
 import keras
 import keras_nlp
@@ -22,7 +23,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
-from utils.course.plots import BLUE, ORANGE, STYLE
+from utils.course.plots import ORANGE, STYLE
 from utils.course.seeds import seed_everything
 from utils.errors import CourseError
 from utils.exercises import lesson_05 as check
@@ -33,40 +34,38 @@ rng = seed_everything(args.seed)
 np.set_printoptions(precision=3, suppress=True)
 
 # %% [markdown]
-# ## The idea, by hand
+# ## Step 1: tokens look at each other
 #
-# The bigram of lesson 2 forgot all but one letter. Attention is how a model remembers: it looks
-# things up in what came before. So begin with a look-up that you know, a Python dictionary. You
-# hand in a **query**; it is compared with the **keys**; where one is equal, you get its **value**.
+# The bigram of lesson 2 sees one token. A good guess needs all that came before, but not all of it
+# matters equally. **Attention** lets each token find the tokens that matter and collect information
+# from them.
+#
+# Here are four tokens, each with a vector $x$ of three features, written by hand: how much it is a
+# noun, a verb and a pronoun. In a model these are learnt embeddings.
 
 # %%
-price = {"lemon": 4, "apple": 2, "grape": 6}
-print(price["apple"])
+tokens = ["the", "cat", "sat", "it"]
+x = np.array([[0.0, 0, 0], [2, 0, 0], [0, 2, 0], [0.5, 0, 2]])  # noun, verb, pronoun
+
+
+def show(name, array):
+    print(f"{name} {array.shape}\n{array}")
+
+
+show("x", x)  # (time, features)
 
 # %% [markdown]
-# It is a hard look-up: one key matches, or none. Asking for a lime is an error, although a lime is
-# nearly a lemon.
-#
-# To say *nearly*, turn each key into a vector. Here the first number says how sour a fruit is, the
-# second how sweet.
-
-# %%
-fruits = list(price)
-keys = np.array([[2.0, 0.0], [1.0, 1.0], [0.0, 2.0]])  # lemon, apple, grape: (keys, 2)
-values = np.array([4.0, 2.0, 6.0])  # (keys,)
-lime = np.array([1.0, 0.0])  # the query: sour
-
-# %% [markdown]
-# Compare the query with every key. The usual measure is the **dot product**: multiply number by
-# number, add up. It is large where both vectors point the same way.
+# How well do two tokens match? The usual measure is the **dot product**: multiply feature by
+# feature, then add up. It is large if both are large in the same features. The dot products of `it`
+# with all tokens are its **scores**.
 
 # %% tags=["nbval-check-output"]
-scores = keys @ lime  # (keys,)
-print(dict(zip(fruits, scores.tolist(), strict=True)))
+scores = np.array([x[3] @ other for other in x])  # (time,)
+print(dict(zip(tokens, scores.tolist(), strict=True)))
 
 # %% [markdown]
-# Turn the scores into shares of one whole. That is softmax, from lesson 2: raise $e$ to each score
-# and divide by the sum. You can follow it with a pocket calculator.
+# Softmax turns them into shares that add to 1: $e$ to each score, divided by the sum. These are the
+# **attention weights**: how much `it` looks at each token.
 
 
 # %%
@@ -76,123 +75,159 @@ def softmax(scores):
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-weights = softmax(scores)
-print("powers of e", np.exp(scores), "their sum", np.exp(scores).sum().round(3))
-print("weights    ", weights)
+weights = softmax(scores)  # (time,)
+print("attention weights", weights, "sum", weights.sum().round(3))
 
 # %% [markdown]
-# These are the **attention weights**: how much the lime looks at each fruit. The answer is the mean
-# of the values, each taken as often as its weight says: $0.665 \cdot 4 + 0.245 \cdot 2 + 0.090
-# \cdot 6$.
+# Now `it` collects: a weighted mean of all vectors, in which each counts as much as its attention
+# weight says. The result is the **context vector** of `it`.
 
 # %%
-print(f"a lime should cost about {weights @ values:.2f}")
+context = sum(weight * other for weight, other in zip(weights, x, strict=True))  # (features,)
+print("context vector of it", context)
 
 # %% [markdown]
-# That is all of attention: **a look-up in which every key matches a little**. And the dictionary is
-# still in there. Multiply the query by a number, so that its arrow gets longer, and the best key
-# takes more and more, until the soft look-up is a hard one.
+# Two matrix products do it for all tokens at once: row $i$, column $j$ of `x @ x.T` is the dot
+# product of tokens $i$ and $j$. Since a text looks at itself, this is **self-attention**.
 
 # %%
-lengths = [0, 1, 2, 5, 10]
-shares = softmax(np.outer(lengths, scores))  # twice the query, twice every score: (lengths, keys)
-for length, row in zip(lengths, shares, strict=True):
-    print(f"query times {length:2}: weights {row}  price {row @ values:.2f}")
+scores = x @ x.T  # (time, features) @ (features, time) -> (time, time)
+plain_weights = softmax(scores)  # each row adds to 1
+contexts = plain_weights @ x  # (time, time) @ (time, features) -> (time, features)
+show("scores", scores)
+show("attention weights", plain_weights)
+show("context vectors", contexts)
+
+# %% [markdown]
+# It has no parameters, so it cannot learn, and two things are wrong. Each token looks mostly at
+# itself, because nothing is more like it (only `the`, all zeros, looks everywhere equally). And the
+# scores are symmetric: `cat` matches `it` as well as `it` matches `cat`. But a pronoun needs its
+# noun, and a noun needs no pronoun.
+#
+# ## Step 2: one head
+#
+# So we separate what a token looks for, what it is found by, and what it passes on. Three matrices
+# of parameters (**weight matrices**) turn each $x$ into three vectors:
+#
+# * the **query** $q = x W_q$: what am I looking for?
+# * the **key** $k = x W_k$: what can I be found by?
+# * the **value** $v = x W_v$: what do I pass on to those who find me?
+#
+# In a dictionary, you get the value of the key that equals your query. Attention is a *soft*
+# look-up: every key matches a little. Soft has a derivative, so gradient descent can learn what to
+# look for.
+#
+# One set of three matrices is a **head**. The left frame of the diagram is one head, with the
+# shapes of our tokens; steps 3 and 4 add the rest.
+#
+# ![Data flow of attention, with shapes](../assets/attention.svg)
+#
+# Our matrices are written by hand again. Queries and keys have two numbers, *noun* and *verb*. A
+# noun looks for a verb, verbs and pronouns look for a noun.
+
+# %%
+W_q = np.array([[0.0, 1], [1, 0], [2, 0]])  # rows: if I am a noun, a verb, a pronoun
+W_k = np.array([[1.0, 0], [0, 1], [0, 0]])
+W_v = np.array([[0.5, 0], [0, 0.5], [0, 0]])
+q, k, v = x @ W_q, x @ W_k, x @ W_v  # (time, features) @ (features, head_dim) -> (time, head_dim)
+for name, vectors in [("queries", q), ("keys", k), ("values", v)]:
+    show(name, vectors)
+
+# %% [markdown]
+# The last row is `it`. Its query, $0.5 \cdot (0, 1) + 2 \cdot (2, 0)$, looks for a noun. Its key is
+# a quarter as much of a noun as that of `cat`.
+#
+# A score is now the dot product of a query (row: who looks) and a key (column: who is looked at).
+
+# %% tags=["nbval-check-output"]
+scores = q @ k.T  # (time, head_dim) @ (head_dim, time) -> (time, time)
+show("scores", scores)
+
+# %% [markdown]
+# Check one: `it` against `cat` is $4 \cdot 2 + 0.5 \cdot 0$. Next, the scores are divided by
+# $\sqrt d$, where $d$ is how many numbers a query has (`head_dim`), here 2; the reason comes soon.
+# The rest is as in step 1, but the weighted mean is taken of the values.
+
+# %%
+scaled = scores / np.sqrt(2)
+head_weights = softmax(scaled)  # (time, time)
+contexts = head_weights @ v  # (time, time) @ (time, head_dim) -> (time, head_dim)
+show("attention weights", head_weights)
+show("context vectors", contexts)
+
+# %% [markdown]
+# `it` and `sat` look at `cat`, and `cat` looks at `sat`. The context vector of `it` is nearly the
+# value of `cat`: `it` has found its noun.
+#
+# ### Why queries and keys are separate
+#
+# If one matrix made both, the scores would be symmetric again. With two, `it` finds `cat` while
+# `cat` ignores `it`.
+
+# %% tags=["nbval-check-output"]
+one_matrix = (x @ W_q) @ (x @ W_q).T
+print("one matrix,   scores symmetric:", np.array_equal(one_matrix, one_matrix.T))
+print("two matrices, scores symmetric:", np.array_equal(scores, scores.T))
+
+# %% [markdown]
+# ### Why divide by √d
+#
+# Take queries and keys of $d$ independent random numbers with mean 0 and variance 1. (The
+# **variance** is the mean squared distance from the mean.) Each product of two such numbers has
+# variance 1. A dot product adds up $d$ of them, so its variance should be $d$. Division by
+# $\sqrt d$ divides the variance by $d$.
+#
+# Why are large scores bad? Softmax turns them into attention weights near 1 and 0, where it is
+# flat: nudge a score and the weights hardly change, so hardly any gradient comes back. We measure
+# both, with 32 keys for each query.
+
+# %%
+dims = 2 ** np.arange(1, 11)
+measured = {"q · k": [], "q · k / √d": []}
+print("              d  variance  largest weight  its derivative (medians)")
+for name, rows in measured.items():
+    for d in dims:
+        queries, keys = rng.normal(size=(500, 1, d)), rng.normal(size=(500, 32, d))
+        scores = (queries @ keys.swapaxes(-1, -2))[:, 0]  # (500, 32)
+        scores = scores / np.sqrt(d) if "√" in name else scores
+        largest = scores == scores.max(axis=-1, keepdims=True)  # one in each row
+        weights = softmax(scores)[largest]  # (500,)
+        change = softmax(scores + 1e-6 * largest)[largest] - weights  # the largest score, nudged
+        rows.append((scores.var(), np.median(weights), np.median(change) / 1e-6))
+        if d in (2, 64, 1024):  # each head of GPT-2 has d = 64
+            print("{:10} {:4} {:9.2f} {:15.3f} {:15.4f}".format(name, d, *rows[-1]))
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
-for fruit, key in zip(fruits, keys, strict=True):
-    left.plot(*key, "o", color=BLUE, markersize=8)
-    left.annotate(f"{fruit}: key", key, xytext=(8, 4), textcoords="offset points")
-left.annotate("", lime, (0, 0), arrowprops={"arrowstyle": "->", "color": ORANGE, "lw": 2})
-left.annotate("lime: query", lime, xytext=(-4, -16), textcoords="offset points", ha="center")
-left.set(xlabel="sour", ylabel="sweet", xlim=(-0.2, 2.9), ylim=(-0.5, 2.5))
-left.set_title("Keys are points, the query a direction")
-bottom = np.zeros(len(lengths))
-for fruit, share, hatch in zip(fruits, shares.T, ["", "///", "..."], strict=True):
-    right.bar(
-        range(len(lengths)), share, bottom=bottom, label=fruit, hatch=hatch, edgecolor="white"
-    )
-    bottom += share
-right.set_xticks(range(len(lengths)), [f"× {length}" for length in lengths])
-right.set(xlabel="length of the query", ylabel="attention weight")
-right.set_title("A longer query looks harder")
-figure.legend(*right.get_legend_handles_labels(), loc="outside right upper")
+for (name, rows), style in zip(measured.items(), ["o-", "s--"], strict=True):
+    variances, largest, _ = np.transpose(rows)
+    left.loglog(dims, variances, style, label=name)
+    right.semilogx(dims, largest, style, label=name)
+left.set(xlabel="d, numbers in a query", ylabel="variance of the scores")
+left.set_title("Without √d the scores grow with d")
+right.set(xlabel="d, numbers in a query", ylabel="largest of 32 weights (median)", ylim=(0, 1.05))
+right.set_title("… and one key takes all the attention")
+left.legend()
 plt.show()
 
 # %% [markdown]
-# Why soft, if hard is so clear? Because soft has a derivative. Nudge a key and the price changes a
-# little; so gradient descent can *learn* what to look for.
+# Without the division, a head with large $d$ starts out stuck on one random key.
 #
-# ## A text looks things up in itself
+# ## Step 3: the causal mask
 #
-# In a language model the tokens of a text ask each other. Each token has three vectors: a query
-# (*what am I looking for?*), a key (*what can I be found by?*) and a value (*what do I tell those
-# who find me?*). Four tokens, with queries and keys about (noun, verb):
-
-# %%
-tokens = ["the", "cat", "sat", "it"]
-query = np.array([[0.0, 0.0], [0.0, 2.0], [2.0, 0.0], [4.0, 0.0]])  # (time, head_dim)
-key = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [0.5, 0.0]])  # (time, head_dim)
-value = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.2, 0.0]])  # (time, head_dim)
-
-# %% [markdown]
-# `it` looks for a noun, so does the verb `sat`, the noun `cat` looks for a verb, and `the` for
-# nothing at all. (`it` is half a noun itself. The values here say the same as the keys, at half the
-# size or less.)
-#
-# **Scaled dot-product attention** answers all of them at once. In the formula of its inventors it
-# is $\mathrm{softmax}(QK^\top / \sqrt{d})\,V$; in NumPy it is ten lines. (Vaswani and others,
-# *Attention Is All You Need*, 2017, section 3.2.1.)
-
-
-# %%
-def attention(query, key, value, mask=None):
-    """Scaled dot-product attention; returns the outputs and the attention weights."""
-    head_dim = query.shape[-1]
-    scores = query @ key.swapaxes(-1, -2)  # (..., queries, keys)
-    scores = scores / np.sqrt(head_dim)
-    if mask is not None:
-        scores = np.where(mask, scores, -np.inf)  # False: must not be seen
-    weights = softmax(scores)  # (..., queries, keys): each row adds to 1
-    outputs = weights @ value  # (..., queries, head_dim)
-    return outputs, weights
-
-
-# %% [markdown]
-# Three things in it are new. There are many queries at once, so the scores are a matrix with a row
-# for each query and a column for each key; `swapaxes` turns the keys on their side for that. There
-# is a division by $\sqrt d$, where $d$ is how many numbers each vector has, in code `head_dim`. And
-# there is a mask. We shall come to both. First look at the weights.
-
-# %%
-outputs, weights = attention(query, key, value)
-print("weights (4, 4), row by row:\n", weights)
-print("rows add to", weights.sum(axis=-1))
-score = query[3] @ key[1] / np.sqrt(2)
-print(f"it against cat: score {score:.3f}, weight {weights[3, 1]:.3f}")
-print("what it now says:", outputs[3])
-
-# %% [markdown]
-# The last row is `it`: most of its weight lies on `cat`. The first row is `the`: it looks for
-# nothing, all scores are zero, so it sees the plain mean of everybody. Check one number by hand:
-# the score of `it` against `cat` is $4 \cdot 2 / \sqrt 2$. And the output: `it` has come back with
-# the value of `cat`. It now says *noun*.
-#
-# ### The causal mask
-#
-# GPT writes from left to right. When it learns to predict what comes after `cat`, `cat` must not
-# see `sat`: that would be reading the answer. So everything above the diagonal gets the score
-# $-\infty$ *before* the softmax. $e^{-\infty}$ is 0, and the rest of the row still adds to 1. Look
-# at the second row below: `cat` looked for a verb; the only one is now hidden, so it shares its
-# weight equally between the two tokens left.
+# GPT learns to predict the next token. If `cat` could look at `sat`, it would read the answer. The
+# **causal mask** forbids looking at later tokens: their scores become $-\infty$ *before* the
+# softmax. $e^{-\infty}$ is 0, and the rest of the row still adds to 1.
 
 # %%
 causal_mask = np.tri(4, dtype=bool)  # (queries, keys): True where the key is not later
 print(causal_mask.astype(int))
-causal_outputs, causal_weights = attention(query, key, value, causal_mask)
-print(causal_weights)
-print("rows add to", causal_weights.sum(axis=-1))
+causal_weights = softmax(np.where(causal_mask, scaled, -np.inf))  # (time, time)
+show("attention weights", causal_weights)
+
+# %% [markdown]
+# The only verb comes after `cat`, so `cat` shares its attention equally between the two tokens that
+# it may see. Here are the three steps side by side.
 
 
 # %%
@@ -210,55 +245,90 @@ def draw_weights(axes, weights, rows, columns, numbers=True):
     axes.grid(False)
 
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3.2), sharey=True)
-draw_weights(left, weights, tokens, tokens)
-draw_weights(right, causal_weights, tokens, tokens)
-left.set(title="No mask: everybody sees all", ylabel="this token looks …")
-right.set_title("Causal: the future is hidden (hatched)")
-figure.supxlabel("… at this one (weights in per cent)", fontsize=10)
+figure, panels = plt.subplots(1, 3, figsize=(8, 3), sharey=True)
+for axes, each in zip(panels, [plain_weights, head_weights, causal_weights], strict=True):
+    draw_weights(axes, each, tokens, tokens)
+panels[0].set(title="Step 1: at itself, mostly", ylabel="this token looks …")
+panels[1].set_title("Step 2: at what it looks for")
+panels[2].set_title("Step 3: never ahead (hatched)")
+figure.supxlabel("… at this one (attention weights in per cent)", fontsize=10)
 plt.show()
 
 # %% [markdown]
-# Is the future really invisible? Put it to the test: change the last token completely and compare
-# the outputs of the first three.
+# All three are one function of ten lines, **scaled dot-product attention**:
+# $\mathrm{softmax}(QK^\top / \sqrt{d})\,V$. (Vaswani and others, *Attention Is All You Need*, 2017,
+# section 3.2.1.)
+
+
+# %%
+def attention(query, key, value, mask=None):
+    """Scaled dot-product attention; returns the context vectors and the attention weights."""
+    head_dim = query.shape[-1]
+    scores = query @ key.swapaxes(-1, -2)  # (..., queries, keys)
+    scores = scores / np.sqrt(head_dim)
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf)  # False: must not be seen
+    weights = softmax(scores)  # (..., queries, keys): each row adds to 1
+    context = weights @ value  # (..., queries, head_dim)
+    return context, weights
+
+
+# %% [markdown]
+# Is the future really invisible? Change key and value of the last token. Do the context vectors of
+# the first three change?
 
 # %% tags=["nbval-check-output"]
-other_key, other_value = key.copy(), value.copy()
-other_key[-1], other_value[-1] = [9.0, 9.0], [7.0, -7.0]
+other_k, other_v = k.copy(), v.copy()
+other_k[-1], other_v[-1] = [9.0, 9.0], [7.0, -7.0]
 for name, mask in [("no mask", None), ("causal", causal_mask)]:
-    before, _ = attention(query, key, value, mask)
-    after, _ = attention(query, other_key, other_value, mask)
+    before, _ = attention(q, k, v, mask)
+    after, _ = attention(q, other_k, other_v, mask)
     print(f"{name:8} earlier outputs unchanged: {np.array_equal(before[:3], after[:3])}")
 
 # %% [markdown]
-# This one triangle is the difference between the two famous families. **BERT**, a model made for
-# understanding texts, not for writing them, has no causal mask: every token sees both sides.
-# **GPT** has it: it never needed the future in training, so it can write where there is none yet.
-# Lesson 6 trains one of each.
+# The mask separates two families. **BERT**, made for understanding texts, has none: every token
+# sees both sides. **GPT** never sees later tokens during training, so at generation time, when
+# there are none, nothing changes. Lesson 6 trains one of each.
 #
-# What attention does *not* see is order. Without a mask, shuffle the tokens and the outputs are the
-# same ones, shuffled. Positions must come from the vectors themselves, as in lesson 4.
+# Attention does *not* see order: without a mask, shuffled tokens get the same context vectors,
+# shuffled. That is why lesson 4 adds positions to the embeddings.
 
 # %% tags=["nbval-check-output"]
 order = np.array([2, 0, 3, 1])
-shuffled, _ = attention(query[order], key[order], value[order])
-print("same outputs in another order:", np.allclose(shuffled, outputs[order]))
+shuffled, _ = attention(q[order], k[order], v[order])
+print("same outputs in another order:", np.allclose(shuffled, contexts[order]))
 
 # %% [markdown]
-# ### Where the three vectors come from
+# ## Step 4: two heads, as a loop
 #
-# Nobody writes queries by hand. A token has one vector $x$, and three learnt matrices make a query,
-# a key and a value from it: three `Dense` layers, called **projections**. They are what is learnt
-# in attention; the ten lines above have no parameters. When queries, keys and values come from the
-# same text, as here, it is **self-attention**.
+# One head gives each token one weighted mean. But `it` may need two things: who, and did what? One
+# mean would mix them up. So several heads work side by side, each with its own matrices, and their
+# context vectors are concatenated. In our second head only a pronoun looks for something: a verb.
 #
-# ### Several heads
+# Then a fourth matrix $W_o$, the **output projection**, mixes what the heads found and brings it
+# back to the number of features of $x$.
+
+# %%
+second_W_q = np.array([[0.0, 0], [0, 0], [0, 2]])
+heads = [(W_q, W_k, W_v), (second_W_q, W_k, W_v)]  # the same keys and values, to be short
+contexts = []
+for number, (w_q, w_k, w_v) in enumerate(heads):
+    context, weights = attention(x @ w_q, x @ w_k, x @ w_v, causal_mask)
+    contexts.append(context)  # (time, head_dim)
+    print(f"head {number}: attention weights of it", weights[3])
+joined = np.concatenate(contexts, axis=-1)  # (time, heads * head_dim)
+show("context vectors, concatenated", joined)
+W_o = rng.normal(size=(4, 3))  # (heads * head_dim, features)
+print("outputs", (joined @ W_o).shape)
+
+# %% [markdown]
+# The last row of the concatenation has both: the noun from head 0, the verb from head 1.
 #
-# Softmax gives one set of weights for a token, so one mean. But `sat` may want to know who sat
-# *and* where. So the queries, keys and values are each cut into equal parts, one for each **head**,
-# and each head looks on its own. (The cut comes after the projection, so every head still draws on
-# the whole token.) No loop is needed: `@` works on the last two axes of an array and repeats over
-# all the others, so the heads only have to become such an axis.
+# ## Step 5: the same without a loop
+#
+# With the $W_q$ of both heads side by side, one product gives all queries: columns 0 and 1 for head
+# 0, columns 2 and 3 for head 1. Then the heads become an axis of their own. `@` works on the last
+# two axes and repeats over all others, so no loop is needed. (The batch axis is for several texts.)
 
 
 # %%
@@ -278,332 +348,107 @@ def merge_heads(x):
     return x.reshape(batch, time, num_heads * head_dim)  # (batch, time, features)
 
 
+# %% tags=["nbval-check-output"]
+wide = [np.concatenate(matrices, axis=1) for matrices in zip(*heads, strict=True)]
+print("W_q of both heads", wide[0].shape)
+queries, keys, values = (split_heads(x[None] @ matrix, num_heads=2) for matrix in wide)
+print("queries", queries.shape, "(batch, heads, time, head_dim)")
+context, _ = attention(queries, keys, values, causal_mask)
+merged = merge_heads(context)
+print("context vectors", context.shape, "merged", merged.shape)
+print("equal to the loop:", np.allclose(merged[0], joined))
+assert np.allclose(merged[0], joined)
+
 # %% [markdown]
-# Watch the numbers travel: two tokens with four features each, cut into two heads. Head 0 gets the
-# first half of *every* token, head 1 the second half. The transpose is not decoration: a reshape
-# alone gives an array of the right shape with the wrong content, and no error. In the second line
-# of the output each "head" is one whole token.
+# The transpose is necessary: a reshape alone gives the right shape with the wrong numbers, and no
+# error. Head 0 must get the first half of *each* of these two tokens, head 1 the second.
 
 # %% tags=["nbval-check-output"]
 two_tokens = np.array([[[10, 11, 12, 13], [20, 21, 22, 23]]])  # (1, 2, 4)
-right_way = split_heads(two_tokens, num_heads=2)
-wrong_way = two_tokens.reshape(1, 2, 2, 2)  # right shape, wrong numbers
-for name, heads in [("split_heads", right_way), ("only reshape", wrong_way)]:
-    print(f"{name:12} {heads.shape}  head 0: {heads[0, 0].tolist()}", end="")
-    print(f"  head 1: {heads[0, 1].tolist()}")
-print("merged again:", np.array_equal(merge_heads(right_way), two_tokens))
+split = split_heads(two_tokens, num_heads=2)
+print("split_heads ", split.shape, split.tolist())
+print("only reshape", split.shape, two_tokens.reshape(split.shape).tolist())
+print("merged again:", np.array_equal(merge_heads(split), two_tokens))
 
 # %% [markdown]
-# Now put it together: three projections, split, attention, merge, and a fourth projection that
-# mixes what the heads found. `parameters` holds four pairs of a kernel and a bias. This is
-# **multi-head attention** (section 3.2.2 of the paper).
+# ## Step 6: the layer
+#
+# The whole is called **multi-head attention** (section 3.2.2 of the paper). As a class it has four
+# **projections**: weight matrices, each with a bias, as in a `Dense` layer. It has no other
+# parameters.
 
 
 # %%
-def multi_head_attention(x, parameters, num_heads, mask=None):
-    """Self-attention of x (batch, time, features); returns the outputs and the weights."""
-    query, key, value = (
-        split_heads(x @ kernel + bias, num_heads)  # (batch, heads, time, head_dim)
-        for kernel, bias in parameters[:3]
-    )
-    outputs, weights = attention(query, key, value, mask)  # weights: (batch, heads, time, time)
-    kernel, bias = parameters[3]
-    return merge_heads(outputs) @ kernel + bias, weights  # (batch, time, features)
+class MultiHeadAttention:
+    """Self-attention; projections: (weight matrix, bias) of query, key, value and output."""
+
+    def __init__(self, projections, num_heads):
+        self.projections = projections
+        self.num_heads = num_heads
+
+    def __call__(self, x, mask=None):
+        """Outputs (batch, time, features) and attention weights (batch, heads, time, time)."""
+        q, k, v = (
+            split_heads(x @ matrix + bias, self.num_heads)  # (batch, heads, time, head_dim)
+            for matrix, bias in self.projections[:3]
+        )
+        context, weights = attention(q, k, v, mask)
+        matrix, bias = self.projections[3]
+        return merge_heads(context) @ matrix + bias, weights
 
 
 # %% [markdown]
-# ## The same in Keras
-#
-# The layer is called `MultiHeadAttention`. Its first argument asks, the second gives the keys and
-# the values; give it the same `x` twice for self-attention. `key_dim` is our `head_dim`, and what
-# Keras calls attention scores are our weights, after the softmax. Its biases start at zero, which
-# would hide a mistake in ours, so we fill all its arrays with random numbers.
+# Keras has the same layer. Its first argument makes the queries, the second keys and values; for
+# self-attention give it `x` twice. `key_dim` is our `head_dim`, a `kernel` is a weight matrix, and
+# "attention scores" are our attention weights. Biases start at zero, which would hide a mistake in
+# ours, so we fill all arrays with random numbers.
 
 # %%
 layer = keras.layers.MultiHeadAttention(num_heads=2, key_dim=4)
 x = rng.normal(size=(3, 6, 8)).astype("float32")  # (batch, time, features)
-layer(x, x)  # the first call creates the weights
+layer(x, x)  # the first call creates the parameters
 layer.set_weights([rng.normal(size=w.shape) / 2 for w in layer.get_weights()])
-for weight in layer.weights:
-    print(f"{weight.path:45} {weight.shape}")
+for array in layer.weights:
+    print(f"{array.path:45} {array.shape}")
 
 # %% [markdown]
-# Keras keeps heads and head_dim as two axes where we have one. In memory that is the same row of
-# numbers, so here a reshape alone is right (no axes change places) and turns its arrays into our
-# pairs.
+# Keras has two axes, heads and head_dim, where our matrices have one. No axes change places, so
+# here a reshape alone is right.
 
 
 # %%
-def as_pairs(arrays):
-    """Keras's eight arrays as our four pairs of a kernel (in, out) and a bias (out,)."""
-    pairs = []
-    for i, (kernel, bias) in enumerate(zip(arrays[0::2], arrays[1::2], strict=True)):
-        rows = -1 if i == 3 else len(kernel)  # the last kernel is (heads, head_dim, features)
+def as_projections(arrays):
+    """Keras's eight arrays as our four pairs of a weight matrix (in, out) and a bias (out,)."""
+    projections = []
+    for i, (matrix, bias) in enumerate(zip(arrays[0::2], arrays[1::2], strict=True)):
+        rows = -1 if i == 3 else len(matrix)  # the last one is (heads, head_dim, features)
         bias = bias.reshape(-1)
-        pairs.append((kernel.reshape(rows, len(bias)), bias))
-    return pairs
+        projections.append((matrix.reshape(rows, len(bias)), bias))
+    return projections
 
 
-parameters = as_pairs(layer.get_weights())
-print([kernel.shape for kernel, _ in parameters])
-
-# %%
+ours = MultiHeadAttention(as_projections(layer.get_weights()), num_heads=2)
 for causal in [False, True]:
-    mask = np.tri(6, dtype=bool) if causal else None
-    ours, our_weights = multi_head_attention(x, parameters, 2, mask)
-    theirs, their_weights = layer(x, x, use_causal_mask=causal, return_attention_scores=True)
-    difference = np.abs(ours - theirs).max()
-    print(f"causal {causal!s:5}  largest difference: outputs {difference:.0e}", end="")
-    print(f", weights {np.abs(our_weights - their_weights).max():.0e}")
-    assert difference < 1e-5 and np.abs(our_weights - their_weights).max() < 1e-5
+    our_outputs, our_weights = ours(x, np.tri(6, dtype=bool) if causal else None)
+    outputs, weights = layer(x, x, use_causal_mask=causal, return_attention_scores=True)
+    differences = [np.abs(our_outputs - outputs).max(), np.abs(our_weights - weights).max()]
+    print(f"causal {causal!s:5}  largest difference: outputs {differences[0]:.0e}", end="")
+    print(f", attention weights {differences[1]:.0e}")
+    assert max(differences) < 1e-5
 
 # %% [markdown]
-# ### The gradients, too
-#
-# A layer that computes the right thing but learns the wrong way would pass this test. So we go
-# through the ten lines backwards, with the chain rule. (This part, up to *Why divide by √d*, can be
-# skipped at a first reading.)
-#
-# Let `upstream` be the gradient of the loss at the outputs. If $G$ is the gradient at a product
-# $AB$, then $A$ gets $GB^\top$ and $B$ gets $A^\top G$. Lesson 2 had softmax and loss in one; here
-# is softmax alone. The gradient of a score is its weight times what its own `weight_gradient` has
-# above the row's mean (and, for the scaling, divided by $\sqrt d$).
-
-
-# %%
-def attention_gradient(query, key, value, weights, upstream):
-    """Gradients at query, key and value, from the gradient at the outputs."""
-    value_gradient = weights.swapaxes(-1, -2) @ upstream  # (..., keys, head_dim)
-    weight_gradient = upstream @ value.swapaxes(-1, -2)  # (..., queries, keys)
-    row_mean = (weights * weight_gradient).sum(axis=-1, keepdims=True)  # (..., queries, 1)
-    score_gradient = weights * (weight_gradient - row_mean) / np.sqrt(query.shape[-1])
-    return score_gradient @ key, score_gradient.swapaxes(-1, -2) @ query, value_gradient
-
-
-# %% [markdown]
-# The mask needs no line of its own: a weight of zero passes no gradient. As always, nudge and
-# compare. Take the four tokens again, and as loss the outputs times random factors, added up; nudge
-# one number of each array.
-
-# %%
-upstream = rng.normal(size=(4, 2))
-by_formula = attention_gradient(query, key, value, causal_weights, upstream)
-for i, name in enumerate(["query", "key", "value"]):
-    nudged = [query.copy(), key.copy(), value.copy()]
-    nudged[i][1, 0] += 1e-6
-    change = (attention(*nudged, causal_mask)[0] - causal_outputs) * upstream
-    print(f"{name:5}  formula {by_formula[i][1, 0]:8.5f}  nudging {change.sum() / 1e-6:8.5f}")
-
-# %% [markdown]
-# The projections around it are plain `Dense` layers: one product each. So their gradients are two
-# products and, for the bias, a sum. Backwards, splitting and merging change places. And `x` goes
-# into three projections, so what comes back from the three is added.
-
-
-# %%
-def dense_gradient(x, kernel, upstream):
-    """Gradients of x @ kernel + bias: at x, and at the pair (kernel, bias)."""
-    flat_x = x.reshape(-1, x.shape[-1])  # (batch * time, in)
-    flat_upstream = upstream.reshape(-1, upstream.shape[-1])  # (batch * time, out)
-    return upstream @ kernel.T, (flat_x.T @ flat_upstream, flat_upstream.sum(axis=0))
-
-
-def multi_head_gradient(x, parameters, num_heads, mask, upstream):
-    """Gradients of multi_head_attention: at x, and at each of the four pairs."""
-    qkv = [split_heads(x @ kernel + bias, num_heads) for kernel, bias in parameters[:3]]
-    outputs, weights = attention(*qkv, mask)
-    merged = merge_heads(outputs)  # (batch, time, features)
-    merged_gradient, last_pair = dense_gradient(merged, parameters[3][0], upstream)
-    split_gradient = split_heads(merged_gradient, num_heads)  # (batch, heads, time, head_dim)
-    gradients = attention_gradient(*qkv, weights, split_gradient)
-    x_gradient, pairs = 0.0, []
-    for (kernel, _), gradient in zip(parameters[:3], gradients, strict=True):
-        to_x, pair = dense_gradient(x, kernel, merge_heads(gradient))
-        x_gradient, pairs = x_gradient + to_x, [*pairs, pair]
-    return x_gradient, [*pairs, last_pair]
-
-
-# %% [markdown]
-# Keras leaves gradients to TensorFlow: a `GradientTape` notes every operation and plays them back
-# in reverse. Same inputs, same parameters, same upstream gradient. Sums of many float32 products
-# differ in their last digits, so we divide by the size of the gradient itself.
-
-# %%
-upstream = rng.normal(size=x.shape).astype("float32")
-with tf.GradientTape() as tape:
-    inputs = tf.Variable(x)
-    loss = tf.reduce_sum(layer(inputs, inputs, use_causal_mask=True) * upstream)
-keras_x, *keras_arrays = tape.gradient(loss, [inputs, *layer.trainable_variables])
-keras_pairs = as_pairs([array.numpy() for array in keras_arrays])
-our_x, our_pairs = multi_head_gradient(x, parameters, 2, np.tri(6, dtype=bool), upstream)
-
-ours, theirs = [(our_x,), *our_pairs], [(keras_x,), *keras_pairs]
-for name, our, their in zip(["x", "query", "key", "value", "output"], ours, theirs, strict=True):
-    largest = max(np.abs(a).max() for a in our)
-    difference = max(np.abs(a - b).max() for a, b in zip(our, their, strict=True)) / largest
-    print(f"{name:6}  largest gradient {largest:6.2f}  relative difference {difference:.0e}")
-    assert difference < 1e-5
-print(f"largest gradient of the key's bias {np.abs(our_pairs[1][1]).max():.0e}")
-
-# %% [markdown]
-# Outputs, weights and gradients agree. The last line is no mistake: the bias of the keys raises all
-# scores of a row together, and softmax does not notice that. It can learn nothing. From here on we
-# let Keras train, and know what it does.
-#
-# ## Why divide by √d
-#
-# Take two vectors of $d$ random numbers, independent, with mean 0 and variance 1. (The **variance**
-# is the mean square of the distance from the mean.) Each product of two of them has variance 1, and
-# a dot product adds up $d$ of those, so its variance is $d$. Do not believe it, measure it.
-
-# %%
-dims = 2 ** np.arange(1, 11)
-variances, scaled_variances = [], []
-for d in dims:
-    a, b = rng.normal(size=(2, 4000, d))
-    products = (a * b).sum(axis=-1)  # 4000 dot products
-    variances.append(products.var())
-    scaled_variances.append((products / np.sqrt(d)).var())
-print("d                   ", dims)
-print("variance            ", np.round(variances, 1))
-print("after division by √d", np.round(scaled_variances, 2))
-
-# %%
-plt.loglog(dims, variances, "o-", label="q · k")
-plt.loglog(dims, scaled_variances, "s--", label="q · k / √d")
-plt.loglog(dims, dims, ":", color="black", label="d")
-plt.title("Without √d the scores grow with the size of the vectors (d)")
-plt.xlabel("d, the numbers in each vector")
-plt.ylabel("variance of the score")
-plt.legend()
-plt.show()
-
-# %% [markdown]
-# What is wrong with large scores? Softmax. You saw it with the long query: the look-up turns hard.
-# Let random queries look at 32 random keys, with and without the division, and measure two things.
-# First, how much of the gradient gets back through the softmax. Second, at how many keys a query
-# really looks. For that take the mean of $-\log$ weight, each taken as often as its weight says:
-# the **entropy**. $e$ to the entropy is the number of keys, as the perplexity in lesson 2 was a
-# number of letters.
-
-
-# %%
-def effective_keys(weights):
-    """e to the entropy of each row: how many keys share the weight."""
-    entropy = -(weights * np.log(weights + 1e-30)).sum(axis=-1)  # 1e-30 avoids log(0)
-    return np.exp(entropy)
-
-
-def passed_gradient(weights, upstream):
-    """The size of the gradient at the scores, relative to the size of `upstream`."""
-    row_mean = (weights * upstream).sum(axis=-1, keepdims=True)
-    gradient = weights * (upstream - row_mean)
-    return np.linalg.norm(gradient, axis=-1) / np.linalg.norm(upstream, axis=-1)
-
-
-measured = {"q · k": [], "q · k / √d": []}
-for d in dims:
-    queries, keys_32 = rng.normal(size=(500, 1, d)), rng.normal(size=(500, 32, d))
-    scores = (queries @ keys_32.swapaxes(-1, -2))[:, 0]  # (500, 32)
-    upstream = rng.normal(size=scores.shape)
-    for name, scale in [("q · k", 1.0), ("q · k / √d", np.sqrt(d))]:
-        weights = softmax(scores / scale)
-        passed = np.median(passed_gradient(weights, upstream))
-        measured[name].append((effective_keys(weights).mean(), passed))
-for name, rows in measured.items():
-    for d, (keys_seen, passed) in zip(dims, rows, strict=True):
-        if d in [2, 64, 1024]:  # each head of GPT-2 has d = 64
-            print(f"{name:10}  d {d:4}: {keys_seen:4.1f} keys, gradient {passed:.0e}")
-
-# %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
-for (name, rows), style in zip(measured.items(), ["o-", "s--"], strict=True):
-    keys_seen, passed = np.transpose(rows)
-    left.semilogx(dims, keys_seen, style, label=name)
-    right.loglog(dims, passed, style, label=name)
-left.set(xlabel="d", ylabel="keys that share the weight", ylim=(0, 32))
-left.set_title("Large scores: only one key is seen")
-right.set(xlabel="d", ylabel="part of the gradient (median)")
-right.set_title("… and hardly any gradient comes back")
-left.legend()
-plt.show()
-
-# %% [markdown]
-# The formula of `attention_gradient` says why. The gradient at the scores is `weights *
-# (weight_gradient - row_mean)`. If one weight is 1, the mean *is* that key's own gradient and the
-# difference is zero; all the other weights are zero anyway. A model that starts there cannot learn
-# to look elsewhere. Divided by $\sqrt d$, hardly anything changes with $d$.
-#
-# ## What it costs
-#
-# Every token looks at every token: a text of length $n$ needs $n^2$ scores. Python can watch how
-# much memory NumPy takes at the peak while our ten lines run.
-
-
-# %%
-def peak_memory(time, head_dim=64):
-    """MiB that attention takes beyond its inputs, measured, for one head."""
-    inputs = rng.normal(size=(3, time, head_dim))
-    mask = np.tri(time, dtype=bool)
-    tracemalloc.start()
-    attention(*inputs, mask)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return round(peak / 2**20, 2)  # rounded: Python itself adds a few stray bytes
-
-
-times = np.array([128, 256, 512, 1024, 2048])
-memory = np.array([peak_memory(time) for time in times])
-scores_memory = times**2 * 8 / 2**20  # float64: eight bytes for each number
-inputs_memory = 3 * times * 64 * 8 / 2**20  # query, key, value
-print("tokens  MiB at the peak  scores alone  query, key, value")
-for row in zip(times, memory, scores_memory, inputs_memory, strict=True):
-    print("{:6} {:16.2f} {:13.2f} {:18.2f}".format(*row))
-
-# %% [markdown]
-# Each row is twice as long a text as the one above, and takes about four times the memory, while
-# the inputs only double. In the long texts the peak is three times the scores: while softmax
-# divides, that many arrays of their size are alive at once.
-#
-# And the arithmetic? A layer of width $f$ has four projections, $4 f^2$ multiplications for each
-# token. The scores take $n f$ more for each token, and the weighted mean of the values $n f$ again.
-# They are equal where $2 n f = 4 f^2$, at $n = 2 f$. Here is a layer as wide as in the smallest
-# GPT-2.
-
-# %% tags=["nbval-check-output"]
-width, long_times = 768, 4 ** np.arange(3, 8)
-projecting = 4 * width**2 * long_times
-looking = 2 * width * long_times**2
-print(f"{'tokens':>6} {'projections':>12} {'attention':>10}   (million multiplications)")
-for time, linear, square in zip(long_times, projecting, looking, strict=True):
-    print(f"{time:6} {linear / 1e6:12,.0f} {square / 1e6:10,.0f}")
-print("equal at", 2 * width, "tokens")
-
-# %%
-plt.loglog(long_times, looking, "o-", label="attention")
-plt.loglog(long_times, projecting, "s--", label="projections")
-plt.axvline(2 * width, color="black", linestyle=":", label="n = 2f")
-plt.title("Beyond twice the width, attention is most of the work")
-plt.xlabel("tokens (n)")
-plt.ylabel("multiplications")
-plt.legend()
-plt.show()
-
-# %% [markdown]
-# So in a short chat the square hardly matters; the projections cost more. In a book it is nearly
-# all the work of this layer. (The memory can be saved: fast implementations never store the whole
-# matrix but compute it block by block. The multiplications stay.)
+# From here on we let Keras train. (Its gradients are compared in the optional part at the end.)
 #
 # ## A task that needs a look back
 #
-# Now let a model learn it. The task is a text like `b3f7a0.f7b3a0`: letters, each followed by a
-# digit, drawn anew in every text (two letters may draw the same). After the dot the letters come
-# back in another order. What follows the second `f`? Whoever remembers the first knows.
+# The task is a text like `b3f7a0.f7b3a0`: letters, each followed by a random digit. After the dot
+# the letters return in another order. To predict the digit after the second `f`, a model must look
+# up the first.
 
 # %%
 letters, digits, pairs = "abcdefgh", "0123456789", 6
-vocabulary = "." + digits + letters
-length = 4 * pairs  # what the model sees: the last digit is only asked for
+vocabulary = [".", *digits, *letters]
+asked = np.arange(2 * pairs + 1, 4 * pairs, 2)  # the positions of the letters after the dot
 
 
 def make_texts(count):
@@ -619,56 +464,35 @@ def make_texts(count):
     return np.hstack([first.reshape(count, -1), dot, second.reshape(count, -1)])
 
 
-def decode(ids):
-    return "".join(vocabulary[i] for i in ids)
-
-
 # %%
 train_texts, test_texts = make_texts(20_000), make_texts(2_000)
 for ids in train_texts[:3]:
-    print(decode(ids))
-repeated = set(map(decode, train_texts)) & set(map(decode, test_texts))
-print(len(repeated), "of the texts for testing occur in training")
+    print("".join(vocabulary[i] for i in ids))
+repeated = set(map(bytes, train_texts)) & set(map(bytes, test_texts))
+print(len(repeated), "of the test texts occur in training")
 
 # %% [markdown]
-# As in every GPT, the target of each place is the token that follows. Most of them cannot be
-# guessed, so we ask only at the letters after the dot: each place counts with a factor, 1 there, 0
-# elsewhere (`sample_weight`).
-
-# %%
-asked = np.arange(2 * pairs + 1, length, 2)  # the places of the letters after the dot
-
-
-def targets(texts):
-    """What fit() needs: inputs, the next tokens, and where they count, each (count, length)."""
-    counts = np.zeros((len(texts), length), "float32")
-    counts[:, asked] = 1.0
-    return texts[:, :-1], texts[:, 1:], counts
-
-
-# %% [markdown]
-# Each place gets the sum of two embeddings, one for its token and one for the token before it. So
-# the `7` in `f7` says: *I am a 7, and I stand behind an f.* Here *behind an f* can serve as the
-# key, *a 7* as the value; the second `f` only has to ask for *behind an f*. (The first model below
-# has only this: it is a model with a two-letter memory, as in lesson 2.)
+# The vector of a position is the sum of two embeddings: of its token, and of the token before it.
+# So the `7` in `f7` says: *I am a 7, I stand behind an f.* Then *behind an f* can be the key and *a
+# 7* the value; the second `f` asks for *behind an f*.
 
 
 # %%
-def build(mix):
+def build(mix, size):
     """Token and previous token, plus what `mix` finds in the past, to logits; compiled."""
-    tokens = keras.Input((None,), dtype="int32")  # (batch, time)
-    previous = keras.ops.pad(tokens[:, :-1], [(0, 0), (1, 0)])  # id 0: the dot
-    x = keras.layers.Embedding(len(vocabulary), 64)(tokens)  # (batch, time, features)
-    x = x + keras.layers.Embedding(len(vocabulary), 64)(previous)
-    return finish(tokens, x + mix(x))
+    ids = keras.Input((None,), dtype="int32")  # (batch, time)
+    previous = keras.ops.pad(ids[:, :-1], [(0, 0), (1, 0)])  # id 0: the dot
+    x = keras.layers.Embedding(size, 64)(ids)  # (batch, time, features)
+    x = x + keras.layers.Embedding(size, 64)(previous)
+    return finish(ids, x + mix(x), size)
 
 
-def finish(tokens, x):
-    """A compiled model from tokens to the logits of the next one."""
-    model = keras.Model(tokens, keras.layers.Dense(len(vocabulary))(x))
+def finish(ids, x, size):
+    """A compiled model from ids to the logits of the next token; size: of the vocabulary."""
+    model = keras.Model(ids, keras.layers.Dense(size)(x))
     loss = keras.losses.SparseCategoricalCrossentropy(
         from_logits=True,
-        reduction="mean_with_sample_weight",  # the mean over the places that count
+        reduction="mean_with_sample_weight",  # the mean over the positions that count
     )
     optimizer = keras.optimizers.Adam(args.learning_rate)
     model.compile(optimizer, loss=loss, weighted_metrics=["accuracy"])
@@ -676,10 +500,9 @@ def finish(tokens, x):
 
 
 # %% [markdown]
-# Three models differ only in `mix`. The first does not look back. The second sees the mean of the
-# whole past, every place with the same weight. The third has attention, one head. Adding what was
-# found to what was there, `x + mix(x)`, is called a **residual** connection; lesson 6 has more to
-# say about it.
+# Three models differ only in `mix`: no look back; the plain mean of everything so far; attention
+# with one head. Adding what was found to the input, `x + mix(x)`, is a **residual connection**;
+# lesson 6 explains it.
 
 
 # %%
@@ -692,35 +515,34 @@ def mean_of_the_past(x):
     return keras.ops.cumsum(x, axis=1) / count  # (batch, time, features)
 
 
-def look_back(x):
-    # each call makes a new layer with weights of its own
-    return keras.layers.MultiHeadAttention(num_heads=1, key_dim=64)(x, x, use_causal_mask=True)
+def look_back(x, num_heads=1, head_dim=64):
+    layer = keras.layers.MultiHeadAttention(num_heads, head_dim)  # a new one for each call
+    return layer(x, x, use_causal_mask=True)
+
+
+# %% [markdown]
+# The target of each position is the next token, as in every GPT. Most of these are random, so a
+# **loss mask** counts the loss only at the letters after the dot: it is 1 there, 0 elsewhere.
 
 
 # %%
-def train_and_test(model):
-    """Train; return the accuracy on the texts for testing, at the places that count."""
-    inputs, following, counts = targets(train_texts)
-    model.fit(
-        inputs,
-        following,
-        sample_weight=counts,
-        batch_size=args.batch_size,
-        epochs=args.epochs,
-        verbose=0,
-        callbacks=[Progress()],
-    )
-    inputs, following, counts = targets(test_texts)
-    guesses = model(inputs).numpy().argmax(axis=-1)
-    return (guesses == following)[:, asked].mean()
+def train_and_test(model, train_texts, test_texts, asked):
+    """Train; return the accuracy on the test texts. Only the positions `asked` count."""
+    loss_mask = np.zeros((len(train_texts), train_texts.shape[1] - 1), "float32")
+    loss_mask[:, asked] = 1.0
+    options = {"batch_size": args.batch_size, "epochs": args.epochs, "callbacks": [Progress()]}
+    inputs, following = train_texts[:, :-1], train_texts[:, 1:]
+    model.fit(inputs, following, sample_weight=loss_mask, verbose=0, **options)
+    guesses = model(test_texts[:, :-1]).numpy().argmax(axis=-1)  # (count, time)
+    return (guesses == test_texts[:, 1:])[:, asked].mean()
 
 
 # %%
 accuracy, models = {}, {}
 for mix in [no_past, mean_of_the_past, look_back]:
     print(mix.__name__)
-    models[mix.__name__] = build(mix)
-    accuracy[mix.__name__] = train_and_test(models[mix.__name__])
+    model = models[mix.__name__] = build(mix, len(vocabulary))
+    accuracy[mix.__name__] = train_and_test(model, train_texts, test_texts, asked)
 print("right on texts never seen (chance: one in ten)")
 for name, share in accuracy.items():
     print(f"  {name:16} {share:.3f}")
@@ -729,16 +551,13 @@ most_frequent = np.mean([np.bincount(row).max() for row in first_half]) / pairs
 print(f"always the digit most frequent before the dot: {most_frequent:.3f}")
 
 # %% [markdown]
-# Without the past the model guesses among all digits. With the mean of the past it does better than
-# chance, but not by looking up: a mean tells *which* letters and digits there were, and a digit
-# that occurred often is a good guess, as the last line shows. It does not tell who stood beside
-# whom. Attention keeps them apart until it knows what it looks for.
+# Without the past the model guesses. The mean of the past tells which digits were frequent (compare
+# the last line), but not which stood beside which letter. Attention does.
 #
 # ### Where does it look?
 #
-# Take the trained kernels and biases out of Keras and run them through our own ten lines. If the
-# logits are the same, the attention weights that we see on the way are the ones that the model
-# uses.
+# Put the trained parameters into our own layer. If the logits agree, its attention weights are
+# those of the model.
 
 
 # %%
@@ -748,76 +567,75 @@ def arrays_of(model, kind):
 
 
 def by_hand(model, x):
-    """Logits from the vectors x, and each attention layer's weights: (batch, time, time)."""
+    """Logits from vectors x, and each layer's attention weights (batch, heads, time, time)."""
     mask, maps = np.tri(x.shape[1], dtype=bool), []
     for arrays in arrays_of(model, keras.layers.MultiHeadAttention):
-        found, weights = multi_head_attention(x, as_pairs(arrays), 1, mask)
+        num_heads = arrays[0].shape[1]  # (features, heads, head_dim)
+        found, weights = MultiHeadAttention(as_projections(arrays), num_heads)(x, mask)
         x = x + found
-        maps.append(weights[:, 0])
-    ((kernel, bias),) = arrays_of(model, keras.layers.Dense)  # there is exactly one
-    return x @ kernel + bias, maps
+        maps.append(weights)
+    ((matrix, bias),) = arrays_of(model, keras.layers.Dense)  # there is exactly one
+    return x @ matrix + bias, maps
 
 
 def one_layer_by_hand(model, ids):
-    """Logits and attention weights of the model above, from ids (batch, time)."""
+    """Logits and attention weights of a model with one layer, from ids (batch, time)."""
     (token_table,), (previous_table,) = arrays_of(model, keras.layers.Embedding)
     previous = np.pad(ids[:, :-1], [(0, 0), (1, 0)])
     logits, (weights,) = by_hand(model, token_table[ids] + previous_table[previous])
     return logits, weights
 
 
+def compare(logits, from_keras):
+    difference = np.abs(logits - from_keras).max() / np.abs(from_keras).max()
+    print(f"largest difference, relative to the largest logit: {difference:.0e}")
+    assert difference < 1e-4
+
+
 # %%
-inputs = targets(test_texts)[0]
+inputs = test_texts[:, :-1]
 trained = models["look_back"]
 logits, weights = one_layer_by_hand(trained, inputs)
-from_keras = trained(inputs).numpy()
-difference = np.abs(logits - from_keras).max() / np.abs(from_keras).max()
-print(f"largest difference, relative to the largest logit: {difference:.0e}")
-assert difference < 1e-5
+compare(logits, trained(inputs).numpy())
+_, untrained_weights = one_layer_by_hand(build(look_back, len(vocabulary)), inputs)
 
 # %% [markdown]
-# Now the picture. Each row is a letter that comes back, each column a place of the text. The right
-# place, marked by a circle, is the digit behind the same letter's first appearance. Above: a model
-# of the same kind before training.
+# How much attention lies on the right position, the digit behind the same letter's first
+# appearance? One text may be luck, so take all test texts.
 
 
 # %%
-def right_places(ids):
-    """Where the digit stands that each asked letter should look at: (batch, asked)."""
-    first_half, letter = ids[:, None, : 2 * pairs], ids[:, asked, None]
+def right_positions(ids, positions):
+    """Where the letters at `positions` (asked,) find their digits: (batch, asked)."""
+    first_half, letter = ids[:, None, : 2 * pairs], ids[:, positions, None]
     # argmax of booleans: the first True; + 1: the digit behind it
     return (first_half == letter).argmax(axis=-1) + 1
 
 
-_, untrained_weights = one_layer_by_hand(build(look_back), inputs)
-places = right_places(inputs)
+def share_on(weights, positions):
+    """The part of the attention weights (batch, asked, time) on `positions` (batch, asked)."""
+    return np.take_along_axis(weights, positions[..., None], axis=-1)[..., 0]  # (batch, asked)
+
+
+right = right_positions(inputs, asked)
+for name, each in [("before", untrained_weights), ("after", weights)]:
+    share = share_on(each[:, 0, asked], right)
+    print(f"{name:6} training: {share.mean():.3f} on the right position", end="")
+    print(f", {share.min():.3f} in the worst case")
 
 # %%
-example = list(decode(inputs[0]))
-figure, panels = plt.subplots(2, 1, figsize=(8, 4.6), sharex=True)
-for axes, each in zip(panels, [untrained_weights, weights], strict=True):
-    draw_weights(axes, each[0, asked], [example[i] for i in asked], example)
-    axes.plot(places[0], range(pairs), "o", markersize=21, color=ORANGE, markerfacecolor="none")
-    axes.set_ylabel("this letter looks …")
-panels[0].set_title(
-    "Before training: a little everywhere (weights in per cent; circles: the right place)"
-)
-panels[1].set_title("After training: at the digit behind the same letter")
-panels[1].set_xlabel("… at this place of the text")
+example = [vocabulary[i] for i in inputs[0]]
+figure, axes = plt.subplots(figsize=(8, 2.6))
+draw_weights(axes, weights[0, 0, asked], [example[i] for i in asked], example)
+axes.plot(right[0], range(pairs), "o", markersize=21, color=ORANGE, markerfacecolor="none")
+axes.set_title("A letter looks at the digit behind its first appearance (circle)")
+axes.set_xlabel("… at this position of the text (attention weights in per cent)")
+axes.set_ylabel("this letter looks …")
 plt.show()
 
 # %% [markdown]
-# One text may be luck. Over all texts for testing, how much of the weight lies on the right place?
-
-# %%
-for name, each in [("before", untrained_weights), ("after", weights)]:
-    share = np.take_along_axis(each[:, asked], places[..., None], axis=-1)[..., 0]
-    print(f"{name:6} training: {share.mean():.3f} of the weight on the right place", end="")
-    print(f", {share.min():.3f} in the worst case")
-
-# %% [markdown]
-# It is a dictionary again, one that was learnt. You can ask it yourself. The last text here has
-# more pairs than any that it was trained with.
+# The model uses the text as a dictionary. Ask it yourself. The last text has more pairs than any in
+# training.
 
 
 # %%
@@ -834,97 +652,322 @@ for text in ["a1b2c3d4e5f6.b", "a1b9c3d4e5f6.b", "a1b9c3d4e5f6.c", "h0g1f2e3d4c5
     print(f"{text:18} → {ask(text)}")
 
 # %% [markdown]
+# ## Two heads with different jobs
+#
+# Why do heads differ, if nobody tells them what to do? They start with different random numbers, so
+# they get different gradients. If the task needs two things at one position, each can specialise in
+# one.
+#
+# Such a task: after the dot come *two* letters, and the answer is a single token, the number made
+# of both digits. In `b3f7a0.fb` it is `73`.
+
+# %%
+large_vocabulary = vocabulary + [a + b for a in digits for b in digits]  # 00 to 99
+second_letters = np.array([14, 17, 20])  # the positions asked: three questions in a text
+
+
+def with_two_letters(texts):
+    """The texts of `make_texts`, asked by two letters: ids of shape (count, 22)."""
+    first, second = np.split(texts, [2 * pairs + 1], axis=1)
+    letter, digit = np.moveaxis(second.reshape(len(texts), 3, 2, 2), -1, 0)  # (count, 3, 2) each
+    number = len(vocabulary) + 10 * (digit[..., :1] - 1) + digit[..., 1:] - 1  # (count, 3, 1)
+    questions = np.concatenate([letter, number], axis=-1)  # (count, 3, 3)
+    return np.hstack([first, questions.reshape(len(texts), -1)])
+
+
+two_train, two_test = with_two_letters(train_texts), with_two_letters(test_texts)
+print(*(large_vocabulary[i] for i in two_train[0]))
+
+# %% [markdown]
+# Each head gets only four numbers. We train a model with one head, then one with two.
+
+# %%
+for num_heads in [1, 2]:
+    print("heads:", num_heads)
+    two_letters = build(partial(look_back, num_heads=num_heads, head_dim=4), len(large_vocabulary))
+    share = train_and_test(two_letters, two_train, two_test, second_letters)
+    print(f"right on texts never seen: {share:.3f}")
+
+# %%
+two_inputs = two_test[:, :-1]
+logits, weights = one_layer_by_hand(two_letters, two_inputs)
+compare(logits, two_letters(two_inputs).numpy())
+weights = weights[:, :, second_letters]  # (batch, heads, asked, time)
+jobs = [right_positions(two_inputs, second_letters - one_back) for one_back in (1, 0)]
+for head in range(2):
+    first, second = (share_on(weights[:, head], job).mean() for job in jobs)
+    print(f"head {head}: {first:.2f} on the digit of the first letter, {second:.2f} of the second")
+
+# %%
+example = [large_vocabulary[i] for i in two_inputs[0]]
+figure, panels = plt.subplots(2, 1, figsize=(8, 3.8), sharex=True)
+style = {"markersize": 20, "color": ORANGE, "markerfacecolor": "none"}
+for head, axes in enumerate(panels):
+    rows = ["".join(example[i - 1 : i + 1]) for i in second_letters]
+    draw_weights(axes, weights[0, head], rows, example)
+    axes.plot(jobs[0][0], range(3), "o", **style)
+    axes.plot(jobs[1][0], range(3), "s", linestyle="", **style)
+    axes.set(ylabel="letters asked", title=f"Head {head}")
+panels[0].set_title("Head 0 (circle: digit of the first letter, square: of the second)")
+panels[1].set_xlabel("looks at this position (attention weights in per cent)")
+plt.show()
+
+# %% [markdown]
+# Each of the two heads has taken one letter, and the output projection puts the digits together.
+# Which head takes which depends on the random start. A single head gets one mean of both digits and
+# makes more mistakes. (With eight numbers it can manage, by unequal shares: try `head_dim=8`.)
+#
 # ## Two layers find the trick themselves
 #
-# We helped: we gave each place its previous token. Take the help away. The next model gets the
-# token and its position, as in lesson 4, and nothing else. Now a `7` does not know what it stands
-# behind, so a look for "the digit behind an `f`" finds nothing. Try it with one layer of attention,
-# and with two, one on top of the other.
+# So far we have helped: each position got its previous token. Now the model gets tokens and
+# positions, as in lesson 4, and nothing else. A `7` does not know what it stands behind, so a
+# search for *behind an f* finds nothing. Try one layer of attention, then two, one on the other.
 
 
 # %%
 def build_without_help(num_layers):
     """Token and position, plus what each layer finds in the past, to logits; compiled."""
-    # why 0.5: see "If your result looks different"
     embedding = keras_nlp.layers.TokenAndPositionEmbedding(
         len(vocabulary),
-        length,
+        4 * pairs,
         64,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5),
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5),  # why: see below
         name="embedding",
     )
-    tokens = keras.Input((length,), dtype="int32")
-    x = embedding(tokens)  # (batch, time, features)
+    ids = keras.Input((4 * pairs,), dtype="int32")
+    x = embedding(ids)  # (batch, time, features)
     for _ in range(num_layers):
         x = x + look_back(x)
-    return finish(tokens, x)
+    return finish(ids, x, len(vocabulary))
 
 
 one_layer, two_layers = build_without_help(1), build_without_help(2)
 for name, model in [("one layer", one_layer), ("two layers", two_layers)]:
     print(name)
-    print(f"right on texts never seen: {train_and_test(model):.3f}")
+    share = train_and_test(model, train_texts, test_texts, asked)
+    print(f"right on texts never seen: {share:.3f}")
 
 # %% [markdown]
-# One look is not enough: it is right about as often as the guess of the most frequent digit. Two
-# are enough. Our ten lines show what they do. In the right picture only the rows with a circle are
-# asked; what the others look at in layer 2 never reaches the loss.
+# One layer does no better than guessing the most frequent digit. Two layers solve the task. Where
+# do they look? In the right picture only the rows with a circle are asked; what the others look at
+# in layer 2 never reaches the loss.
 
 # %%
 x = two_layers.get_layer("embedding")(inputs).numpy()  # (batch, time, features)
 logits, maps = by_hand(two_layers, x)
-from_keras = two_layers(inputs).numpy()
-difference = np.abs(logits - from_keras).max() / np.abs(from_keras).max()
-print(f"largest difference, relative to the largest logit: {difference:.0e}")
-assert difference < 1e-5
-
-first_digits = np.arange(1, 2 * pairs, 2)  # the places of the first half's digits
-share = maps[0][:, first_digits, first_digits - 1].mean()
-print(f"layer 1: {share:.2f} of a first digit's weight lies on the letter before it")
-share = np.take_along_axis(maps[1][:, asked], places[..., None], axis=-1).mean()
-print(f"layer 2: {share:.2f} of an asked letter's weight lies on the right digit")
+compare(logits, two_layers(inputs).numpy())
+layer_1, layer_2 = (each[:, 0] for each in maps)  # one head each: (batch, time, time)
+first_digits = np.arange(1, 2 * pairs, 2)  # the positions of the first half's digits
+share = layer_1[:, first_digits, first_digits - 1].mean()
+print(f"layer 1: {share:.2f} of a first digit's attention lies on the letter before it")
+share = share_on(layer_2[:, asked], right).mean()
+print(f"layer 2: {share:.2f} of an asked letter's attention lies on the right digit")
 
 # %%
+example = [vocabulary[i] for i in inputs[0]]
 figure, panels = plt.subplots(1, 2, figsize=(8, 4.2), sharey=True)
-for axes, each in zip(panels, maps, strict=True):
+for axes, each in zip(panels, [layer_1, layer_2], strict=True):
     draw_weights(axes, each[0], example, example, numbers=False)
-    axes.set_xlabel("… at this place")
+    axes.set_xlabel("… at this position")
 marker = {"color": ORANGE, "markersize": 11, "markerfacecolor": "none"}
 panels[0].plot(first_digits - 1, first_digits, "s", **marker)
 panels[0].set(title="Layer 1: a digit looks at its letter (square)", ylabel="this token looks …")
-panels[1].plot(places[0], asked, "o", **marker)
+panels[1].plot(right[0], asked, "o", **marker)
 panels[1].set_title("Layer 2: a letter looks at its digit (circle)")
 plt.show()
 
 # %% [markdown]
-# The first layer writes into each digit which letter it stands behind: the very help that we took
-# away. The second layer uses it. Nobody told the model to: descending the loss led there. The
-# second one is called an **induction head**, and large language models contain many: *the last time
-# I saw this, what came next?* (Olsson and others, *In-context Learning and Induction Heads*, 2022.)
+# The first layer writes into each digit which letter stands before it: the help that we took away.
+# The second layer looks that up. Gradient descent found this by itself. A head like that of layer 2
+# is called an **induction head**: *the last time this token occurred, what came next?* Large
+# language models contain many. (Olsson and others, *In-context Learning and Induction Heads*,
+# 2022.)
+#
+# ## What it costs
+#
+# Every token is compared with every token: $n$ tokens have $n^2$ scores. Python can measure the
+# memory that `attention` takes at its peak.
+
+# %%
+print("tokens  MiB at the peak  scores alone")
+for time in [128, 256, 512, 1024, 2048]:
+    vectors, mask = rng.normal(size=(3, time, 64)), np.tri(time, dtype=bool)
+    tracemalloc.start()
+    attention(*vectors, mask)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    scores_alone = time**2 * 8  # float64: eight bytes for each number
+    print(f"{time:6} {peak / 2**20:16.1f} {scores_alone / 2**20:13.1f}")
+
+# %% [markdown]
+# Twice the text takes about four times the memory (softmax holds three arrays of the scores' size
+# at once). And the arithmetic? With $f$ features, the projections need $4 f^2$ multiplications for
+# each token, the scores $n f$, the context vectors $n f$ more. In a transformer a **feed-forward
+# network** follows (lesson 6): two `Dense` layers, from $f$ features to $4 f$ and back, another
+# $8 f^2$. So looking at other tokens costs as much as all the rest where $2 n f = 12 f^2$, at
+# $n = 6 f$. Here is the smallest GPT-2.
+
+# %% tags=["nbval-check-output"]
+width, lengths = 768, 4 ** np.arange(3, 9)
+work = {
+    "scores and context vectors": 2 * width * lengths**2,
+    "feed-forward network": 8 * width**2 * lengths,
+    "projections": 4 * width**2 * lengths,
+}
+print("million multiplications for texts of", *lengths, "tokens")
+for name, multiplications in work.items():
+    print(f"{name:26}", *(f"{number / 1e6:11,.0f}" for number in multiplications))
+print("half of the work at", 6 * width, "tokens")
+
+# %%
+looking, *rest = work.values()
+plt.loglog(lengths, looking, "o-", label="scores and context vectors")
+plt.loglog(lengths, sum(rest), "s--", label="projections and feed-forward network")
+plt.axvline(6 * width, color="black", linestyle=":", label="n = 6f")
+plt.title("Beyond six times the width, scores and context vectors cost most")
+plt.xlabel("tokens in the text (n)")
+plt.ylabel("multiplications")
+plt.legend()
+plt.show()
+
+# %% [markdown]
+# In a short chat the square hardly matters; in a book it is most of the work. (Fast implementations
+# save the memory, computing scores block by block, but not the multiplications.)
+#
+# ## Optional: the backward pass
+#
+# *This part can be skipped at a first reading.* A layer with right outputs but wrong gradients
+# would learn the wrong thing. So here is **backpropagation** by hand: from the gradient at the
+# outputs back to inputs and parameters, by the chain rule.
+#
+# ### The gradient of softmax
+#
+# Let $s_j$ be the scores of one query, $w_i = e^{s_i} / \sum_j e^{s_j}$ its attention weights, and
+# $G_i$ the gradient of the loss at $w_i$. We want the gradient at $s_j$. The logarithm turns the
+# fraction into a difference, $\log w_i = s_i - \log \sum_j e^{s_j}$. Its derivative by $s_j$ is
+# $[i{=}j] - w_j$, where $[i{=}j]$ is 1 if $i$ equals $j$, else 0. The derivative of $\log w_i$ is
+# also that of $w_i$, divided by $w_i$. Hence
+#
+# $$\frac{\partial w_i}{\partial s_j} = w_i([i{=}j] - w_j)$$
+#
+# In words: a higher score raises its own weight and lowers all others. For $i = j$ this is
+# $w(1-w)$, nearly zero where $w$ is near 1, as we measured by nudging. A change of $s_j$ reaches
+# the loss through every weight, so the chain rule adds up:
+#
+# $$\frac{\partial L}{\partial s_j} = \sum_i G_i w_i([i{=}j] - w_j) = w_j\Bigl(G_j - \sum_i w_i
+# G_i\Bigr)$$
+#
+# The gradient at a score is its weight, times how far its $G$ lies above the *weighted* mean of all
+# $G$. The scaling divides it by $\sqrt d$. A masked weight is zero and passes no gradient.
+#
+# The rest is matrix products: if $G$ is the gradient at $AB$, then $A$ gets $GB^\top$ and $B$ gets
+# $A^\top G$. Below, `upstream` is the gradient at the context vectors.
+
+
+# %%
+def attention_gradient(query, key, value, weights, upstream):
+    """Gradients at query, key and value, from the gradient at the context vectors."""
+    value_gradient = weights.swapaxes(-1, -2) @ upstream  # (..., keys, head_dim)
+    weight_gradient = upstream @ value.swapaxes(-1, -2)  # (..., queries, keys)
+    weighted_mean = (weights * weight_gradient).sum(axis=-1, keepdims=True)  # (..., queries, 1)
+    score_gradient = weights * (weight_gradient - weighted_mean) / np.sqrt(query.shape[-1])
+    return score_gradient @ key, score_gradient.swapaxes(-1, -2) @ query, value_gradient
+
+
+# %% [markdown]
+# ### The gradient of the layer
+#
+# A projection is a product plus a bias: its gradients are two products and a sum. Backwards,
+# splitting and merging change places. And `x` goes into three projections, so their gradients at
+# `x` are added.
+
+
+# %%
+def dense_gradient(x, matrix, upstream):
+    """Gradients of x @ matrix + bias: at x, and at the pair (matrix, bias)."""
+    flat_x = x.reshape(-1, x.shape[-1])  # (batch * time, in)
+    flat_upstream = upstream.reshape(-1, upstream.shape[-1])  # (batch * time, out)
+    return upstream @ matrix.T, (flat_x.T @ flat_upstream, flat_upstream.sum(axis=0))
+
+
+def multi_head_gradient(layer, x, mask, upstream):
+    """Gradients of our MultiHeadAttention: at x, and at each of its four projections."""
+    split = partial(split_heads, num_heads=layer.num_heads)
+    qkv = [split(x @ matrix + bias) for matrix, bias in layer.projections[:3]]
+    context, weights = attention(*qkv, mask)
+    matrix, _ = layer.projections[3]
+    merged_gradient, last_pair = dense_gradient(merge_heads(context), matrix, upstream)
+    gradients = attention_gradient(*qkv, weights, split(merged_gradient))
+    x_gradient, pairs = 0.0, []
+    for (matrix, _), gradient in zip(layer.projections[:3], gradients, strict=True):
+        to_x, pair = dense_gradient(x, matrix, merge_heads(gradient))
+        x_gradient, pairs = x_gradient + to_x, [*pairs, pair]
+    return x_gradient, [*pairs, last_pair]
+
+
+# %% [markdown]
+# Keras leaves gradients to TensorFlow: a `GradientTape` records every operation and goes back
+# through them. Long float32 sums differ in the last digits, so we divide by the gradient's size.
+
+# %%
+x = rng.normal(size=(3, 6, 8)).astype("float32")  # (batch, time, features)
+upstream = rng.normal(size=x.shape).astype("float32")
+with tf.GradientTape() as tape:
+    inputs = tf.Variable(x)
+    loss = tf.reduce_sum(layer(inputs, inputs, use_causal_mask=True) * upstream)
+keras_x, *keras_arrays = tape.gradient(loss, [inputs, *layer.trainable_variables])
+keras_pairs = as_projections([array.numpy() for array in keras_arrays])
+our_x, our_pairs = multi_head_gradient(ours, x, np.tri(6, dtype=bool), upstream)
+
+names = ["x", "query", "key", "value", "output"]
+for name, our, their in zip(names, [(our_x,), *our_pairs], [(keras_x,), *keras_pairs], strict=True):
+    largest = max(np.abs(a).max() for a in our)
+    difference = max(np.abs(a - b).max() for a, b in zip(our, their, strict=True)) / largest
+    print(f"{name:6}  largest gradient {largest:6.2f}  relative difference {difference:.0e}")
+    assert difference < 1e-5
+print(f"largest gradient of the key's bias {np.abs(our_pairs[1][1]).max():.0e}")
+
+# %% [markdown]
+# The gradients agree. The last line is no mistake: the bias of the keys raises all scores of a row
+# together, softmax does not notice, and the bias cannot learn.
 #
 # ## If your result looks different
 #
-# * **The weights are `nan`.** A row of the mask is all False, so every score is $-\infty$ and the
-#   sum is zero. The causal mask is safe: every token sees at least itself.
-# * **The loss falls to nearly zero at once, and the samples are nonsense.** The mask is missing or
-#   upside down, and the model reads the answer. Change a later token and see whether an earlier
-#   output moves.
-# * **The right shapes, but nothing is learnt.** Look for a reshape that should have been a reshape
-#   and a transpose, and for a softmax along the wrong axis: each *row* adds to 1.
-# * **The two-layer model gets stuck.** Look at how its embeddings start. With a small `stddev` all
-#   places look alike and the first layer finds nothing to tell them apart; with a large one the
-#   scores are large, the look-up is hard from the start and little gradient comes back.
+# * **The attention weights are `nan`.** A row of the mask is all False, so every score is $-\infty$
+#   and the sum is zero. The causal mask is safe: every token sees itself.
+# * **The loss falls to nearly zero at once.** The mask is missing or upside down: the model reads
+#   the answer. Change a later token and see whether an earlier output changes.
+# * **The shapes are right, but nothing is learnt.** Look for a reshape that should have been a
+#   reshape and a transpose, and for a softmax along the wrong axis: each *row* adds to 1.
+# * **The two-layer model gets stuck.** Look at how its embeddings start. With a small `stddev` the
+#   first layer cannot tell positions apart; with a large one the scores are large, and little
+#   gradient comes back.
 
 # %% [markdown]
 # ## Recap
 #
-# * Attention is a soft dictionary: compare a query with all keys, softmax, mean of the values.
+# * Attention is a soft look-up: compare a query with all keys, softmax, weighted mean of the
+#   values. Each token gets a context vector.
+# * The division by $\sqrt d$ keeps the scores small, so that gradients come back.
 # * The causal mask puts $-\infty$ above the diagonal before the softmax. GPT has it, BERT does not.
-# * Heads are a reshape *and* a transpose; the parameters sit in four projections.
-# * The division by $\sqrt d$ keeps the variance of random scores at 1, and the gradient alive.
+# * Several heads look for several things at once: a reshape *and* a transpose, around four
+#   projections.
 # * Cost grows with the square of the length.
-# * A bigram forgets; attention looks back as far as the text goes, and we can see where
-#   it looks.
+
+# %% [markdown]
+# ## Check your understanding
+#
+# Answer in your own words first; the lesson has said all that you need.
+#
+# 1. Why does attention have one matrix for queries and another for keys?
+# 2. Why are the scores divided by $\sqrt d$ before the softmax?
+# 3. What would a GPT do without the causal mask, and why is it applied before the softmax?
+# 4. What can two heads do better than one, and why do they come to differ?
+# 5. A text becomes twice as long. What happens to the work for the scores, and for the projections?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
 
 # %% [markdown]
 # ## Check yourself
@@ -935,7 +978,7 @@ plt.show()
 
 # %%
 def causal_softmax(scores):
-    """Return weights of shape (time, time)."""
+    """Return attention weights of shape (time, time)."""
     ...
 
 
@@ -971,7 +1014,7 @@ check.split_text(split_text)
 
 # %%
 def count_parameters(features, num_heads, head_dim):
-    """Return the number of weights in the four projections."""
+    """Return the number of parameters in the four projections."""
     ...
 
 
@@ -988,5 +1031,5 @@ check.times_as_large(times_as_large)
 # %% [markdown]
 # ## Next
 #
-# Attention moves information between places. It does not yet *think* about what it found. In
-# [lesson 6](06_transformer.ipynb) you will build the block around it, and stack it: a transformer.
+# Attention moves information between positions, but computes nothing from it. In [lesson
+# 6](06_transformer.ipynb) you will build the block around it and stack it: a transformer.

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 6. The transformer: one block, two masks
 #
-# At the end of this lesson you will have built the block that GPT-2 is a stack of, proved that
-# keras-nlp computes the same, and trained two small language models from it: one that fills blanks
-# and one that writes.
+# At the end of this lesson you will have built the transformer block, of which GPT-2 is a stack,
+# proved that keras-nlp computes the same, and trained two small language models with it: a BERT,
+# which fills in blanks, and a GPT, which writes.
 #
 # You need: perplexity and the floor from [lesson 2](02_next_token.ipynb), positions from [lesson
 # 4](04_embeddings.ipynb), the causal mask from [lesson 5](05_attention.ipynb).
@@ -15,8 +15,9 @@ args = settings(steps=900, batch_size=32, learning_rate=0.0025, seed=6)
 print(args)
 
 # %% [markdown]
-# NumPy cannot give gradients. `keras.ops` has NumPy's functions under the same names, and
-# TensorFlow can differentiate what is written with them. So this time we write by hand in `ops`.
+# This lesson needs gradients, and NumPy does not compute them. `keras.ops` has NumPy's functions
+# under the same names, and TensorFlow can differentiate what is written with them. So the code by
+# hand uses `ops` this time.
 
 # %%
 import re
@@ -43,18 +44,19 @@ np.set_printoptions(precision=3, suppress=True)
 # %% [markdown]
 # ## The parts, by hand
 #
-# Attention moves information from one place of the text to another. To think about what it found,
-# and to survive being stacked many times, it needs three companions. Each is a few lines.
+# Attention moves information from one position of the text to another. Three more parts are needed
+# to process that information and to make a deep stack of layers trainable. Each is a few lines.
 #
 # ### Layer normalization
 #
-# Every layer multiplies and adds. After some layers the numbers of one token may be hundreds and
-# those of another hundredths. **Layer normalization** brings each token back to one size: subtract
-# the mean of its features, divide by their standard deviation. (Ba, Kiros and Hinton, *Layer
-# Normalization*, 2016.)
+# Every layer multiplies and adds. After some layers the numbers of one token may be in the hundreds
+# and those of another in the hundredths, and such differences make training unstable.
+# **Layer normalization** brings each token to the same scale: subtract the mean of its features,
+# divide by their standard deviation. (Ba, Kiros and Hinton, *Layer Normalization*, 2016.)
 #
-# Then it lets training choose: each feature gets a learnt factor, the **gain**, and a learnt number
-# to add, the **bias**. They start at 1 and 0. The small `epsilon` prevents a division by zero.
+# Training can then choose another scale: each feature is multiplied by a learnt factor, the
+# **gain**, and a learnt **bias** is added to it. Gains start at 1 and biases at 0. The small
+# `epsilon` prevents a division by zero.
 
 
 # %%
@@ -75,9 +77,9 @@ print(normal)
 print("means", normal.mean(axis=-1).round(3), "variances", normal.var(axis=-1).round(3))
 
 # %% [markdown]
-# After it they are the same: the size is gone, the pattern is left. Note the axis. Each *token* is
-# normalized on its own, over its features; the other tokens and the other texts of the batch have
-# no say. Keras calls the gain `gamma` and the bias `beta`; fill both with random numbers, then
+# Afterwards they are equal: the scale is gone, the pattern remains. Note the axis. Each *token* is
+# normalized over its own features; the other tokens and the other texts of the batch have no
+# influence. Keras calls the gain `gamma` and the bias `beta`. Set both to random numbers, then
 # compare.
 
 # %%
@@ -92,15 +94,17 @@ assert difference < 1e-5
 # %% [markdown]
 # ### The feed-forward network and GELU
 #
-# Attention takes means of values, and a mean of vectors is not much of a thought. So after it each
-# token passes through a small network of its own: a `Dense` layer that widens it, usually four
-# times, a bend, and a `Dense` layer that narrows it again. Without the bend two `Dense` layers
-# would be no more than one.
+# Attention computes weighted means of values, which is a linear operation, and linear operations
+# alone cannot compute much. So after it each token passes through a small network, the
+# **feed-forward network**: a `Dense` layer that makes the vector wider, usually four times, a
+# non-linear function, and a `Dense` layer that brings it back to its old width. Without the
+# function in between, two `Dense` layers could be replaced by one.
 #
-# The bend, or **activation**, used to be **ReLU**: negative becomes zero. GPT-2 and BERT use a
-# smooth one, **GELU**: multiply $x$ by $\Phi(x)$, the share of the bell curve that lies below $x$.
-# (Hendrycks and Gimpel, *Gaussian Error Linear Units*, 2016.) The `erf` below is the usual way to
-# compute $\Phi$. GPT-2 has a cheaper formula with `tanh`, from the same paper.
+# This function, the **activation**, used to be **ReLU**: negative numbers become zero. GPT-2 and
+# BERT use a smooth one, **GELU**: multiply $x$ by $\Phi(x)$, the probability that a number from the
+# standard **normal distribution** (the bell curve) is below $x$. (Hendrycks and Gimpel, *Gaussian
+# Error Linear Units*, 2016.) The `erf` below is the usual way to compute $\Phi$. GPT-2 uses a
+# cheaper approximation with `tanh`, from the same paper.
 
 
 # %%
@@ -125,16 +129,17 @@ print(f"the two forms differ by {np.abs(between).max():.1e} at most")
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
 left.plot(grid, np.maximum(grid, 0), label="ReLU")
 left.plot(grid, gelu(grid), label="GELU")
-left.set(xlim=(-4, 2.5), ylim=(-0.5, 2.5), xlabel="x", title="GELU is a ReLU without the corner")
+left.set(xlim=(-4, 2.5), ylim=(-0.5, 2.5), xlabel="x", ylabel="activation")
+left.set_title("GELU is a ReLU without the corner")
 left.legend()
 right.plot(grid, between)
-right.set(xlabel="x", title="tanh form minus exact form: tiny")
+right.set(xlabel="x", ylabel="difference", title="tanh form minus exact form: tiny")
 right.ticklabel_format(axis="y", scilimits=(0, 0))
 plt.show()
 
 # %% [markdown]
-# Look just left of zero. ReLU is flat there: no slope, nothing to learn from. GELU has a slope on
-# both sides of zero. The whole network, then, is one line.
+# Look just left of zero. ReLU is flat there: its slope is zero, so no gradient comes back and
+# nothing is learnt. GELU has a slope on both sides of zero. The whole network is then one line.
 
 
 # %%
@@ -144,8 +149,8 @@ def feed_forward(x, widen, widen_bias, narrow, narrow_bias):
 
 
 # %% [markdown]
-# Nothing crosses from token to token here. Change the last token, and the others do not notice.
-# Talking is the business of attention alone.
+# Nothing crosses from token to token here: change the last token, and the outputs of the others
+# stay the same. Only attention moves information between tokens.
 
 # %% tags=["nbval-check-output"]
 shapes = [(8, 32), (32,), (32, 8), (8,)]
@@ -159,17 +164,20 @@ print("last token unchanged:", np.allclose(before[:, 5], after[:, 5]))
 # %% [markdown]
 # ### The residual connection
 #
-# The third companion is a plus sign. Instead of replacing $x$ by $f(x)$, add: $x + f(x)$. That is a
-# **residual connection**: the layer has only to learn the change, and if it learns nothing, $x$
-# passes. (He and others, *Deep Residual Learning for Image Recognition*, 2016.)
+# The third part is a plus sign. Instead of replacing $x$ by $f(x)$, add: $x + f(x)$. That is a
+# **residual connection**. The layer has to learn only the change, and if it learns nothing, $x$
+# passes through unchanged. (He and others, *Deep Residual Learning for Image Recognition*, 2016.)
+# In a stack of such layers the vector of a token runs from bottom to top as one running sum: each
+# layer reads it and adds something. It is called the **residual stream**.
 #
-# Why it matters shows in the gradient. Stack feed-forward networks with fresh weights in three ways
-# and measure how much of a gradient at the top arrives at the bottom.
+# Its importance shows in the gradient. **Backpropagation** computes gradients from the loss back to
+# the input, layer by layer. Stack feed-forward networks with freshly initialised weight matrices in
+# three ways, and measure how much of a gradient at the top arrives at the bottom.
 
 
 # %%
 def feed_forward_stack(x, depth, kind, rng):
-    """`depth` fresh feed-forward networks; kind: what happens to x at each of them."""
+    """`depth` untrained feed-forward networks; kind: what happens to x at each of them."""
     for _ in range(depth):
         widen, narrow = rng.normal(size=(32, 128)) / 32**0.5, rng.normal(size=(128, 32)) / 128**0.5
         weights = widen.astype("float32"), 0.0, narrow.astype("float32"), 0.0
@@ -207,23 +215,24 @@ assert arrived["f(x)"][-1] < 1e-3 < 0.5 < arrived["x + f(norm(x))"][-1] < 100
 for (kind, lengths), marker in zip(arrived.items(), "os^", strict=True):
     plt.semilogy(depths, lengths, marker=marker, label=kind)
 plt.xlabel("feed-forward networks in the stack")
-plt.ylabel("gradient at the bottom")
+plt.ylabel("length of the gradient at the bottom")
 plt.title("The plus lets the gradient through, the norm keeps it in bounds")
 plt.legend()
 plt.show()
 
 # %% [markdown]
-# Without the plus each layer passes on a fraction, and fractions multiply: from some depth on the
-# bottom hears nothing and cannot learn. With the plus the gradient has a way around every layer.
-# But $x$ itself grows, since every layer adds to it and a larger $x$ makes a larger $f(x)$, and the
-# gradient grows along. Normalize what goes into $f$, and both problems are gone. The plus needs the
-# norm.
+# Without the plus each layer passes on only a fraction of the gradient, and fractions multiply:
+# from some depth on, almost nothing reaches the bottom layers, and they cannot learn. This is
+# called the **vanishing gradient**. With the plus the gradient has a path around every layer. But
+# then $x$ itself grows, since every layer adds to it and a larger $x$ makes a larger $f(x)$, and
+# the gradient grows with it. Normalizing the input of $f$ solves both problems. So a residual
+# connection needs a normalization beside it.
 
 # %% [markdown]
 # ## The block
 #
-# Now plug the parts together. A **transformer block** is attention, then a feed-forward network,
-# each with a normalization and a residual connection around it. Two orders are in use:
+# Now put the parts together. A **transformer block** is attention, then a feed-forward network,
+# each with a normalization and a residual connection. Two orders are in use:
 #
 # * **post-norm**, as in the first transformer and in BERT: $x \leftarrow \mathrm{norm}(x + f(x))$;
 # * **pre-norm**, as in GPT-2: $x \leftarrow x + f(\mathrm{norm}(x))$.
@@ -231,10 +240,10 @@ plt.show()
 # (Vaswani and others, *Attention Is All You Need*, 2017, sections 3.1 and 3.3; Radford and others,
 # *Language Models are Unsupervised Multitask Learners*, 2019, section 2.3.)
 #
-# Attention is lesson 5's, on Keras's shapes: `einsum` multiplies, then sums over the letters that
-# are missing behind the arrow, so that the heads need no reshape. Letters: **b**atch, **t**ime of
-# the query,
-# **s** time of the key, **f**eatures, **h**ead, **d** the numbers in a head.
+# The attention is that of lesson 5, with the array shapes of Keras. `einsum` multiplies two arrays
+# and sums over the letters that are missing after the arrow, so the heads need no reshape. The
+# letters: `b` batch, `t` time (position) of the query, `s` time of the key, `f` features, `h` head,
+# `d` the numbers in a head.
 
 
 # %%
@@ -254,7 +263,7 @@ def attention(x, query, query_bias, key, key_bias, value, value_bias, out, out_b
 
 
 # %% [markdown]
-# And here is the block. `p` holds its weights in four groups.
+# And here is the block. The dictionary `p` holds its parameters in four groups.
 
 
 # %%
@@ -270,9 +279,9 @@ def block(x, p, causal, pre_norm=True):
 # %% [markdown]
 # ### The same in keras-nlp
 #
-# keras-nlp calls the block `TransformerDecoder`. (A *decoder* has the causal mask; we will see that
-# this is a matter of one argument.) `normalize_first=True` means pre-norm. Here are its weights,
-# with their shapes.
+# keras-nlp calls the block `TransformerDecoder`. (A **decoder** has the causal mask; below you will
+# see that this depends on a single argument.) `normalize_first=True` means pre-norm. Here are its
+# parameters with their shapes. Keras calls a **weight matrix** a `kernel`.
 
 # %%
 library_block = keras_nlp.layers.TransformerDecoder(
@@ -284,8 +293,8 @@ for weight in library_block.weights:
     print(f"{weight.path:52} {weight.shape}")
 
 # %% [markdown]
-# We need no copies: our functions can take the very same variables, cut into groups. The order is
-# the one just printed.
+# Nothing has to be copied: our functions can use the same variables, split into groups. The order
+# is the one just printed.
 
 
 # %%
@@ -300,9 +309,9 @@ def grouped(weights):
 
 
 # %% [markdown]
-# Same input, same weights. Compare the outputs, then the gradients: of a weighted sum of the
-# outputs, at the input and at all sixteen arrays. All four combinations, pre-norm and post-norm,
-# with the causal mask and without.
+# Same input, same parameters. Compare the outputs, then the gradients of a weighted sum of the
+# outputs: at the input and at all sixteen arrays. All four combinations are tried, pre-norm and
+# post-norm, with the causal mask and without.
 
 
 # %%
@@ -351,13 +360,13 @@ for pre_norm in [True, False]:
 # %% [markdown]
 # ## Pre-norm or post-norm: depth decides
 #
-# The two orders hold the same parameters. The difference is the path of $x$. In pre-norm it runs
-# from bottom to top through nothing but plus signs. In post-norm a normalization stands in its way
-# after every plus, twice in a block.
+# The two orders have the same parameters. They differ in the path of the residual stream. In
+# pre-norm it runs from bottom to top through plus signs alone. In post-norm it passes through a
+# normalization after every plus, twice in each block.
 #
-# First measure a fresh stack, before any training: 1 to 24 blocks, random inputs, random targets;
-# the gradient of the loss in the first block, and how it compares with that in the last. A pre-norm
-# stack gets one more normalization at its top, as in GPT-2.
+# First measure an untrained stack: 1 to 24 blocks, random inputs, random targets. Measured are the
+# gradient of the loss in the first block and its ratio to that in the last block. A pre-norm stack
+# gets one more normalization at its top, as in GPT-2.
 
 
 # %%
@@ -383,7 +392,7 @@ def loss_of(layers, ids, targets):
 
 
 def gradient_of_each_block(layers, ids, targets):
-    """Length of the gradient at the first feed-forward kernel of each block."""
+    """Length of the gradient at the first feed-forward weight matrix of each block."""
     with tf.GradientTape() as tape:
         loss = loss_of(layers, ids, targets)
     kernels = [layer.weights[10] for layer in layers if len(layer.weights) == 16]
@@ -403,13 +412,14 @@ for name, stacks in gradients.items():
     print(f"{'':9}  first / last  ", *[f"{norms[0] / norms[-1]:6.2f}" for norms in stacks])
 
 # %% [markdown]
-# At the start the gradient reaches the first block in both, at every depth. So its size cannot be
-# the difference. Let them learn. The task could not be easier: each token has a secret partner,
-# name it. Attention is not even needed. Same data, same `Adam`, and nothing but the order of the
-# parts differs.
+# At the start the gradient reaches the first block in both, at every depth, so its size is not what
+# separates them. Now train both. The task is as easy as possible: each token has a fixed partner,
+# and the model must name it. Attention is not even needed. Data and optimizer (`Adam`) are the
+# same; only the order of the parts differs.
 #
-# `tf.function` turns a step into a graph that TensorFlow runs as a whole, which is faster. Keras's
-# `fit` does the same for you.
+# Without `tf.function`, TensorFlow runs a training step one operation at a time. `tf.function`
+# turns the step into a graph that runs as a whole, which is faster. Keras's `fit` does the same for
+# you.
 
 
 # %%
@@ -450,36 +460,38 @@ for axes, depth in zip(panels, [2, 8], strict=True):
     axes.plot(races["pre-norm", depth], label="pre-norm")
     axes.plot(races["post-norm", depth], label="post-norm")
     axes.set(title=f"{depth} blocks", xlabel="step")
-panels[0].set_ylabel("loss")
+panels[0].set_ylabel("loss, nats per token")
+figure.suptitle("Two blocks train in either order, eight only with pre-norm")
 panels[0].legend()
 plt.show()
 
 # %% [markdown]
 # With two blocks post-norm is the faster of the two. With eight it gets no further than guessing
-# among the 50 tokens, whose loss is $\ln 50 \approx 3.9$, while pre-norm takes the depth in its
-# stride. At depth post-norm does not bear such large steps. This is what was seen in large models,
-# too: a deep post-norm stack needs a learning rate that starts very small and rises slowly, a
-# **warm-up**, and pre-norm hardly needs one. (Xiong and others, *On Layer Normalization in the
-# Transformer Architecture*, 2020.) So do not read the picture as *post-norm is bad*: BERT is
-# post-norm, twelve blocks deep, and was trained with a warm-up. GPT-2 and nearly everything after
-# it are pre-norm, and so are we from here on.
+# among the 50 tokens, whose loss is $\ln 50 \approx 3.9$, while pre-norm trains as well as before.
+# At this depth post-norm does not tolerate such large steps. The same was found in large models: a
+# deep post-norm stack needs a learning rate that starts very small and rises slowly, a **warm-up**,
+# and pre-norm hardly needs one. (Xiong and others, *On Layer Normalization in the Transformer
+# Architecture*, 2020.) This does not mean that post-norm is bad: BERT is post-norm, twelve blocks
+# deep, and was trained with a warm-up. GPT-2 and nearly all later models are pre-norm, and so are
+# the models of this course from here on.
 
 
 # %% [markdown]
 # ## One block, two masks
 #
-# Stack such blocks and you have a transformer. Which one depends on the mask:
+# A stack of such blocks is a **transformer**. Which kind depends on the mask:
 #
-# * **GPT** has the causal mask. A word sees itself and what stands to its left. The question it
-#   learns from: *what is the next word?*
-# * **BERT** has a mask that hides nothing. A word sees both sides. It would be pointless to ask it
-#   for a word that it sees, so some words are blanked out. The question: *what stood in the blank?*
-#   (Devlin and others, *BERT: Pre-training of Deep Bidirectional Transformers*, 2019, section 3.1.)
+# * **GPT** has the causal mask. A word sees itself and what stands to its left. Its training
+#   question: *what is the next word?*
+# * **BERT** has a mask that hides nothing. A word sees both sides. Asking for a word that it sees
+#   would teach it nothing, so some words are replaced by blanks. Its training question: *what stood
+#   in the blank?* (Devlin and others, *BERT: Pre-training of Deep Bidirectional Transformers*,
+#   2019, section 3.1.)
 
 
 # %%
 def draw_mask(axes, sees, words, title):
-    """A row looks, a column is looked at; a hatched cell is hidden."""
+    """Draw a mask: a row for each query, a column for each key; a hatched cell is hidden."""
     axes.imshow(np.where(sees, 0.6, np.nan), cmap="Blues", vmin=0, vmax=1)
     axes.patch.set(hatch="////", edgecolor="lightgrey")
     axes.set_xticks(range(len(words)), words, rotation=45)
@@ -503,9 +515,9 @@ plt.show()
 # %% [markdown]
 # ### The text
 #
-# The tales again. Tokens are whole words here, so that a blank is a word and you can judge the
-# answer; a word keeps the space before it, so that joining the tokens gives the text back.
-# Punctuation counts as words.
+# The texts are the tales again. Tokens are whole words here, so that each blank hides one word and
+# you can judge the answer. A word keeps the space before it, so that joining the tokens gives the
+# text back. Punctuation marks count as words.
 
 
 # %%
@@ -521,9 +533,9 @@ assert all("".join(split(tale.text)) == tale.text for tale in validation_tales)
 # %% [markdown]
 # Two tokens are no words: `[END]` stands after the last word of a tale, and `[BLANK]` hides a word.
 #
-# A row for the models is 32 words long, two or three sentences, and begins where a sentence begins.
-# Short rows have a reason. A word of a row must find out which others are worth looking at, and the
-# fewer there are, the sooner it does. You have a minute, not a week.
+# Each training example, a row, is 32 words long, two or three sentences, and begins where a
+# sentence begins. Short rows learn faster: attention has to find out which of the other words are
+# relevant, and among few words it does so sooner. This lesson trains for minutes, not for days.
 
 # %%
 LENGTH = 32
@@ -552,14 +564,14 @@ print(f"{len(vocabulary)} tokens, {len(train_rows):,} rows to train on")
 # %% [markdown]
 # ### The model
 #
-# One function builds both. Read it and look for the difference.
+# One function builds both models. Read it and look for the difference.
 
 # %%
 WIDTH, HEADS, BLOCKS = 96, 4, 2
 
 
 def language_model(causal):
-    """Logits for every place: (batch, time) -> (batch, time, vocabulary)."""
+    """Logits at every position: (batch, time) -> (batch, time, vocabulary)."""
     ids = keras.Input((None,), dtype="int32")
     embedding = keras_nlp.layers.TokenAndPositionEmbedding(len(vocabulary), LENGTH, WIDTH)
     x = embedding(ids)  # (batch, time, features)
@@ -581,16 +593,17 @@ def language_model(causal):
 bert, gpt = language_model(causal=False), language_model(causal=True)
 
 # %% [markdown]
-# One argument: `use_causal_mask=causal`. Everything else is the same, down to the number of
-# parameters. (keras-nlp also has a `TransformerEncoder`: this block with the argument fixed to
-# False. The real BERT is post-norm; ours is pre-norm, so that the mask alone differs.)
+# The difference is one argument, `use_causal_mask=causal`. Everything else is the same, down to the
+# number of parameters. (keras-nlp also has a `TransformerEncoder`: an **encoder** is this block
+# with the argument fixed to False. The real BERT is post-norm; ours is pre-norm, so that the mask
+# is the only difference.)
 #
-# The last line but one takes the embedding matrix a second time, turned on its side: the logit of a
-# token is the dot product of $x$ with that token's vector. So input and output share one matrix
-# (*tied embeddings*), as in GPT-2 and BERT.
+# The last line but one uses the embedding matrix a second time, transposed: the logit of a token is
+# the dot product of $x$ with that token's vector. So input and output share one matrix, as in GPT-2
+# and BERT. This is called **weight tying**, or *tied embeddings*.
 #
-# Put the mask to the test, as in lesson 5: change the last word and see whether the model thinks
-# otherwise about the first.
+# Test the mask as in lesson 5: change the last word and see whether the outputs at the earlier
+# positions change.
 
 # %% tags=["nbval-check-output"]
 row = validation_rows[:1]
@@ -604,9 +617,10 @@ assert bert.count_params() == gpt.count_params()
 # %% [markdown]
 # ### Where the parameters sit
 #
-# Let $d$ be the width. Attention has four $d \times d$ kernels with their biases, the feed-forward
-# network $d \times 4d$ and back, a normalization a gain and a bias. The embeddings have one row of
-# $d$ for each of the $V$ tokens and each of the places.
+# Let $d$ be the width, the number of features of a token. Attention has four weight matrices of
+# $d \times d$ with their biases. The feed-forward network has two, $d \times 4d$ and $4d \times d$,
+# also with biases. Each normalization has a gain and a bias. The embeddings have one row of $d$
+# numbers for each of the $V$ tokens and for each position.
 
 
 # %%
@@ -632,7 +646,8 @@ assert sum(parts.values()) == gpt.count_params()
 figure, axes = plt.subplots(figsize=(6.8, 2.8))
 bars = axes.barh(list(parts), list(parts.values()), color=BLUE)
 axes.bar_label(bars, fmt="{:,.0f}", padding=3)
-axes.set(xlabel="parameters", title="Feed-forward: two thirds of the blocks")
+axes.set(xlabel="parameters", ylabel="part of the model")
+axes.set_title("Feed-forward: two thirds of the blocks")
 axes.margins(x=0.15)
 axes.invert_yaxis()
 axes.grid(False)
@@ -640,18 +655,20 @@ plt.show()
 
 # %% [markdown]
 # In a block, the feed-forward network has twice as many parameters as attention: $8d^2$ against
-# $4d^2$. Embeddings grow with $d$, blocks with $d^2$ and with their number. So in a small model the
-# embeddings weigh a lot, and in a large one they hardly count.
+# $4d^2$. The embeddings grow with $d$, the blocks with $d^2$ and with their number. So in a small
+# model the embeddings are a large share of the parameters, in a large model a small one.
 
 # %% [markdown]
 # ### Two lessons from one row
 #
-# A row of text becomes an example in two ways. Each gives inputs, targets, and a weight for each
-# place: where the weight is 0, the loss does not look.
+# A row of text becomes a training example in two ways. GPT learns *next-token prediction*; BERT's
+# task is called **masked language modelling**. Both give inputs, **targets**, and a **loss mask**:
+# a number for each position, 0 where the loss does not count. (Keras calls these numbers *sample
+# weights*.)
 
 
 # %%
-BLANKS = 0.25  # share of the words that BERT must guess; its authors took 0.15
+BLANKS = 0.25  # share of the words that BERT must predict; its authors took 0.15
 
 
 def next_word(rows, rng):
@@ -662,7 +679,7 @@ def next_word(rows, rng):
 def fill_blanks(rows, rng):
     """For BERT: blank some words out; only those count."""
     blank = (rng.random(rows.shape) < BLANKS) & (rows != END)
-    # Divided by their share, so that the mean over all places is the mean over the blanks.
+    # Divided by their share, so that the mean over all positions is the mean over the blanks.
     return np.where(blank, BLANK, rows), rows, (blank / BLANKS).astype("float32")
 
 
@@ -674,14 +691,15 @@ for prepare in [next_word, fill_blanks]:
     print("  answers", *[vocabulary[i].strip().replace("[BLANK]", "·") for i in counting[0, :14]])
 
 # %% [markdown]
-# GPT gets a question from every word, BERT from every fourth. Keep that in mind when you compare
-# how fast they learn.
+# GPT gets a question at every word, BERT at every fourth on average. Keep that in mind when you
+# compare how fast they learn.
 #
 # ### Training both
 #
-# The same rows, the same number of steps, the same optimizer. The learning rate rises during the
-# first tenth and then falls to almost nothing; lesson 8 says why. Keras calls each of our ten
-# reports an epoch; here it is just a tenth of the steps.
+# The rows, the number of steps and the optimizer are the same. The learning rate rises during the
+# first tenth and then falls to almost nothing; lesson 8 explains why. The run is evaluated ten
+# times. Keras calls the steps between two evaluations an *epoch*; here it is just a tenth of the
+# steps.
 
 
 # %%
@@ -732,28 +750,31 @@ for axes, key in [(left, "loss"), (right, "accuracy")]:
         values = history.history[key]
         axes.plot(per_report * np.arange(1, 11), values, marker=marker, markersize=4, label=name)
     axes.set_xlabel("step")
-left.set_title("Loss, nats per word asked")
-right.set_title("Accuracy on the words asked")
+left.set_title("GPT learns from the first steps, BERT later")
+left.set_ylabel("loss, nats per word asked")
+right.set_title("The same in correct answers")
+right.set_ylabel("accuracy, share of the words asked")
 left.legend()
 plt.show()
 
 # %% [markdown]
-# (Each report is the mean over its tenth of the steps.) GPT is ahead from the first report on:
-# which word follows which is worth something at once. BERT creeps at first, with little more than
-# which words are common. A blank tells nothing about itself, so before BERT can use its neighbours
-# it must discover that they are what to look at. Then it falls quickly.
+# (Each point is the mean over its tenth of the steps.) GPT is ahead from the first point on,
+# because knowing which word follows which helps at once. BERT improves slowly at first: it has
+# learnt little more than which words are common. A blank says nothing about the word that it hides,
+# so before BERT can use the neighbouring words it must learn to attend to them. Then its loss falls
+# quickly.
 
 # %% [markdown]
 # ## The same question to both
 #
-# Blank out one word of a held-out row and ask for it. BERT reads both sides. GPT reads what stands
-# before the blank; it cannot do more. Some words are easier than others, so we ask for several
-# kinds. The tales know who plays in them: `memory` has the names and the animals of each.
+# Replace one word of a held-out row by a blank and ask for it. BERT reads both sides, GPT only what
+# stands before the blank. Some words are easier than others, so several kinds are asked. The tales
+# know who plays in them: `memory` has the names and the animals of each.
 
 
 # %%
 def told(*roles):
-    """All that ever plays one of these roles in the training tales."""
+    """All who play one of these roles in the training tales."""
     return {tale.memory[role] for tale in train_tales for role in roles}
 
 
@@ -769,7 +790,7 @@ KINDS = {
 
 
 def ask_for(kind, number=250):
-    """Places of words of a kind: (rows, columns), at most `number`, never the first word."""
+    """Positions of words of a kind: (rows, columns), at most `number`, never the first word."""
     wanted = [i for i, word in enumerate(vocabulary) if word.strip() in KINDS[kind]]
     rows, columns = np.nonzero(np.isin(validation_rows[:, 1:], wanted))
     some = rng.permutation(len(rows))[:number]
@@ -777,7 +798,7 @@ def ask_for(kind, number=250):
 
 
 def probabilities(model, ids):
-    """The model's answer at every place: (rows, time, vocabulary)."""
+    """The model's probabilities at every position: (rows, time, vocabulary)."""
     return ops.softmax(model.predict(ids, batch_size=250, verbose=0)).numpy()
 
 
@@ -788,13 +809,13 @@ def bert_answers(rows, columns):
 
 
 def gpt_answers(rows, columns):
-    """The same of GPT. What it says at a place is about the next word, hence the - 1."""
+    """The same of GPT. Its output at a position predicts the next word, hence the - 1."""
     return probabilities(gpt, rows[:, :-1])[np.arange(len(rows)), columns - 1]
 
 
 # %% [markdown]
-# `gpt_answers` hands over the whole row, answer and all. That is no cheating: you have just seen
-# that earlier places do not notice what comes later.
+# `gpt_answers` gives the model the whole row, including the answer. This is no cheating: you have
+# just seen that the outputs at earlier positions do not depend on later words.
 
 
 # %%
@@ -815,15 +836,16 @@ for kind in ["first word", "how it moved", "a name"]:
     show(*questions[kind])
 
 # %% [markdown]
-# Cover one side of each blank with your hand. Before the *first word* of a sentence GPT knows next
-# to nothing: many sentences may come. BERT reads the one that does come. For *how it moved* the
-# animal is a good hint, and it may stand on either side. A *name* can only be known if the row has
-# it a second time; then it would have to be copied, and that takes a pair of heads that work
-# together, as in lesson 5.
+# Cover one side of each blank with your hand. At the *first word* of a sentence GPT knows next to
+# nothing, since many sentences may follow. BERT reads the sentence that does follow. For *how it
+# moved* the animal is a good hint, and it may stand on either side. A *name* can be known only if
+# it occurs a second time in the row. Then it has to be copied, which takes a pair of heads that
+# work together, as in lesson 5.
 #
-# Must GPT be blind on its right side? It has another way. It can say how probable a whole text is:
-# multiply the probabilities of its words. So put each of its ten likeliest answers into the blank,
-# let it read the whole row each time, and keep the most probable row. That is ten more readings.
+# Can GPT use the right side, too? Yes, in another way: it can compute how probable a whole text is,
+# by multiplying the probabilities of its words. So put each of its ten likeliest answers into the
+# blank, let it read the whole row each time, and keep the most probable row. This takes ten more
+# readings.
 
 
 # %%
@@ -859,22 +881,23 @@ for kind, (bert_right, gpt_right, ten_right) in table.items():
     print(f" {ten_right:19.0%}")
 
 # %% [markdown]
-# Read it row by row. The *first word* of a sentence is where both sides are worth most: BERT sees
-# the sentence that follows, GPT must guess which of many it will be. With ten more readings GPT
-# sees the right side, too, and does as well or better, at many times the price. On *any word* the
+# Read the table row by row. At the *first word* of a sentence both sides help most: BERT sees the
+# sentence that follows, GPT must guess which of many it will be. With ten more readings GPT uses
+# the right side, too, and does as well or better, at many times the cost. On *any word* the
 # difference is small, since most words of a tale follow from what came before. *Who helped* and
-# *names* are hard for both: at a minute's training they have learnt the phrases, but not yet to
-# look up who it was. (In many of these rows it cannot be looked up, as the row has it only once.)
+# *names* are hard for both. After so short a training they have learnt the phrases, but not yet to
+# look up who it was. (In many of these rows it cannot be looked up, because the row has it only
+# once.)
 #
-# Beware: after the same number of steps BERT has answered a quarter as many questions, and is less
-# finished than GPT. (It is better here than in training because now only one word is missing.) The
-# table says what each can do after equal steps, not what each could do in the end.
+# After the same number of steps BERT has been trained on a quarter as many questions as GPT, so it
+# is further from its best. (It does better here than in training because now only one word is
+# missing.) The table shows what each can do after equal steps, not what each could do in the end.
 
 # %% [markdown]
 # ### The next word
 #
-# Now GPT's question: the left side is given, and nothing else. To ask BERT, put a blank where the
-# next word comes, and blanks after it. So many blanks in one place it never saw in training.
+# Now GPT's question: only the left side is given. To ask BERT, put a blank where the next word
+# comes, and blanks after it. BERT never saw so many blanks in a row during training.
 
 # %%
 MIDDLE = LENGTH // 2
@@ -887,8 +910,8 @@ print(
 )
 
 # %% [markdown]
-# And for GPT the number that counts, the perplexity on held-out text, beside the floor of the
-# tales. The floor belongs to a reader who remembers the whole tale; ours sees at most 31 words.
+# For GPT there is also the usual measure, the perplexity on held-out text, beside the floor of the
+# tales. The floor is that of a reader who remembers the whole tale; our GPT sees at most 31 words.
 
 # %%
 inputs, targets, weights = next_word(validation_rows, rng)
@@ -900,20 +923,20 @@ print(f"floor: loss {lowest:.3f}, perplexity {np.exp(lowest):.2f}")
 assert lowest < gpt_loss
 
 # %% [markdown]
-# BERT has no such number. It gives a probability to a blank, not to a text.
+# BERT has no such number: it gives probabilities for the word in a blank, not for a whole text.
 #
 # ### Can it write?
 #
 # Both get the same beginnings, the first eight words of 40 held-out tales, and add 24. GPT writes
-# as the bigram of lesson 2 did: draw a word, append it, repeat. BERT has no next word. But it can
-# be made to write: append 24 blanks, let it fill the one that it is surest of, show it the result,
-# and so on until no blank is left. (Ghazvininejad and others, *Mask-Predict*, 2019, fill several at
-# once.)
+# as the bigram model of lesson 2 did: sample a word, append it, repeat. BERT does not predict a
+# next word, but it can be made to write: append 24 blanks, let it fill in the one that it is surest
+# of, give it the result, and repeat until no blank is left. (Ghazvininejad and others,
+# *Mask-Predict*, 2019, fill in several at once.)
 
 
 # %%
 def draw(says, rng):
-    """One token from each row of probabilities (rows, vocabulary)."""
+    """Sample one token from each row of probabilities (rows, vocabulary)."""
     says = says.astype("float64")
     return np.array([rng.choice(len(p), p=p / p.sum()) for p in says])
 
@@ -934,7 +957,7 @@ def gpt_writes(beginnings, rng):
 
 
 def bert_writes(beginnings, rng):
-    """Fill the blanks, the surest place of each row first."""
+    """Fill the blanks, the surest position of each row first."""
     ids, every = with_blanks(beginnings), np.arange(len(beginnings))
     while (ids == BLANK).any():
         says = probabilities(bert, ids)  # (rows, LENGTH, vocabulary)
@@ -966,9 +989,9 @@ for name, texts in written.items():
         print(f"{name:4} {as_text(ids[:GIVEN])} …{as_text(ids)[len(as_text(ids[:GIVEN])) :]}\n")
 
 # %% [markdown]
-# Which is better? No need to argue: tales can be parsed. The parser reads a text and says where it
-# stops being a tale, be it that the grammar is wrong or that a girl is suddenly called *he*. Count
-# the added words up to there.
+# Which is better? This can be measured, because tales can be parsed. The parser reads a text and
+# says where it stops being a tale: where the grammar is wrong, or where a girl is suddenly called
+# *he*. Count the added words up to that point.
 
 
 # %%
@@ -992,7 +1015,7 @@ for name, texts in written.items():
 
 # %% [markdown]
 # (The real tales do not quite reach 24, because a text that is cut off in the middle of a phrase
-# counts up to the last whole phrase.) Here is the most important, in one table.
+# counts up to the last whole phrase.) The table sums up the main results.
 
 
 # %%
@@ -1018,39 +1041,56 @@ if args.steps >= 900:  # a shorter training may not get there
     assert unbroken["GPT"] > 5 * unbroken["BERT"]
 
 # %% [markdown]
-# Same block, same text, same number of steps; mask and question differ. BERT reads, GPT writes. A
-# model that writes can also be made to read, by trying. One that only reads is hard to make write.
-# That is one reason why the chat models of today are GPTs, while BERTs sort mail and rank search
-# results.
+# The block, the text and the number of steps are the same; only the mask and the training question
+# differ. BERT reads, GPT writes. A model that writes can also be made to read, by trying out
+# answers. A model that only reads is hard to make write. That is one reason why today's chat models
+# are GPTs, while models like BERT classify texts and rank search results.
 #
 # ## If your result looks different
 #
 # * **Your block and keras-nlp's differ in the third digit.** Look at `epsilon`: Keras's own
 #   `LayerNormalization` has 1e-3 unless told otherwise, `TransformerDecoder` and GPT-2 have 1e-5.
-#   Then at GELU: the exact form or the one with `tanh`.
-# * **BERT's accuracy stays where it began.** It is still guessing the most common word. Give it
-#   more `steps`; if it does not help, halve the `learning_rate`, for a rate that is too large keeps
-#   it there, too.
-# * **GPT's loss falls to nearly nothing.** It reads the answer: the mask is missing, or the targets
-#   are not shifted by one. Run the cell that changes the last word.
+#   Then look at GELU: the exact form or the one with `tanh`.
+# * **BERT's accuracy stays where it began.** It still guesses the most common word. Give it more
+#   `steps`. If that does not help, halve the `learning_rate`: a rate that is too large has the same
+#   effect.
+# * **GPT's loss falls to nearly nothing.** It reads the answer: the causal mask is missing, or the
+#   targets are not shifted by one. Run the cell that changes the last word.
 
 # %% [markdown]
 # ## Recap
 #
 # * A transformer block is attention and a feed-forward network, each with a normalization and a
-#   residual connection. By hand it is about thirty lines, and equal to keras-nlp's.
-# * Attention talks between the places, the feed-forward network works on each place alone and holds
-#   two thirds of a block's parameters.
-# * The residual lets the gradient through, the normalization keeps it in bounds. Pre-norm learns at
-#   depths where post-norm, without a warm-up, does not.
-# * BERT and GPT are one block with two masks. Seeing both sides helps to fill a blank, most where
-#   the left side says little; seeing only the left side is what makes it possible to write.
+#   residual connection. By hand it is about thirty lines, and it computes the same as keras-nlp's.
+# * Attention moves information between positions. The feed-forward network works on each position
+#   alone and holds two thirds of a block's parameters.
+# * The residual connection lets the gradient through, the normalization keeps it in bounds.
+#   Pre-norm learns at depths where post-norm, without a warm-up, does not.
+# * BERT and GPT are one block with two masks. Seeing both sides helps to fill in a blank, most
+#   where the left side says little. Seeing only the left side is what makes a model able to write.
+
+# %% [markdown]
+# ## Check your understanding
+#
+# Answer in your own words; the lesson's text has all that you need.
+#
+# 1. What does layer normalization do to a token, and what may training change about it?
+# 2. Why does the feed-forward network need an activation, and what can it not do?
+# 3. Why does a deep stack need residual connections, and why do they need a normalization?
+# 4. How do pre-norm and post-norm differ, and when does it matter?
+# 5. BERT and GPT are built of the same block. Why does one fill in blanks and the other write?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
 
 # %% [markdown]
 # ## Check yourself
 #
-# Replace `...` by your answer and run the cell. **1.** Write layer normalization once more, in
-# NumPy, for `x` of shape (..., features), with an epsilon of 1e-5.
+# Replace `...` by your answer and run the cell.
+#
+# **1.** Write layer normalization once more, in NumPy, for `x` of shape (..., features), with an
+# epsilon of 1e-5.
 
 
 # %%
@@ -1062,8 +1102,8 @@ def normalize(x, gain, bias):
 check.normalize(normalize)
 
 # %% [markdown]
-# **2.** How many parameters has a block of this width? All of them: kernels, biases,
-# normalizations. The feed-forward network is four times as wide.
+# **2.** How many parameters does a block of this width have? Count all of them: weight matrices,
+# biases, normalizations. The feed-forward network is four times as wide.
 
 
 # %%
@@ -1088,9 +1128,9 @@ def post_norm_block(x, attend, feed_forward, norm):
 check.post_norm_block(post_norm_block)
 
 # %% [markdown]
-# **4.** There is a third mask. A translator reads a whole sentence, both sides, and then writes its
-# answer from left to right: the first `prompt` words see each other, all later words see what is
-# not later than they are. Give the mask as 0 and 1, a row for each word that looks.
+# **4.** There is a third mask. A translation model reads a whole sentence, both sides, and then
+# writes its answer from left to right: the first `prompt` words see each other, and every later
+# word sees itself and all words before it. Return the mask as 0 and 1, with one row for each query.
 
 
 # %%
@@ -1103,7 +1143,7 @@ check.prefix_mask(prefix_mask)
 
 # %% [markdown]
 # **5.** Measure a BERT: `guesses`, `truth` and `blanks` have the shape (rows, time), and `blanks`
-# is 1 where a word was blanked out. Which share of the blanks did it fill correctly?
+# is 1 where a word was blanked out. What share of the blanks did it fill in correctly?
 
 
 # %%
@@ -1117,5 +1157,5 @@ check.accuracy_on_blanks(accuracy_on_blanks)
 # %% [markdown]
 # ## Next
 #
-# You have all the parts. In [lesson 7](07_gpt2.ipynb) you will stack them into a GPT-2, name for
-# name and weight for weight.
+# You have all the parts. In [lesson 7](07_gpt2.ipynb) you will stack them into a GPT-2 whose
+# parameters have the names and shapes of the published one.

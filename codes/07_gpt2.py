@@ -2,8 +2,9 @@
 # # 7. GPT-2: the whole model
 #
 # At the end of this lesson you will have written GPT-2 in NumPy, proved that keras-nlp's is the
-# same, counted the parameters of all four published sizes, put a new model to the two tests that
-# come before every training, and saved one in the format in which the world exchanges models.
+# same, counted the parameters of all four published sizes, run the two tests that a new model
+# should pass before any long training, and saved a model in the format in which models are
+# exchanged.
 #
 # You need: the block from [lesson 6](06_transformer.ipynb), the tokenizer from [lesson
 # 3](03_tokenization.ipynb), the first loss and the floor from [lesson 2](02_next_token.ipynb).
@@ -43,9 +44,9 @@ np.set_printoptions(precision=3, suppress=True)
 # %% [markdown]
 # ## One table, used twice
 #
-# Lesson 6 built the block. GPT-2 is a stack of blocks between an entrance and an exit, and both are
-# made of one table: the token embeddings. Here is a language of three words, with two numbers for
-# each, and a vector for each of two places.
+# Lesson 6 built the block. GPT-2 is a stack of blocks between an input layer and an output layer,
+# and both use the same table: the token embeddings. Here is a language of three words, with an
+# embedding of two numbers for each word, and a position embedding for each of two positions.
 
 # %%
 words = ["the", "cat", "sat"]
@@ -53,7 +54,7 @@ token_table = np.array([[2.0, 0.0], [0.0, 2.0], [-2.0, -1.0]])  # (vocabulary, w
 position_table = np.array([[0.0, 0.5], [0.5, 0.0]])  # (context, width)
 
 # %% [markdown]
-# **The entrance.** A token becomes the sum of its row and the row of its place, as in lesson 4. The
+# **The input.** A token becomes the sum of its row and the row of its position, as in lesson 4. The
 # text is `the cat`.
 
 # %%
@@ -62,11 +63,11 @@ x = token_table[ids] + position_table[: len(ids)]  # (time, width)
 print(x)
 
 # %% [markdown]
-# **The exit.** The model must give a logit to each word that may come next. It compares $x$ with
-# every row of the same table, by dot product: row `the` gives the logit of `the`, and so on. For
-# all at once, that is a product with the table turned on its side (`.T`). To use one table at both
-# ends is called **weight tying**. (Press and Wolf, *Using the Output Embedding to Improve Language
-# Models*, 2017.)
+# **The output.** The model must give a logit to each word that may come next. It computes the dot
+# product of $x$ with every row of the same table: row `the` gives the logit of `the`, and so on.
+# For all rows at once, that is a product with the **transposed** table (`.T`). Using one table at
+# both ends is called **weight tying**. (Press and Wolf, *Using the Output Embedding to Improve
+# Language Models*, 2017.)
 
 # %%
 logits = x @ token_table.T  # (time, vocabulary)
@@ -76,11 +77,11 @@ for seen, row in zip(ids, logits, strict=True):
 
 # %% [markdown]
 # Check a number: after `the`, the word `cat` gets $2 \cdot 0 + 0.5 \cdot 2$. But look at the
-# answers. With nothing between entrance and exit, each word expects itself! No wonder: among rows
-# of about the same length none has a larger dot product with the row of `the` than that row itself,
-# and the small vector of the place changes little. That tells what the blocks are for. **They must
-# turn the vector of a token into the vector of the next one.** A block adds something to $x$ (that
-# is its residual connection); here we choose by hand what.
+# predictions. With nothing between input and output, each word predicts itself. The reason: among
+# rows of about the same length, none has a larger dot product with the row of `the` than that row
+# itself, and the small position embedding changes little. This shows what the blocks must do: turn
+# the vector of a token into the vector of the next one. A block adds something to $x$, because of
+# its residual connections; here we choose by hand what is added.
 
 # %%
 added_by_blocks = np.array([[-2.0, 1.5], [-2.5, -3.0]])  # (time, width)
@@ -97,10 +98,10 @@ for start, end, color, style in zip(x, after_blocks, [ORANGE, GREEN], ["-", "--"
     arrow = {"arrowstyle": "->", "color": color, "lw": 2, "ls": style, "shrinkB": 6}
     axes.annotate("", end, start, arrowprops=arrow)
 axes.plot(*x.T, "s", color="black", markersize=5)
-axes.annotate("the, at place 0", x[0], xytext=(-4, 8), textcoords="offset points")
-axes.annotate("cat, at place 1", x[1], xytext=(8, 4), textcoords="offset points")
-axes.set(xlim=(-2.6, 3.4), ylim=(-1.7, 2.6), xlabel="first number", ylabel="second number")
-axes.set_title("The blocks carry each token to the next one's row")
+axes.annotate("the, at position 0", x[0], xytext=(-4, 8), textcoords="offset points")
+axes.annotate("cat, at position 1", x[1], xytext=(8, 4), textcoords="offset points")
+axes.set(xlim=(-2.6, 3.4), ylim=(-1.7, 2.6), xlabel="first feature", ylabel="second feature")
+axes.set_title("The blocks move each vector towards the next token's row")
 plt.show()
 
 # %% [markdown]
@@ -108,9 +109,10 @@ plt.show()
 #
 # ## GPT-2, by hand
 #
-# Now the real thing. First the parts of lessons 5 and 6, in NumPy, since this time no gradients are
-# needed. What is new is small: GPT-2 has the `tanh` form of GELU, and it keeps query, key and value
-# in one kernel, side by side.
+# Now the real model. First the parts of lessons 5 and 6, in NumPy, since no gradients are needed
+# this time. Two things are new: GPT-2 uses the `tanh` form of GELU, and it keeps query, key and
+# value in one **weight matrix**, side by side. (Keras calls a weight matrix a `kernel`, hence that
+# word in some names below.)
 
 
 # %%
@@ -150,11 +152,11 @@ def attention(x, joint, joint_bias, out, out_bias, num_heads):
 
 
 # %% [markdown]
-# A model is these functions and its weights. When GPT-2 was published, each array came with a name,
-# and every program that exchanges GPT-2s still uses these names. So shall we: `weights` is a
+# A model is these functions and its parameters. When GPT-2 was published, each array had a name,
+# and every program that exchanges GPT-2 models still uses these names. So do we: `weights` is a
 # dictionary from name to array. `h.0.ln_1.weight`, for example, is the gain of the first
-# normalization in block 0, `h.0.ln_1.bias` its bias. The word *weight* stands for a kernel and for
-# a gain alike. All arrays but the two tables come in such pairs.
+# normalization in block 0, and `h.0.ln_1.bias` is its bias. In these names, *weight* stands for a
+# weight matrix as well as for a gain. All arrays but the two embedding tables come in such pairs.
 #
 # | name | what it is |
 # |---|---|
@@ -181,8 +183,8 @@ def block(x, weights, name, num_heads):
 
 
 # %% [markdown]
-# And this is GPT-2, all of it: entrance, blocks, a last normalization, exit. How many blocks and
-# heads there are stands in `config`, under the published names, too.
+# And this is GPT-2, all of it: embeddings, blocks, a last normalization, logits. The numbers of
+# blocks and heads are in `config`, also under their published names.
 
 
 # %%
@@ -196,8 +198,8 @@ def gpt2(ids, weights, config):
 
 
 # %% [markdown]
-# Which arrays does it need, and of what shape? This function says it for any size of GPT-2, and so
-# it is a complete description of the model.
+# Which arrays does it need, and of what shape? This function answers that for any size of GPT-2, so
+# it is a complete description of the parameters.
 
 
 # %%
@@ -225,7 +227,7 @@ def shapes(config):
 
 
 def random_weights(config, rng):
-    """A GPT-2 that has learnt nothing: every array random, the biases too."""
+    """The parameters of an untrained GPT-2: every array random, the biases too."""
     return {
         name: (rng.normal(size=shape) / 4).astype("float32")
         for name, shape in shapes(config).items()
@@ -243,10 +245,11 @@ print("ids", ids.shape, "→ logits", gpt2(ids, tiny_weights, tiny).shape)
 # %% [markdown]
 # ## A tale goes through
 #
-# What goes in are tokens. The course's tokenizer was trained in lesson 3's way, on the tales. Its
-# last token is no piece of text: `<|endoftext|>` stands behind every tale. That is how a model
-# says that it has finished. (The last one, never the first: keras-nlp fills short rows up with id
-# 0, and a model whose end has id 0 would take every filler for an end.)
+# The model reads tokens. The course's tokenizer was trained on the tales, as in lesson 3. Its last
+# token is a **special token** that stands for no piece of text: `<|endoftext|>` follows every tale,
+# and a model generates it to say that the text is finished. (It is the last id, never the first,
+# because keras-nlp uses id 0 for **padding**, the extra tokens that make short rows as long as the
+# others. If the end of text had id 0, the model would take each of them for an end.)
 
 # %%
 tokenizer = load_tokenizer("en")
@@ -256,7 +259,7 @@ assert END == VOCABULARY_SIZE - 1
 
 
 def encode(text):
-    """The ids of a tale, with the end behind it."""
+    """The ids of a tale, followed by END."""
     return np.append(np.asarray(tokenizer(text)), END)
 
 
@@ -267,9 +270,10 @@ print(f"{VOCABULARY_SIZE} tokens; the longest of these tales has {max(map(len, r
 print([tokenizer.detokenize([int(i)]) for i in rows[0][:14]])
 
 # %% [markdown]
-# The small GPT-2 of this course has two blocks of width 128 with two heads, and a **context** of
-# 256: it sees at most so many tokens at once, for it has no vectors for later places. Send the
-# first tale through, by hand, and read the shapes. The width changes only at the exit.
+# The small GPT-2 of this course has two blocks of width 128 with two heads, and a
+# **context window** of 256: it can read at most that many tokens, because it has no embeddings for
+# later positions. Send the first tale through the model by hand and read the shapes. The width
+# changes only at the output.
 
 # %% tags=["nbval-check-output"]
 small = {
@@ -296,18 +300,23 @@ assert np.array_equal(logits, gpt2(ids, weights, small))
 # %% [markdown]
 # ## The same in keras-nlp
 #
-# The library has it in two parts. `GPT2Backbone` is everything up to the last normalization.
-# `GPT2CausalLM` puts the exit on top, so it gives logits. `build_gpt2` of
-# [gpt2.py](../utils/models/gpt2.py) is the latter, in the small size of this course.
+# keras-nlp has the model in two parts. `GPT2Backbone` is everything up to the last normalization.
+# `GPT2CausalLM` adds the output, so it gives logits. `build_gpt2` of
+# [gpt2.py](../utils/models/gpt2.py) returns the latter, in the small size of this course.
 #
-# Its input is a dictionary. `padding_mask` is 1 where there is text and 0 where a short row was
-# filled up; we have one row at a time or rows of equal length, so ours is all ones. (Fillers
-# *behind* a text need no mask at all, as no earlier place sees them. We shall use that.)
+# Its input is a dictionary. `padding_mask` is 1 where there is text and 0 where there is padding.
+# Here it is all ones, because each batch has a single row or rows of equal length. (Padding *after*
+# a text needs no mask at all: the causal mask hides it from all earlier positions. We use that
+# below.)
+#
+# The layers of keras-nlp also offer **dropout**: in each training step a random share of the
+# numbers inside the network is set to zero, which works against **overfitting**. It is switched off
+# when a model is used. The small GPT-2 of this course uses none: `build_gpt2` sets the share to 0.
 
 
 # %%
 def feed(ids):
-    """What keras-nlp's GPT-2 wants for ids (batch, time)."""
+    """The input of keras-nlp's GPT-2 for ids (batch, time)."""
     return {"token_ids": ids, "padding_mask": np.ones_like(ids)}
 
 
@@ -317,15 +326,16 @@ for weight in backbone.weights[:18]:
     print(f"{weight.path:52} {tuple(weight.shape)}")
 
 # %% [markdown]
-# The two tables, then sixteen arrays of the first block; then the other block, and last the
-# normalization. Keras lists each norm behind the part that it precedes; the calculation is norm
-# first all the same. Name for name, here are the differences: Keras has separate kernels for query,
-# key and value, and in them heads and head_dim are two axes. We lay the three kernels side by side.
+# The list begins with the two embedding tables. The sixteen arrays of the first block follow, then
+# the other block, and last the final normalization. Keras lists each normalization after the part
+# that it precedes; the model still normalizes first. One difference remains: Keras has separate
+# weight matrices for query, key and value, and their heads and head_dim are two axes. We put the
+# three matrices side by side.
 
 
 # %%
 def as_published(backbone):
-    """The weights of a GPT2Backbone under their published names."""
+    """The parameters of a GPT2Backbone under their published names."""
     width, arrays = backbone.hidden_dim, backbone.get_weights()
     weights = {"wte.weight": arrays[0], "wpe.weight": arrays[1]}
     weights |= {"ln_f.weight": arrays[-2], "ln_f.bias": arrays[-1]}
@@ -352,8 +362,8 @@ print(f"{len(published)} arrays, the same names and shapes as ours: {same_names}
 assert same_names
 
 # %% [markdown]
-# Weight for weight: fill all arrays with random numbers (new biases are zero, which would hide
-# mistakes), and send the tale through both.
+# Now the numbers: set all arrays to random numbers (new biases are zero, which would hide
+# mistakes), and send the tale through both models.
 
 
 # %%
@@ -372,7 +382,7 @@ assert difference < 1e-5
 model.set_weights(fresh)
 
 # %% [markdown]
-# The same model. From here on we can use either, whichever is handier.
+# They are the same model. From here on we use whichever is more convenient.
 #
 # ## Four sizes
 #
@@ -402,13 +412,14 @@ def published_config(layers, heads, width):
 
 
 # %% [markdown]
-# Add up the shapes, and you have the number of parameters. With $V$ tokens, $T$ places, $L$ blocks
-# and width $d$ it can be said in one line:
+# The sum over all shapes is the number of parameters. With $V$ tokens, $T$ positions, $L$ blocks
+# and width $d$ it is
 #
 # $$(V + T)\,d + L\,(12\,d^2 + 13\,d) + 2\,d$$
 #
-# The table and the positions, the blocks (lesson 6 counted them), the last normalization. Heads do
-# not occur: they cut the same kernels into more or fewer parts.
+# The terms are the two embedding tables, the blocks (counted in lesson 6) and the last
+# normalization. The number of heads does not occur: heads split the same weight matrices into more
+# or fewer parts.
 
 
 # %%
@@ -419,9 +430,9 @@ def count_parameters(config):
 
 
 # %% [markdown]
-# And what does keras-nlp count? The largest model needs more memory than many laptops have, so we
-# do not want it built, only described. Inside a `StatelessScope` Keras notes the shape of each
-# array and does not make it.
+# What does keras-nlp count? The largest model needs more memory than many laptops have, so it must
+# not be built, only described. Inside a `StatelessScope` Keras records the shape of each array and
+# does not allocate it.
 
 
 # %%
@@ -442,10 +453,10 @@ def count_in_keras(config):
 
 
 # %% [markdown]
-# Each size is counted in three ways. A fourth witness is not printed: keras-nlp notes the size of
-# each published model, and the `assert` compares it with all three. The last two columns say how
-# much room the weights take, at four bytes a number, and how much larger the model would be if the
-# exit had a table of its own.
+# Each size is counted in three ways. keras-nlp also stores the size of each published model, and
+# the `assert` compares that number with all three. The last two columns say how much memory the
+# parameters take, at four bytes a number, and how much larger the model would be if the output had
+# a table of its own.
 
 # %% tags=["nbval-check-output"]
 print("size     formula         shapes          keras-nlp       gigabytes  untied")
@@ -466,8 +477,8 @@ assert ours == count_parameters(small)
 print(f"ours   {ours:<48,}{4 * ours / 1e9:9.3f}  {VOCABULARY_SIZE * 128 / ours:+6.0%}")
 
 # %% [markdown]
-# Equal to the last parameter. Tying saves the small sizes a good part of their weight, and ours,
-# too.
+# All three agree to the last parameter. Weight tying saves the small models a good part of their
+# size, ours too.
 #
 # ### Where the parameters sit
 
@@ -512,10 +523,10 @@ figure.legend(loc="outside lower center", ncols=5)
 plt.show()
 
 # %% [markdown]
-# Read the published sizes from top to bottom: the token table gives way to the blocks, and in the
-# blocks attention and feed-forward stay at one to two. In the smallest, nearly a third is a table
-# of tokens. Ours is smaller still. That is why it has a small vocabulary of its own; with GPT-2's
-# it would consist of hardly anything else:
+# Read the published sizes from top to bottom: the share of the token table shrinks, that of the
+# blocks grows, and within the blocks attention and feed-forward stay at one to two. In the
+# smallest, nearly a third of the parameters is the token table. Our model is smaller still. That is
+# why it has a small vocabulary of its own; with GPT-2's, hardly anything else would be left:
 
 # %%
 large_vocabulary = share_of_parts(small | {"vocab_size": 50257})["token table"]
@@ -525,10 +536,10 @@ print(f", {large_vocabulary:.0%} with GPT-2's")
 # %% [markdown]
 # ## First test: the first loss
 #
-# Before a model learns anything, it should know nothing. Knowing nothing means: every token is
-# equally likely, and then the loss is $\ln V$ for any text, as in lesson 2. A model that begins
-# elsewhere has a fault. The test costs one forward pass. Here are the first 128 tokens of
-# sixteen tales.
+# Before training, a model should know nothing: every token is equally likely, and then the loss is
+# $\ln V$ for any text, as in lesson 2. If the first loss is another, something is wrong with the
+# model or the data. The test costs one forward pass. Here are the first 128 tokens of sixteen
+# tales.
 
 
 # %%
@@ -539,17 +550,17 @@ def mean_loss(logits, targets):
 
 
 batch = np.array([row[:129] for row in rows[:16]])
-inputs, targets = batch[:, :-1], batch[:, 1:]  # the answer to each token is the next one
+inputs, targets = batch[:, :-1], batch[:, 1:]  # the target of each token is the next one
 fresh_logits = model.predict_on_batch(feed(inputs))
 first_loss = mean_loss(fresh_logits, targets)
 print(f"first loss {first_loss:.3f}, ln({VOCABULARY_SIZE}) = {np.log(VOCABULARY_SIZE):.3f}")
 assert abs(first_loss - np.log(VOCABULARY_SIZE)) < 0.05
 
 # %% [markdown]
-# Why is it so close, when all the weights are random? Because they are *small*. The last
-# normalization gives the numbers of every $x$ a mean square of 1, whatever came before, so $x$ is
-# about $\sqrt d$ long. A logit is the dot product of $x$ with a row of the table. If the numbers of
-# the table have the standard deviation $s$, the logits have $\sigma = s\sqrt d$.
+# Why is it so close, although all parameters are random? Because they are *small*. The last
+# normalization gives the numbers of every $x$ a mean square of 1, whatever came before, so the
+# length of $x$ is about $\sqrt d$. A logit is the dot product of $x$ with a row of the table. If
+# the numbers in the table have the standard deviation $s$, the logits have $\sigma = s\sqrt d$.
 
 # %%
 table = backbone.token_embedding.embeddings
@@ -558,11 +569,11 @@ print(f"table: standard deviation {table_deviation:.4f}")
 print(f"logits: {table_deviation * 128**0.5:.3f} expected, {fresh_logits.std():.3f} measured")
 
 # %% [markdown]
-# Logits that differ so little make probabilities that are nearly equal. And if they differed more?
-# The loss is the logarithm of the sum of all $e^z$, minus the logit of the right token. For logits
-# from a bell curve with standard deviation $\sigma$ the mean of $e^z$ is $e^{\sigma^2/2}$, the sum
-# is $V$ times that, and the right token's logit is 0 on average. So the loss should rise to about
-# $\ln V + \sigma^2/2$. Multiply the table by larger and larger factors and measure.
+# Logits that differ so little give nearly equal probabilities. What if they differed more? The loss
+# is the logarithm of the sum of all $e^z$, minus the logit of the right token. For logits from a
+# **normal distribution** with standard deviation $\sigma$ the mean of $e^z$ is $e^{\sigma^2/2}$,
+# the sum is $V$ times that, and the right token's logit is 0 on average. So the loss should rise to
+# about $\ln V + \sigma^2/2$. Multiply the table by larger and larger factors and measure.
 
 # %%
 factors = [0.1, 1, 2, 5, 10, 20, 50, 100]
@@ -588,38 +599,40 @@ by_formula = np.log(VOCABULARY_SIZE) + np.array(deviations) ** 2 / 2
 left.loglog(factors, measured, marker="o", label="measured")
 left.loglog(factors, by_formula, marker="s", label="ln V + σ²/2")
 left.axhline(np.log(VOCABULARY_SIZE), color=GREEN, linestyle=":", label="ln V")
-left.set(xlabel="table multiplied by", ylabel="first loss", title="Large weights: a bad start")
+left.set(xlabel="table multiplied by", ylabel="first loss, nats per token")
+left.set_title("A large table: a bad start")
 left.legend()
 places = np.arange(1, VOCABULARY_SIZE + 1)
 for factor in [1, 5, 20]:
     right.loglog(places, peaks[factors.index(factor)], label=f"factor {factor}")
-right.set(xlabel="tokens, the likeliest first", ylabel="probability", ylim=(1e-6, 2))
-right.set_title("Knowing nothing, but sure of it")
+right.set(xlabel="rank of the token, likeliest first", ylabel="probability", ylim=(1e-6, 2))
+right.set_title("Untrained, but sure of its answer")
 right.legend()
 plt.show()
 
 # %% [markdown]
-# Up to a factor of 5 the formula is right. Then the loss leaves it behind, because one logit is not
-# from the bell curve. The last column says which: the token's own. That is our three words from the
-# beginning. Entrance and exit are one table, and when its rows are long, they drown out what the
-# blocks add. At factor 5 the token's own logit is mostly the largest already, but too small to
-# matter. Beyond that it takes nearly all the probability, and the loss is about as large as it is.
-# The right picture shows a single prediction: a model that has seen nothing, and is sure. Training
+# Up to a factor of 5 the formula is right. Beyond that the loss is far larger, because one logit
+# does not follow the normal distribution. The last column says which: that of the token itself.
+# This is the effect of the three words at the beginning of the lesson. Input and output use one
+# table, and when its rows are long, they outweigh what the blocks add. At factor 5 the token's own
+# logit is mostly the largest already, but too small to matter. Beyond that it takes nearly all the
+# probability, and the loss is about as large as this logit. The right picture shows a single
+# prediction of each model: with a large factor, an untrained model is sure of its answer. Training
 # would first have to undo that.
 #
-# A factor of 100 is not far-fetched: it gives the table a standard deviation of about 1, and that
-# is what you get when you fill it with plain random numbers. GPT-2's own choice is 0.02,
-# and keras-nlp's for the table half of that, as you have seen.
+# A factor of 100 is not far-fetched: it gives the table a standard deviation of about 1, which is
+# what standard normal random numbers have. The **initialisation** of the published GPT-2 uses 0.02,
+# and keras-nlp's uses half of that for the table, as you have seen.
 
 # %% [markdown]
 # ## Second test: can it learn at all?
 #
-# A long training is expensive, so first try a short one that must succeed: **one tale, again and
-# again, until it knows it by heart**. A model that cannot even do that has a fault. (This is the
-# only place where you want a model to *overfit*.)
+# A long training is expensive, so first run a short one that must succeed: train on one tale, again
+# and again, until the model has **memorised** it. A model that cannot even do that has a fault.
+# (Everywhere else overfitting is to be avoided; here it is the aim.)
 #
-# At the same time, train a second model with the commonest fault of all: someone forgot to shift
-# the targets, so that the answer to each token is that token.
+# At the same time, train a second model with a very common mistake: the targets are not shifted, so
+# the target of each token is that token itself.
 
 # %%
 tale_ids = rows[0][None]  # (1, time)
@@ -653,9 +666,9 @@ right_model, right_losses = learn_by_heart(targets)
 wrong_model, wrong_losses = learn_by_heart(inputs)
 
 # %% [markdown]
-# Both losses fall to almost nothing. How low could an honest model get, one that knows how tales
-# are made but has not seen this one? That is the floor of lesson 2, here per token and over all our
-# tales; a single one may lie a little above it or below, but not far below.
+# Both losses fall to almost nothing. How low could a model get that knows how tales are made but
+# has not seen this one? That is the floor of lesson 2, here per token and as a mean over our tales.
+# The loss of a single tale may lie a little above or below it, but not far below.
 
 # %%
 lowest, _ = floor(tales, [len(row) for row in rows])
@@ -668,18 +681,18 @@ plt.axhline(lowest, color=GREEN, linestyle=":", label="floor of the tales")
 plt.axhline(np.log(VOCABULARY_SIZE), color="grey", linewidth=1, label="ln V")
 plt.xlabel("step")
 plt.ylabel("loss, nats per token")
-plt.title("Both can learn, and the curves do not tell who learnt the right thing")
+plt.title("Both losses fall; they do not show which model is right")
 plt.legend()
 plt.show()
 
 # %% [markdown]
-# Far below the floor there is only learning by heart. The curves look alike. (Only the very first
-# number gives a hint: a fresh model leans a little towards the token that it reads, so the loss of
-# the wrong one begins just below $\ln V$.) So do not stop at the loss: let the models write. The
-# simplest way is to take the likeliest token each time, which is called **greedy**. The ids behind
-# the last word are fillers; the causal mask hides them from the places that we read, so they may be
-# anything. And the input has the same shape in each step, which saves Keras from preparing itself
-# anew for each length.
+# A loss far below the floor means that the model has memorised the text. The two curves look alike.
+# (Only the very first number gives a hint: an untrained model gives the token that it reads a
+# slightly higher probability, so the loss of the wrong model begins just below $\ln V$.) So do not
+# stop at the loss: let the models generate text. The simplest way is to take the likeliest token
+# each time, which is called **greedy decoding**. The ids after the last word are padding. The
+# causal mask hides them from the positions that are read, so they may be anything, and the input
+# keeps its shape, so Keras need not compile the model again for each length.
 
 
 # %%
@@ -704,11 +717,11 @@ print(f"and it ends where the tale ends: {recited[-1] == END}")
 print(tokenizer.detokenize(continue_greedily(wrong_model, beginning, 20)))
 
 # %% [markdown]
-# The right model recites the tale from its first five tokens. The other one has found out that the
-# answer is the question, and stutters. Its loss was as low. **A falling loss says that a model
-# learns something; a sample says what.**
+# The right model recites the tale from its first five tokens. The other one has learnt to repeat
+# its input. Its loss was as low. A falling loss says that a model learns something; a sample says
+# what.
 #
-# What about another tale? By heart means by heart:
+# What about another tale? A memorised tale does not help with it:
 
 # %%
 other = rows[1][None]
@@ -717,14 +730,14 @@ print(f"this tale {right_losses[-1]:.2f}, another one {other_loss:.2f}", end="")
 print(f", guessing {np.log(VOCABULARY_SIZE):.2f}")
 
 # %% [markdown]
-# Worth as much as guessing, or less: it is sure, and wrong. Lesson 8 trains on thousands of tales
-# instead.
+# The result is no better than guessing, or worse: the model is sure, and wrong. Lesson 8 trains on
+# thousands of tales instead.
 #
 # ### Look inside
 #
-# Now the picture that you kept in mind. After each block, pretend that the model ended there: last
-# normalization, exit. To which token does $x$ point, the one that went in or the one that comes
-# next?
+# Now back to the picture of the three words. After each block, take the **residual stream** and
+# treat it as if the model ended there: apply the last normalization and compute the logits. Which
+# token does $x$ predict, the one that went in or the one that comes next?
 
 # %%
 weights = as_published(right_model.backbone)
@@ -747,23 +760,24 @@ plt.plot(itself, marker="o", label="the token itself")
 plt.plot(following, marker="s", label="the next token")
 plt.xticks(range(small["n_layer"] + 1))
 plt.xlabel("blocks passed")
-plt.ylabel("mean probability")
-plt.title("On its way up, each token becomes the next one")
+plt.ylabel("mean probability of the token")
+plt.title("From block to block the prediction moves to the next token")
 plt.legend()
 plt.show()
 
 # %% [markdown]
-# At the entrance $x$ points to the token itself, behind the last block to the next one. (This is a
-# model that knows one tale, on that tale. One that is trained on many comes only as near as the
-# next token can be guessed.) Nobody asked the middle of the model for anything; this way of looking
-# into it is called the
-# **logit lens** (nostalgebraist, *interpreting GPT: the logit lens*, 2020).
+# At the input $x$ predicts the token itself, after the last block the next one. (This model has
+# memorised one tale, and we look at that tale. A model trained on many tales comes only as near as
+# the next token can be predicted.) The output of the middle blocks was never trained for this. This
+# way of looking into a model is called the **logit lens** (nostalgebraist, *interpreting GPT: the
+# logit lens*, 2020).
 #
 # ## A model as a folder
 #
 # Models are exchanged as folders in the format of Hugging Face, a public library of models: a few
-# small text files and one large file of numbers. Make one. First a model that did not come from
-# Keras: random weights of our own, for a shape of our own.
+# small text files and one large file of numbers. To show that the format does not depend on Keras,
+# make a model without Keras first: random parameters, in a size of our own. The three numbers
+# ending in `pdrop` are dropout rates.
 
 # %%
 config = {
@@ -785,10 +799,10 @@ config = {
 weights = random_weights(config, rng)
 
 # %% [markdown]
-# Then write it. The shapes are already those of the format. This is luck: GPT-2's kernels are
-# stored (in, out), as `x @ kernel` needs them and as Keras has them. Most other models come from
-# PyTorch, whose `Linear` layers store (out, in), and their kernels must be transposed on the way.
-# The exit is not in the file, since it is the token table.
+# Then write it. The shapes are already those of the format, because GPT-2's weight matrices are
+# stored as (inputs, outputs), as `x @ kernel` needs them and as Keras has them. Most other models
+# come from PyTorch, whose `Linear` layers store (outputs, inputs), so their matrices must be
+# transposed when they are loaded. The output has no array in the file, since it is the token table.
 
 
 # %%
@@ -813,9 +827,9 @@ for path in sorted(random_gpt2.iterdir()):
     print(f"{path.name:24} {path.stat().st_size:9,} bytes")
 
 # %% [markdown]
-# `safetensors` is as plain as a format can be: eight bytes that say how long the list of contents
-# is, the list as JSON, then the numbers. It holds no code, so opening a stranger's model runs
-# nothing of theirs.
+# `safetensors` is a simple format: eight bytes that give the length of a table of contents, that
+# table as JSON, then the numbers. It holds no code, so a model from an unknown source can be opened
+# without running anything of theirs.
 
 # %% tags=["nbval-check-output"]
 with open(random_gpt2 / "model.safetensors", "rb") as file:
@@ -824,8 +838,8 @@ for name in ["wte.weight", "h.0.attn.c_attn.weight", "h.2.mlp.c_proj.bias"]:
     print(f"{name:24} {contents[name]['dtype']} {contents[name]['shape']}")
 
 # %% [markdown]
-# Now the other side. `from_preset` takes the path of such a folder, builds the model that
-# `config.json` describes, cuts `c_attn` into query, key and value, and brings the arrays into
+# Now read it with keras-nlp. `from_preset` takes the path of such a folder, builds the model that
+# `config.json` describes, splits `c_attn` into query, key and value, and brings the arrays into
 # Keras's shapes. Are the logits those of the model that we wrote?
 
 # %%
@@ -841,9 +855,9 @@ print(f"the same tokens: {all(same_tokens)}")
 assert all(same_tokens)
 
 # %% [markdown]
-# It works in both directions. The model that knows a tale by heart can go out into the world, too:
-# `as_published` gives its arrays the right names. Hugging Face's own program, transformers, reads
-# such a folder and answers with the same logits; [the benchmarks](../benchmarks/README.md) show it.
+# It works in the other direction, too: `as_published` gives the arrays of the model that memorised
+# a tale their published names. Hugging Face's own library, transformers, reads such a folder and
+# computes the same logits; [the benchmarks](../benchmarks/README.md) show it.
 
 # %%
 one_tale = Path(temporary.name) / "one-tale"
@@ -854,14 +868,15 @@ print(tokenizer.detokenize(continue_greedily(loaded, beginning, 40)))
 # %% [markdown]
 # ## The real one
 #
-# So nothing but numbers separates your model from the GPT-2 that OpenAI trained. If you have a
-# network and half a gigabyte to spare, fetch them: in the cell with `settings(...)` near the top
-# set `preset="gpt2_base_en"` and run everything again; or, in a terminal, `python codes/07_gpt2.py
-# --preset gpt2_base_en`. The larger sizes are `gpt2_medium_en`,
-# `gpt2_large_en` and `gpt2_extra_large_en`. They are kept, so the second time is quick.
+# So your model differs from the GPT-2 that OpenAI trained only in its size and its numbers. If you
+# have a network connection and half a gigabyte of disk space, download them: in the cell with
+# `settings(...)` near the top set `preset="gpt2_base_en"` and run everything again; or, in a
+# terminal, `python codes/07_gpt2.py --preset gpt2_base_en`. The larger sizes are `gpt2_medium_en`,
+# `gpt2_large_en` and `gpt2_extra_large_en`. They are stored on your machine, so the second time is
+# quick.
 #
-# If your network does not reach them, get the four files named below on another machine and give
-# the folder's path as `preset`. Without a preset this part does nothing.
+# If your network does not reach them, get the four files named below on another machine and set
+# `preset` to the path of their folder. Without a preset this part does nothing.
 
 
 # %%
@@ -902,16 +917,16 @@ else:
 # %% [markdown]
 # ## If your result looks different
 #
-# * **Your logits and keras-nlp's differ in the third digit.** It is the exact GELU instead of the
-#   one with `tanh`, or another `epsilon`. If they differ completely, look for a reshape where heads
-#   and head_dim changed places, or for query, key and value in the wrong order.
-# * **The first loss is far above $\ln V$.** The logits are too large: look at how the token table
-#   was filled. If it is *below*, the model is not fresh, the targets are not shifted, or the mean
-#   counts filled-up places.
-# * **The loss on one tale gets stuck.** If it hangs close to what counting the tokens gives, which
-#   the next cell prints, the learning rate is too large (0.003 may show it). Lower it, and give it
-#   more `steps`.
-# * **The loss falls and the text stutters.** The targets are not shifted.
+# * **Your logits and keras-nlp's differ in the third digit.** You have the exact GELU instead of
+#   the one with `tanh`, or another `epsilon`. If they differ completely, look for a reshape that
+#   exchanges heads and head_dim, or for query, key and value in the wrong order.
+# * **The first loss is far above $\ln V$.** The logits are too large: look at the initialisation of
+#   the token table. If it is *below*, the model has been trained before, the targets are not
+#   shifted, or the mean counts padding.
+# * **The loss on one tale gets stuck.** If it stays close to the loss of a model that knows only
+#   how frequent each token is, which the next cell prints, the learning rate is too large (0.003
+#   may show it). Lower it, and give it more `steps`.
+# * **The loss falls and the text repeats one token.** The targets are not shifted.
 
 # %%
 frequency = np.unique(tale_ids, return_counts=True)[1] / tale_ids.size
@@ -921,20 +936,37 @@ print(f"counting the tokens of the tale gives {-(frequency * np.log(frequency)).
 # ## Recap
 #
 # * GPT-2 is an embedding table, a stack of pre-norm blocks, a normalization, and the same table
-#   again. In NumPy it fits on a page, and it gives the same logits as keras-nlp's.
+#   again for the logits. In NumPy it fits on a page, and it gives the same logits as keras-nlp's.
 # * The blocks turn the vector of each token into the vector of the next. The logit lens shows it,
-#   for one tale learnt by heart.
-# * The number of parameters follows from four numbers; blocks grow with the square of the width,
-#   the tables only with the width.
-# * Before a training: the first loss must be about $\ln V$, and the model must be able to learn one
-#   text by heart. Then read what it writes.
-# * A model is its config, its tokenizer and named arrays. Whoever writes these down can load it.
+#   for one memorised tale.
+# * The number of parameters follows from vocabulary, context, width and number of blocks. Blocks
+#   grow with the square of the width, the tables only with the width.
+# * Before a long training: the first loss must be about $\ln V$, and the model must be able to
+#   memorise one text. Then read what it writes.
+# * A model is its config, its tokenizer and named arrays. Any program that knows this format can
+#   load it.
+
+# %% [markdown]
+# ## Check your understanding
+#
+# Answer in your own words; the lesson's text has all that you need.
+#
+# 1. Without any blocks, which word would a model with tied embeddings predict, and why?
+# 2. Why can the small GPT-2 not read more than 256 tokens?
+# 3. What should the loss of an untrained model be, and what does another value tell you?
+# 4. Why let a model memorise a single text, and why is a low loss on it not enough?
+# 5. What must a folder contain so that another program can load the model?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
 
 # %% [markdown]
 # ## Check yourself
 #
-# Replace `...` by your answer and run the cell. **1.** The exit: `x` has the shape (batch, time,
-# width), `token_table` (vocabulary, width).
+# Replace `...` by your answer and run the cell.
+#
+# **1.** The logits: `x` has the shape (batch, time, width), `token_table` (vocabulary, width).
 
 
 # %%
@@ -946,7 +978,7 @@ def tied_logits(x, token_table):
 check.tied_logits(tied_logits)
 
 # %% [markdown]
-# **2.** Cut rows of ids (batch, time) into what the model reads and what it must answer.
+# **2.** Split rows of ids (batch, time) into the inputs and the targets of a language model.
 
 
 # %%
@@ -958,7 +990,8 @@ def inputs_and_targets(ids):
 check.inputs_and_targets(inputs_and_targets)
 
 # %% [markdown]
-# **3.** How many parameters does GPT-2 have if the exit is *not* tied, but a table of its own?
+# **3.** How many parameters does GPT-2 have if the output is *not* tied, but has a table of its
+# own?
 
 
 # %%
@@ -970,8 +1003,9 @@ def untied_parameters(vocabulary_size, context, width, layers):
 check.untied_parameters(untied_parameters)
 
 # %% [markdown]
-# **4.** Do what `from_preset` does with `c_attn`: cut a published kernel of shape (width, 3 ·
-# width) into the kernels of query, key and value as Keras has them, each (width, heads, head_dim).
+# **4.** Do what `from_preset` does with `c_attn`: split a published weight matrix of shape (width,
+# 3 · width) into the matrices of query, key and value as Keras has them, each (width, heads,
+# head_dim).
 
 
 # %%
@@ -995,4 +1029,4 @@ check.first_loss_of_gpt2(first_loss_of_gpt2)
 # ## Next
 #
 # The model is built, and it can learn. In [lesson 8](08_pretraining.ipynb) you will train it on all
-# the tales, down to where no model can go further.
+# the tales, until its loss is close to the floor.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 8. Pretraining: a small GPT-2 from nothing
 #
-# At the end of this lesson you will have your own small GPT-2, trained from nothing on the tales,
-# whose loss is close to the lowest that any model can have. You will know what each part of its
-# training is for, and be able to say, word by word, what that loss consists of.
+# At the end of this lesson you will have your own small GPT-2, trained from random parameters,
+# whose loss is close to the lowest that any model can have. You will have written the training loop
+# yourself, and be able to say, word by word, what the loss consists of.
 #
-# You need: the narrow valley from [lesson 1](01_linear_regression.ipynb), the loss and the floor
+# You need: gradient descent from [lesson 1](01_linear_regression.ipynb), the loss and the floor
 # from [lesson 2](02_next_token.ipynb), the model from [lesson 7](07_gpt2.ipynb).
 
 # %%
@@ -18,16 +18,12 @@ print(args)
 
 # %% [markdown]
 # These settings belong to the long training in the second half. `corpus` may also be `tales-zh`,
-# `shakespeare`, `python_docs` or the path of a text file of yours; for a file, `vocabulary_size` is
-# that of its tokenizer. The demonstrations before it are small and always the same.
-#
-# Here the seeds are set by `keras.utils.set_random_seed`, further down. The `seed_everything` of
-# the other lessons would also switch off the compiler that makes one machine program of a whole
-# step (`jit_compile=True`), and this lesson needs its speed.
+# `shakespeare`, `python_docs` or the path of a text file of yours. The demonstrations before it are
+# small and always the same.
 
 # %%
-from collections import Counter
-from dataclasses import replace
+import textwrap
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,8 +33,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
-from utils.course.plots import BLUE, ORANGE, PURPLE, SKY, STYLE, plot_losses
-from utils.data.batches import Windows, as_examples
+from utils.course.plots import BLUE, GREEN, ORANGE, PURPLE, SKY, STYLE, plot_losses
+from utils.data.batches import Windows, as_examples, endless_batches
 from utils.data.bpe import split_words
 from utils.data.corpora import load_corpus
 from utils.evaluation.losses import TokenLosses
@@ -51,7 +47,7 @@ from utils.tales import corpus as tell_again
 from utils.tales.surprisal import surprisals
 from utils.training.checkpoints import load_checkpoint, save_checkpoint
 from utils.training.optimizers import Muon, warmup_cosine
-from utils.training.pretraining import pretrain, windows_of
+from utils.training.pretraining import prepare, pretrain, windows_of
 from utils.training.recipes import Recipe
 from utils.training.runs import compiled
 
@@ -63,8 +59,8 @@ corpus = load_corpus(args.corpus, args.vocabulary_size)  # now, so that a bad fi
 # %% [markdown]
 # ## From a text to batches
 #
-# A model has a context of fixed length, a text has any length. So the text is cut. Here is one of
-# twelve tokens; our tokens are words for now.
+# A model reads at most so many tokens at once: its **context window**. A text can have any length,
+# so it is cut. Here is a text of twelve tokens; our tokens are words for now.
 
 # %%
 text = "the cat sat on the mat . the dog ran off ."
@@ -75,115 +71,90 @@ ids = np.array([vocabulary.index(word) for word in words])  # (12,)
 print(ids)
 
 # %% [markdown]
-# A **window** is a piece that is one longer than the context: all of it but the last token is read,
-# all but the first are the answers. The next window begins where the answers of this one end, so
-# that each token is an answer exactly once. The last window may be too short. It is filled up with
-# `END`, and each answer gets a **weight**: 1 where it counts, 0 where it is filler.
+# A window has one token more than the context. All but its last token are the inputs; all but its
+# first are the **targets**. The model always reads the true previous tokens, never its own
+# predictions. That is called **teacher forcing**, and it is why all positions can be trained at
+# once.
+#
+# The last window may be too short. It is filled up with `END`: **padding**. The **loss mask** is 1
+# where a target counts and 0 where it is padding.
 
 
 # %%
 def cut(ids, context, end_id):
-    """Windows (windows, context + 1) of running text, and weights (windows, context)."""
-    rows, weights = [], []
+    """Windows (windows, context + 1) of running text, and loss mask (windows, context)."""
+    rows, loss_mask = [], []
     for start in range(0, len(ids) - 1, context):
         window = list(ids[start : start + context + 1])
         missing = context + 1 - len(window)
         rows.append(window + [end_id] * missing)
-        weights.append([1.0] * (context - missing) + [0.0] * missing)
-    return np.array(rows), np.array(weights)
+        loss_mask.append([1.0] * (context - missing) + [0.0] * missing)
+    return np.array(rows), np.array(loss_mask)
 
 
-def show(rows, weights):
-    for row, weight in zip(rows, weights, strict=True):
-        answers = np.where(weight > 0, np.array(vocabulary)[row[1:]], "·")
-        print("reads", *[f"{vocabulary[i]:4}" for i in row[:-1]], " answers", *answers)
+def show(rows, loss_mask):
+    for row, mask in zip(rows, loss_mask, strict=True):
+        targets = np.where(mask > 0, np.array(vocabulary)[row[1:]], "·")
+        print("inputs", *[f"{vocabulary[i]:4}" for i in row[:-1]], " targets", *targets)
 
 
 # %% tags=["nbval-check-output"]
-rows, weights = cut(ids, context=4, end_id=END)
-show(rows, weights)
-
-# %% [markdown]
-# The course's own [batches.py](../utils/data/batches.py) does the same.
-
-# %% tags=["nbval-check-output"]
-in_order = Windows(ids, 4, END).in_order()
-same = all(np.array_equal(*pair) for pair in zip(in_order, (rows, weights), strict=True))
-print("the same windows and weights:", same)
+rows, loss_mask = cut(ids, context=4, end_id=END)
+show(rows, loss_mask)
+in_order = Windows(ids, 4, END).in_order()  # the course's own
+same = all(np.array_equal(*pair) for pair in zip(in_order, (rows, loss_mask), strict=True))
+print("the same as utils/data/batches.py:", same)
 assert same
 
 # %% [markdown]
-# That is how a text is *measured*. To *train* on it, cut it anew for each pass, at places that are
-# shifted by a random number, and shuffle. Otherwise `the` would begin a window each time, and be
-# read with nothing before it. `batch` gives the windows of a training step. Here the text stands
-# three times in a row, and a step takes three windows of a pass (what does not fill a step is left
-# for another pass). The windows depend on the number of the step and the seed, and on nothing else:
-# remember that for later.
-
-# %%
-toy = Windows(np.tile(ids, 3), 4, END)
-for step in range(3):
-    print("step", step)
-    show(*toy.batch(step, batch_size=3, seed=args.seed))
-
-# %% [markdown]
-# ### One tale, one window
+# For training, the text is cut anew in each pass, at positions shifted by a random number, and the
+# windows are shuffled. Otherwise the same word would always begin a window and never have anything
+# before it. A **batch** is the windows of one training step. It depends on the number of the step
+# and on the seed, and on nothing else; this will matter when a run is resumed.
 #
-# Running text is cut wherever the window ends. But ours are two little texts, and a window that
-# shows both asks the model to guess a second story from the first. Worse, it will look up the hero
-# in the wrong one. If the texts are short, give each a window of its own, with an `END` in front,
-# as if another text had just ended there, and one behind.
+# Running text in full windows is a **packed sequence**: no position is wasted, but one window may
+# show two texts, and the model may look up the hero in the wrong one. If texts are short, give each
+# a row of its own, with an `END` in front and one behind, and pay with padding. The tales are
+# trained in that way.
 
-# %%
+# %% tags=["nbval-check-output"]
 texts = [ids[:7], ids[7:]]
-by_hand, by_hand_weights = [], []
-for text in texts:
-    row, weight = cut([END, *text, END], context=8, end_id=END)
+by_hand, by_hand_mask = [], []
+for one in texts:
+    row, mask = cut([END, *one, END], context=8, end_id=END)
     by_hand += [*row]  # each text fits into one window
-    by_hand_weights += [*weight]
-show(by_hand, by_hand_weights)
-
-# %% tags=["nbval-check-output"]
+    by_hand_mask += [*mask]
+show(by_hand, by_hand_mask)
 running = np.array([END, *texts[0], END, *texts[1], END])  # how a corpus keeps its texts
-in_order = Windows(running, 8, END, documents=True).in_order()
-same = np.array_equal(in_order[0], by_hand) and np.array_equal(in_order[1], by_hand_weights)
-print("the same windows and weights:", same)
-assert same
+rows, loss_mask = Windows(running, 8, END, documents=True).in_order()
+assert np.array_equal(rows, by_hand) and np.array_equal(loss_mask, by_hand_mask)
 
 # %% [markdown]
-# The price is filler: the model computes an answer there, too, which nobody reads.
+# ### The loss of a batch
 #
-# ### The loss of such a batch
-#
-# The **loss** is the mean over the answers that count: multiply each by its weight, add, divide by
-# the sum of the weights. Here a "model" that says anything.
+# The loss is the cross-entropy of lesson 2, averaged over the targets that count: multiply by the
+# loss mask, add, divide by the sum of the mask. Below, the logits are random. The plain mean would
+# be misleading, because a model soon learns that `END` follows `END`.
 
 # %%
-batch_rows, batch_weights = in_order
-targets = batch_rows[:, 1:]  # (batch, time)
+targets = rows[:, 1:]  # (batch, time)
 logits = rng.normal(size=(*targets.shape, len(vocabulary)))  # (batch, time, vocabulary)
 log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-chosen = np.take_along_axis(log_probabilities, targets[..., None], axis=-1)  # (batch, time, 1)
-losses = -chosen[..., 0]  # (batch, time)
-weighted = (losses * batch_weights).sum() / batch_weights.sum()
+losses = -np.take_along_axis(log_probabilities, targets[..., None], axis=-1)[..., 0]
+masked_mean = (losses * loss_mask).sum() / loss_mask.sum()
 
-# %% [markdown]
-# In Keras the last line is called `mean_with_sample_weight`. The plain mean would be another
-# number, and a misleading one: a model soon learns that `END` follows `END`.
-
-# %%
 mean_loss = keras.losses.SparseCategoricalCrossentropy(
     from_logits=True, reduction="mean_with_sample_weight"
 )
-in_keras = float(mean_loss(targets, logits, sample_weight=batch_weights))
-print(f"by hand {weighted:.5f}, Keras {in_keras:.5f}; plain mean {losses.mean():.5f}")
-assert abs(weighted - in_keras) < 1e-5
+in_keras = float(mean_loss(targets, logits, sample_weight=loss_mask))
+print(f"by hand {masked_mean:.5f}, Keras {in_keras:.5f}; plain mean {losses.mean():.5f}")
+assert abs(masked_mean - in_keras) < 1e-5
 
 # %% [markdown]
 # ## From gradient descent to AdamW
 #
-# Back to lesson 1: four points, a line, and a loss that is a narrow valley. Gradient descent runs
-# down its side and then creeps along the floor, because one learning rate must serve both
+# Back to lesson 1: four points, a line, and a loss that is a narrow valley. **Gradient descent**
+# bounces between the walls and creeps along the bottom, because one learning rate must serve both
 # directions.
 
 # %%
@@ -198,26 +169,33 @@ def gradient(theta):
     return np.array([np.mean(2 * error * x), np.mean(2 * error)])
 
 
-def descend(rate, steps):
-    path = [np.zeros(2)]
+def momentum_descent(rate, steps, beta=0.0):
+    """The path of gradient descent; with beta > 0, of gradient descent with momentum."""
+    theta, velocity = np.zeros(2), np.zeros(2)
+    path = [theta]
     for _ in range(steps):
-        path.append(path[-1] - rate * gradient(path[-1]))
+        velocity = beta * velocity + gradient(theta)
+        theta = theta - rate * velocity
+        path.append(theta)
     return np.array(path)  # (steps + 1, 2)
 
 
 # %% [markdown]
+# **Momentum** follows a decaying sum of the gradients instead of the latest one. Across the valley
+# the gradients change sign and cancel; along it they agree and add up.
+#
 # **Adam** keeps two running means for each parameter: $m$ of its gradients, $v$ of their squares.
 # In each step a mean keeps the share $\beta$ of its old value and takes $1 - \beta$ of the new one.
-# The parameter moves by $m / \sqrt v$, times the learning rate. If its gradients all have one sign,
-# $m$ and $\sqrt v$ are alike in size, and it moves by about the learning rate, whether the
-# gradients are large or small. If they go to and fro, $m$ is small and so is the step. (Kingma and
-# Ba, *Adam*, 2015.)
+# The parameter moves by $m / \sqrt v$ times the learning rate: by about the learning rate if its
+# gradients agree, whether they are large or small, and by less if they change sign. Both means
+# start at 0, so at step $t$ they are too small by the factor $1 - \beta^t$; dividing by it is
+# called **bias correction** (Kingma and Ba, *Adam*, 2015).
 #
-# Both means start at zero and are too small at first, but not by the same factor, so their quotient
-# would be wrong. After $t$ steps a mean holds the share $1 - \beta^t$ of what it should; dividing
-# by that mends it. **AdamW** adds **weight decay**: in each step every parameter also shrinks a
-# little, so that those which nothing holds up fade away. (Loshchilov and Hutter, *Decoupled Weight
-# Decay Regularization*, 2019.)
+# **Regularisation** is anything that keeps a model from fitting its training data too closely.
+# **Weight decay** is the most usual kind: in each step every parameter also shrinks by a small
+# share of itself, so that only those stay large which the gradients keep large. Adam with weight
+# decay applied in this way is **AdamW** (Loshchilov and Hutter, *Decoupled Weight Decay
+# Regularization*, 2019).
 
 
 # %%
@@ -244,72 +222,50 @@ def keras_path(optimizer, steps):
 
 
 # %%
-for decay in [0.0, 0.1]:
-    ours = adamw(0.1, 150, decay)
-    theirs = keras_path(keras.optimizers.AdamW(0.1, weight_decay=decay), 150)
-    difference = np.abs(ours - theirs).max()
-    print(f"decay {decay}: ends at {ours[-1]}, largest difference {difference:.0e}")
+optimizers = keras.optimizers
+pairs = {
+    "gradient descent": (momentum_descent(0.1, 150), optimizers.SGD(0.1)),
+    "momentum": (momentum_descent(0.05, 150, 0.8), optimizers.SGD(0.05, momentum=0.8)),
+    "Adam": (adamw(0.1, 150), optimizers.Adam(0.1)),
+    "AdamW, decay 0.1": (adamw(0.1, 150, 0.1), optimizers.AdamW(0.1, weight_decay=0.1)),
+}
+for name, (ours, optimizer) in pairs.items():
+    difference = np.abs(ours - keras_path(optimizer, 150)).max()
+    print(f"{name:17} ends at {ours[-1]}, largest difference to Keras {difference:.0e}")
     assert difference < 1e-4
 
 # %% [markdown]
-# Step for step the same path. Without decay it ends at the goal; with it, nearer to zero.
-# Now watch them go. Gradient descent gets the best it can bear, nine tenths of the limit of lesson
-# 1.
+# Step for step the same paths. With weight decay the line ends nearer to zero than the best one:
+# that is the price of regularisation. Now look at the other three.
 
 # %%
-limit = 2 / np.linalg.eigvalsh([[np.mean(2 * x * x), np.mean(2 * x)], [np.mean(2 * x), 2]]).max()
-paths = {"gradient descent": descend(0.9 * limit, 150), "Adam": adamw(0.1, 150)}
-styles = [(BLUE, "o", "-"), (ORANGE, "s", "--")]
-w_grid, b_grid = np.meshgrid(np.linspace(-1.6, 0.2, 120), np.linspace(-0.8, 1.4, 120))
+w_grid, b_grid = np.meshgrid(np.linspace(-1.6, 0.2, 120), np.linspace(-0.8, 1.5, 120))
 misses = w_grid[..., None] * x + b_grid[..., None] - y  # (120, 120, 4)
-
-# %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
 levels = np.geomspace(0.01, 10, 6)
 left.contour(w_grid, b_grid, np.mean(misses**2, axis=-1), levels, colors="grey", linewidths=0.7)
-for (name, path), (color, marker, line) in zip(paths.items(), styles, strict=True):
-    style = {"color": color, "marker": marker, "linestyle": line, "markersize": 3, "linewidth": 1}
-    left.plot(*path.T, label=name, **style)
-    distances = np.linalg.norm(path - GOAL, axis=1)
-    right.semilogy(distances, color=color, linestyle=line, label=name)
+for name, color, style in zip(pairs, [BLUE, GREEN, ORANGE], ["o-", "^-.", "s--"], strict=False):
+    path = pairs[name][0]
+    left.plot(*path.T, style, color=color, label=name, markersize=3, linewidth=1)
+    right.semilogy(np.linalg.norm(path - GOAL, axis=1), style[1:], color=color, label=name)
 left.plot(*GOAL, "*", color="black", markersize=12)
 left.set(xlabel="w", ylabel="b", title="The valley of lesson 1, from above")
-right.set(xlabel="step", title="Distance to the goal")
+right.set(xlabel="step", ylabel="distance in (w, b)", title="Distance to the best line")
 right.legend()
 plt.show()
 
 # %% [markdown]
-# Gradient descent zigzags from wall to wall. Adam sets out along the diagonal: at first both
-# numbers change by the learning rate, whatever their slopes. That leads away from the goal at
-# first, and for half of the way gradient descent is ahead. But then Adam travels along the floor,
-# faster than gradient descent can, with a wobble that a falling learning rate would cure. In a
-# model with a million parameters, whose gradients differ by large factors, that is what counts:
-# every one of them gets going.
+# On two parameters momentum wins. Adam's advantage shows where gradients differ in size by large
+# factors, as in a model with a million parameters: each of them makes progress.
 #
-# ### Why the learning rate rises first
+# ### Why the learning rate rises first, then falls
 #
-# Take a thousand parameters whose gradients are nothing but noise. A good optimizer should hardly
-# move. How far does Adam go, in units of the learning rate?
-
-# %%
-m, v = np.zeros(1000), np.zeros(1000)
-strides = []
-for t in range(1, 101):
-    noise = rng.normal(size=1000)
-    m = 0.9 * m + 0.1 * noise
-    v = 0.999 * v + 0.001 * noise**2
-    strides.append(np.mean(np.abs(m / (1 - 0.9**t)) / np.sqrt(v / (1 - 0.999**t))))
-print(f"mean stride: first step {strides[0]:.2f}, tenth {strides[9]:.2f}, last {strides[-1]:.2f}")
-assert abs(strides[0] - 1) < 1e-6
-
-# %% [markdown]
-# The first step is a full one for *every* parameter. It must be: after one gradient $m = g$ and $v
-# = g^2$, so $m/\sqrt v$ is $+1$ or $-1$. Adam cannot tell signal from noise before it has seen
-# some. Hence **warm-up**: let the learning rate rise from zero.
-#
-# And at the end let it fall. Near the goal the noise of the batches makes the parameters jitter,
-# the more the larger the steps. The usual way down is half a **cosine**: slow at first, then quick,
-# then slow.
+# Before bias correction the very first $m$ is $0.1\,g$ and $v$ is $0.001\,g^2$. After it they are
+# exactly $g$ and $g^2$, so $m/\sqrt v$ is $+1$ or $-1$: the first step is a full one for *every*
+# parameter, even if its gradient is nothing but noise. The left figure shows a thousand such
+# parameters. Hence **warm-up**: the learning rate rises from zero. At the end it falls, because the
+# noise of the batches makes the parameters jitter, the more the larger the steps. Half a **cosine**
+# is the usual way down.
 
 
 # %%
@@ -320,31 +276,38 @@ def rate_at(step, peak, steps, warmup):
     return peak * 0.5 * (1 + np.cos(np.pi * done))
 
 
-# %%
-peak, warmup = args.learning_rate, args.steps // 20
-ours = np.array([rate_at(step, peak, args.steps, warmup) for step in range(args.steps)])
-schedule = warmup_cosine(peak, args.steps, warmup)  # Keras's, with the course's settings
+m, v = np.zeros(1000), np.zeros(1000)
+strides = []
+for t in range(1, 101):
+    noise = rng.normal(size=1000)
+    m, v = 0.9 * m + 0.1 * noise, 0.999 * v + 0.001 * noise**2
+    strides.append(np.mean(np.abs(m / (1 - 0.9**t)) / np.sqrt(v / (1 - 0.999**t))))
+warmup = args.steps // 20
+ours = np.array([rate_at(s, args.learning_rate, args.steps, warmup) for s in range(args.steps)])
+schedule = warmup_cosine(args.learning_rate, args.steps, warmup)  # Keras's
 some = range(0, args.steps, max(1, args.steps // 200))
-difference = max(abs(ours[step] - float(schedule(step))) for step in some) / peak
-print(f"largest difference {difference:.0e} of the peak")
-assert difference < 1e-5
+difference = max(abs(ours[s] - float(schedule(s))) for s in some) / args.learning_rate
+print(f"mean stride: first step {strides[0]:.2f}, last {strides[-1]:.2f} learning rates")
+print(f"schedule by hand and Keras's: largest difference {difference:.0e} of the peak")
+assert abs(strides[0] - 1) < 1e-6 and difference < 1e-5
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
 left.plot(range(1, 101), strides)
-left.set(xlabel="step", ylim=(0, 1.1), title="Adam's stride when there is only noise")
+left.set(xlabel="step", ylabel="mean stride, learning rates", ylim=(0, 1.1))
+left.set_title("Adam's stride when there is only noise")
 right.plot(ours)
-right.axvline(warmup, color="grey", linestyle=":")
-right.set(xlabel="step", title="So the learning rate rises, then falls")
+right.axvline(warmup, color="grey", linestyle=":", label="end of warm-up")
+right.set(xlabel="step", ylabel="learning rate", title="Warm-up, then half a cosine")
+right.legend()
 plt.show()
 
 # %% [markdown]
 # ### Clipping
 #
-# Now and then a batch is odd, and its gradient huge. One such step can undo many, with Adam too:
-# $m$ takes in more of a new gradient than $\sqrt v$ does, and then $v$ stays too large for a
-# thousand steps. **Clipping** limits the damage: if the length of the whole gradient, over all
-# parameters together, is above a limit, scale it down to that limit. The direction stays.
+# Now and then a batch is odd and its gradient huge. One such step can undo many. **Gradient
+# clipping** limits the damage: if the gradient, over all parameters together, is longer than a
+# limit, it is scaled down to it. Its direction stays. In Keras this is `global_clipnorm`.
 
 
 # %%
@@ -357,469 +320,151 @@ def clip(gradients, limit):
 gradients = [np.array([[3.0, 0.0], [0.0, 4.0]]), np.array([12.0])]  # 13 long together
 clipped = clip(gradients, limit=1.0)
 print([g.round(3).tolist() for g in clipped])
-
-# %% [markdown]
-# In Keras it is an argument of the optimizer. A step of plain gradient descent with the learning
-# rate 1, from zero, shows the gradient that it really used.
-
-# %%
 variables = [keras.Variable(np.zeros_like(g, "float32")) for g in gradients]
-keras.optimizers.SGD(1.0, global_clipnorm=1.0).apply(gradients, variables)
+keras.optimizers.SGD(1.0, global_clipnorm=1.0).apply(gradients, variables)  # moves by -gradient
 difference = max(np.abs(v + c).max() for v, c in zip(variables, clipped, strict=True))
-print(f"largest difference {difference:.0e}")
+print(f"largest difference to Keras {difference:.0e}")
 assert difference < 1e-5
 
 # %% [markdown]
-# ## Muon: for matrices
+# ## The whole training loop on one screen
 #
-# Adam looks at each number alone. But most parameters of a GPT are **matrices**, and a matrix has
-# directions, as lesson 1's bowl had: it turns, and stretches more along some directions than along
-# others. For any matrix these stretches are called **singular values** (for a Hessian they are the
-# eigenvalues). Let us look at a real gradient: a small, short-sighted GPT-2, a batch of the tales,
-# and the first kernel of the feed-forward network. `from_ids` makes lesson 7's model take the ids
-# alone: our windows need no padding mask, and without one training is faster.
+# Here is everything so far, on a small GPT-2 that reads 32 tokens at a time. `GradientTape` records
+# what the model computes, and `tape.gradient` goes through it backwards to get the gradient of the
+# loss for every parameter: **backpropagation**, the chain rule of calculus applied layer by layer.
+# `tf.function(jit_compile=True)` compiles a step into one machine program, which is faster.
+
+
+# %%
+SHORT, BATCH, STEPS, PEAK, WARMUP = 32, 16, 120, 0.002, 6  # of the demonstrations
+
+
+def training_loop(model, optimizer, windows):
+    """A whole pretraining; return the loss of each step, before its update."""
+
+    @tf.function(jit_compile=True)
+    def train_step(inputs, targets, loss_mask):
+        with tf.GradientTape() as tape:
+            logits = model(inputs, training=True)  # (batch, time, vocabulary)
+            loss = mean_loss(targets, logits, sample_weight=loss_mask)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)  # clips, decays, moves
+        return loss
+
+    optimizer.build(model.trainable_variables)
+    losses = []
+    for step in range(STEPS):
+        rows, loss_mask = windows.batch(step, BATCH, args.seed)
+        inputs, targets = rows[:, :-1], rows[:, 1:]  # (batch, time) each
+        optimizer.learning_rate = rate_at(step, PEAK, STEPS, WARMUP)
+        losses.append(float(train_step(inputs, targets, loss_mask)))
+        if (step + 1) % 30 == 0:
+            print(f"step {step + 1:3}/{STEPS}  loss {losses[-1]:.4f}")
+    return losses
+
+
+# %% [markdown]
+# `fit` does the same: it takes the batches, the loss, and an optimizer that knows its schedule.
+# Both start from the same parameters. `from_ids` makes lesson 7's model take the ids alone.
 
 # %%
 tales = load_corpus("tales")
-SHORT, BATCH = 32, 16  # context and windows of the demonstrations
 short_windows = Windows(tales.train, SHORT, tales.tokenizer.end_id)  # as running text
 
 
-def short_batch(step):
-    """Inputs, targets and weights of a training step, each (BATCH, SHORT)."""
-    return as_examples(*short_windows.batch(step, BATCH, args.seed))
-
-
 def shorter_gpt2():
-    """Two blocks that read at most `SHORT` tokens, always with the same first weights."""
+    """Two blocks that read at most `SHORT` tokens, always with the same first parameters."""
     keras.utils.set_random_seed(args.seed)
     return from_ids(build_gpt2(tales.vocabulary_size, replace(SIZES["small"], context=SHORT)))
 
 
+def new_adamw(rate):
+    return keras.optimizers.AdamW(rate, beta_2=0.98, weight_decay=0.01, global_clipnorm=1.0)
+
+
+by_loop = training_loop(shorter_gpt2(), new_adamw(PEAK), short_windows)
+
 # %%
-probe = shorter_gpt2()
-inputs, targets, weights = short_batch(0)
-with tf.GradientTape() as tape:
-    loss = mean_loss(targets, probe(inputs), weights)
-variables = probe.trainable_variables
-gradients = {
-    variable.path: gradient.numpy()
-    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True)
-    if variable.name == "kernel"
-}
-for path, G in list(gradients.items())[:6]:
-    print(f"{path:58} {G.shape}")
+model = compiled(shorter_gpt2(), new_adamw(warmup_cosine(PEAK, STEPS, WARMUP)))
+batches = endless_batches(short_windows, BATCH, args.seed)
+history = model.fit(batches, epochs=STEPS, steps_per_epoch=1, shuffle=False, verbose=0).history
+difference = np.abs(np.subtract(by_loop, history["loss"])).max()
+print(f"first and last loss: loop {by_loop[0]:.4f} {by_loop[-1]:.4f}", end="")
+print(f", fit {history['loss'][0]:.4f} {history['loss'][-1]:.4f}")
+print("the loop and fit have the same losses to 1e-3:", bool(difference < 1e-3))
+assert difference < 1e-3
 
 # %% [markdown]
-# Query, key, value and the attention's output have three dimensions in Keras, because they are cut
-# into heads. They are matrices all the same: 128 features in, 2 heads of 64 out, which is 128.
-#
-# Now the feed-forward kernel. The **singular value decomposition** takes a matrix apart into a
-# turn, a stretch and another turn: $G = U S V^\top$. The stretches come with the largest first.
-
-# %%
-G = gradients["transformer_layer_0/feedforward_intermediate_dense/kernel"]  # (128, 512)
-U, S, Vt = np.linalg.svd(G, full_matrices=False)  # G = U @ diag(S) @ Vt
-print(f"largest {S[0]:.1e}, tenth {S[9]:.1e}, median {np.median(S):.1e}")
-share = np.sum(S[:10] ** 2) / np.sum(S**2)
-print(f"the first ten of {len(S)} hold {share:.1%} of the sum of their squares")
-
-# %% [markdown]
-# A few directions have nearly all of it. In the valley the gradient, too, pointed almost only
-# across; here a step goes almost only along ten directions of 128. **Muon** takes the same step
-# with all stretches set to 1: in place of $USV^\top$ it uses $UV^\top$, the nearest **orthogonal**
-# matrix (for an oblong one: rows of length 1, at right angles to each other). Rare directions get
-# as much of the step as common ones. (Jordan and others, *Muon: An optimizer for hidden layers in
-# neural networks*, 2024.)
-#
-# To compute singular values in each step would be slow. There is a shortcut that needs nothing but
-# products, the **Newton–Schulz** iteration. Put a matrix $X = USV^\top$ into a polynomial with odd
-# powers only, $aX + b\,XX^\top X + c\,(XX^\top)^2 X$, and you get $U\,(aS + bS^3 + cS^5)\,V^\top$:
-# the directions stay, each singular value goes through the polynomial. The three numbers are chosen
-# so that a few rounds bring nearly everything between 0 and 1 into the neighbourhood of 1.
-
-# %%
-A, B, C = 3.4445, -4.7750, 2.0315
-
-
-def orthogonal(matrix, rounds=5):
-    """Nearly the nearest orthogonal matrix: all singular values about 1."""
-    X = matrix / np.linalg.norm(matrix)  # now no singular value is above 1
-    for _ in range(rounds):
-        square = X @ X.T
-        X = A * X + (B * square + C * square @ square) @ X
-    return X
-
-
-# %%
-after = np.linalg.svd(orthogonal(G), compute_uv=False)
-print(f"after it all but one are between {after[-2]:.2f} and {after[0]:.2f}", end="")
-print(f", the last is {after[-1]:.0e}")
-turned = U.T @ orthogonal(G) @ Vt.T  # of U diag(s) Vt it leaves diag(s)
-same = np.allclose(turned, np.diag(np.diag(turned)), atol=1e-3)
-print("the directions are the same:", same)
-assert same
-
-# %% [markdown]
-# One is zero and stays so. What goes into this kernel comes from a new normalization, so its 128
-# features have the mean zero: nothing ever went in along the direction (1, 1, … 1).
-
-# %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
-left.semilogy(S / S[0], label="gradient")
-left.semilogy(after, label="after Newton–Schulz")
-left.axhline(1, color="black", linewidth=0.8, linestyle=":", label="exact: $UV^T$")
-left.set(xlabel="number of the singular value", title="A few directions become all")
-left.legend()
-start = s = np.geomspace(1e-3, 1, 400)
-for rounds in range(1, 6):
-    s = A * s + B * s**3 + C * s**5
-    if rounds in (1, 3, 5):
-        right.semilogx(start, s, label=f"round {rounds}")
-right.set(xlabel="singular value before", title="What the polynomial does")
-right.legend()
-plt.show()
-
-# %% [markdown]
-# It does not hit 1 exactly, and need not. Around it there is little: a running sum of the
-# gradients, the **momentum**; today's gradient once more, as a look ahead; and a factor that grows
-# with the matrix, since the larger an orthogonal matrix, the smaller its numbers. With it they are
-# about 0.2 for any size, which is Adam's usual stride. (Liu and others, *Muon is Scalable for LLM
-# Training*, 2025, section 2.2.)
-
-
-# %%
-def muon_step(kernel, momentum, gradient, rate):
-    """The new kernel and momentum; kernels of attention have three axes."""
-    momentum = 0.95 * momentum + gradient
-    matrix = gradient + 0.95 * momentum
-    if matrix.ndim == 3:  # (features, heads, head_dim), or (heads, head_dim, features)
-        heads_first = matrix.shape[0] * matrix.shape[1] == matrix.shape[2]
-        matrix = matrix.reshape((-1, matrix.shape[2]) if heads_first else (len(matrix), -1))
-    step = 0.2 * np.sqrt(max(matrix.shape)) * orthogonal(matrix)
-    return kernel - rate * step.reshape(kernel.shape), momentum
-
-
-# %% [markdown]
-# Three steps by hand and with the course's optimizer, on kernels of all these shapes, along random
-# gradients. Keras has a Muon; [optimizers.py](../utils/training/optimizers.py) adds to it that
-# kernels with three axes count.
-
-# %%
-shapes = [G.shape for G in gradients.values()][:6]
-optimizer = Muon(0.1, weight_decay=None)
-theirs = [keras.Variable(np.zeros(shape, "float32"), name="kernel") for shape in shapes]
-ours = [(np.zeros(shape), np.zeros(shape)) for shape in shapes]  # kernel, momentum
-for _ in range(3):
-    noise = [rng.normal(size=shape).astype("float32") for shape in shapes]
-    optimizer.apply(noise, theirs)
-    ours = [muon_step(*state, G, rate=0.1) for state, G in zip(ours, noise, strict=True)]
-differences = [np.abs(our[0] - their).max() for our, their in zip(ours, theirs, strict=True)]
-print(f"{len(shapes)} kernels, largest difference {max(differences):.0e}")
-assert max(differences) < 1e-4
-
-# %% tags=["nbval-check-output"]
-total = probe.count_params()
-with_two_axes = sum(G.size for G in gradients.values() if G.ndim == 2)
-kernels = sum(G.size for G in gradients.values())
-print(f"of {total:,} parameters Muon moves {kernels:,}, or {with_two_axes:,} without attention")
-
-# %% [markdown]
-# Everything else is no matrix that turns anything (biases, gains), or a table to look things up in
-# (the embeddings). Those go to AdamW inside the same optimizer. Muon's own part needs no clipping,
-# as its step has the same size whatever the gradient; and in our runs the AdamW part has done well
-# without it, so the real run below does not clip. Warm-up stays: Muon's first step is a full one as
-# well, along a single noisy gradient.
-
-# %% [markdown]
-# ## How fast? A sweep you can see
-#
-# How large should the learning rate be? Nobody can calculate it. So try: a short run at each of
-# several rates, all from the same weights, on the same batches. This is a **sweep**.
-#
-# Preparing a model for `jit_compile` takes longer than such a run. But the learning rate is only a
-# number inside the optimizer. So we compile once, and before each run put the old numbers back:
-# weights, running means, the counter of steps.
-
-
-# %%
-def ready(optimizer):
-    """The shorter GPT-2 ready to train, and a copy of all its numbers and the optimizer's."""
-    model = compiled(shorter_gpt2(), optimizer)  # with jit_compile=True and the loss from above
-    optimizer.build(model.trainable_variables)
-    return model, [variable.numpy() for variable in everything(model)]
-
-
-def everything(model):
-    return [*model.variables, *model.optimizer.variables]
-
-
-def put_back(model, numbers):
-    for variable, number in zip(everything(model), numbers, strict=True):
-        variable.assign(number)
-
-
-def train_step(model, batch, rate):
-    """One step with this learning rate; return the loss before it."""
-    model.optimizer.learning_rate = rate
-    model.reset_metrics()
-    return float(model.train_on_batch(*batch))
-
-
-# %%
-RATES = np.geomspace(3e-4, 0.3, 7)
-SWEEP_STEPS, WARMUP = 60, 6
-
-
-def sweep(model, numbers):
-    """The losses of a short run at each rate: (rates, steps)."""
-    losses = []
-    for rate in RATES:
-        put_back(model, numbers)
-        losses.append([])
-        for step in range(SWEEP_STEPS):
-            warm = min(1, (step + 1) / WARMUP)
-            losses[-1].append(train_step(model, short_batch(step), warm * rate))
-    return np.array(losses)
-
-
-# %%
-adamw_model, adamw_start = ready(keras.optimizers.AdamW(0.01, beta_2=0.98))
-muon_model, muon_start = ready(Muon(0.01, adam_lr_ratio=0.5, adam_beta_2=0.98, weight_decay=None))
-swept = {"AdamW": sweep(adamw_model, adamw_start), "Muon": sweep(muon_model, muon_start)}
-
-# %%
-ends = {name: losses[:, -10:].mean(axis=1) for name, losses in swept.items()}
-print("rate    ", *[f"{rate:7.4f}" for rate in RATES])
-for name, end in ends.items():
-    print(f"{name:8}", *[f"{loss:7.2f}" for loss in end], f"  best at {RATES[end.argmin()]:.4f}")
-
-# %%
-counts = np.unique(tales.train, return_counts=True)[1]
-frequency = counts / counts.sum()
-by_frequency = -np.sum(frequency * np.log(frequency))
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.5))
-for (name, end), marker in zip(ends.items(), "so", strict=True):
-    left.loglog(RATES, end, marker=marker, label=name)
-left.axhline(by_frequency, color="black", linewidth=0.8, linestyle=":", label="frequencies")
-left.set(xlabel="learning rate", title=f"Loss after {SWEEP_STEPS} steps")
-best = int(ends["Muon"].argmin())
-for number, label in [(0, "too small"), (best, "best"), (len(RATES) - 1, "too large")]:
-    right.semilogy(swept["Muon"][number], label=f"{label}: {RATES[number]:.4f}")
-right.set(xlabel="step", title="Muon on its way")
-for axes in (left, right):
-    axes.set_yticks([2, 3, 4, 6, 8, 12, 20], [2, 3, 4, 6, 8, 12, 20])
-    axes.minorticks_off()
-    axes.legend()
-plt.show()
-
-# %% [markdown]
-# Muon's curve is a U. On its left the rate is too small: the loss falls, but slowly, and the run is
-# over. On its right it is too large: the loss jumps up at first, and what it then wins back is less
-# than others have won. In between there is room, for the best rate's neighbours are not far behind.
-# So a coarse sweep is enough.
-#
-# The dotted line is the loss of a model that knows no more than how frequent each token is. In so
-# short a run AdamW comes down to it at nearly any rate, and no further; Muon passes. (Given more
-# steps AdamW passes, too: enlarge `SWEEP_STEPS` and see.) The best rates of the two are not to be
-# compared, since a rate has a meaning only together with its optimizer. Nor is the best rate of one
-# model that of another: the real run below, longer and with larger batches, takes 0.02.
-
-# %% [markdown]
-# ## Killed, and resumed
-#
-# A long training will be interrupted: a closed lid, an empty battery, an impatient hand. So it
-# writes **checkpoints**: everything that it needs to go on. That is the weights, *and* the
-# optimizer's running means, *and* its place in the text. Our batches depend on the step and the
-# seed alone, so the number of the step is all that is to be remembered of the place.
-#
-# `save_checkpoint` of [checkpoints.py](../utils/training/checkpoints.py) writes one file, which
-# gets its name only when it is complete; a power cut in the middle of writing leaves the one
-# before.
-
-
-# %%
-def train(folder, steps, cut_at=None):
-    """Train from the newest checkpoint in a folder, or from the start; return every loss."""
-    step, history = load_checkpoint(folder, muon_model)
-    plan = warmup_cosine(0.03, steps, WARMUP)
-    while step < steps:
-        if step == cut_at:
-            raise RuntimeError(f"power cut at step {step}")
-        loss = train_step(muon_model, short_batch(step), float(plan(step)))
-        history.append({"step": step, "loss": loss})
-        step += 1
-        if step % 10 == 0:
-            save_checkpoint(folder, muon_model, step, history)
-    return [report["loss"] for report in history]
-
-
-# %% [markdown]
-# One run in one piece. Then another, with a power cut. What was in memory is lost, so we put the
-# first numbers back.
-
-# %%
-temporary = TemporaryDirectory()  # deleted when Python ends
-whole, killed = Path(temporary.name) / "whole", Path(temporary.name) / "killed"
-
-put_back(muon_model, muon_start)
-in_one_piece = train(whole, steps=40)
-weights_in_one_piece = muon_model.get_weights()
-
-# %% tags=["nbval-check-output"]
-put_back(muon_model, muon_start)
-try:
-    train(killed, steps=40, cut_at=27)
-except RuntimeError as error:
-    print(error)
-put_back(muon_model, muon_start)
-print("there is", *[path.name for path in sorted(killed.glob("checkpoint-*"))])
-
-# %% [markdown]
-# The same line again, and it goes on from the last checkpoint. The steps after it are done twice.
-
-# %% tags=["nbval-check-output"]
-resumed = train(killed, steps=40)
-same_losses = resumed == in_one_piece
-same_weights = all(map(np.array_equal, muon_model.get_weights(), weights_in_one_piece))
-print(f"the same losses: {same_losses}; the same weights, bit for bit: {same_weights}")
-assert same_losses and same_weights
-
-# %% [markdown]
-# What if a program saves nothing but the weights? Go back to step 30, keep the weights and forget
-# the rest.
-
-# %%
-(killed / "checkpoint-0000040.npz").unlink()
-step, history = load_checkpoint(killed, muon_model)
-kept = muon_model.get_weights()
-put_back(muon_model, muon_start)  # the optimizer's running means are zero again
-muon_model.set_weights(kept)
-save_checkpoint(killed, muon_model, step, history)
-weights_only = train(killed, steps=40)
-print("in one piece", np.round(in_one_piece[30:36], 3))
-print("weights only", np.round(weights_only[30:36], 3))
-assert weights_only[:31] == in_one_piece[:31] and weights_only[31:] != in_one_piece[31:]
-
-# %%
-plt.plot(range(15, 40), in_one_piece[15:], label="in one piece")
-plt.plot(range(20, 40), resumed[20:], "o", color=ORANGE, fillstyle="none", label="resumed at 20")
-plt.plot(range(30, 40), weights_only[30:], "x--", color=PURPLE, label="from weights alone at 30")
-plt.axvline(27, color="grey", linestyle=":", label="power cut")
-plt.xlabel("step")
-plt.ylabel("loss, nats per token")
-plt.title("A good checkpoint leaves no trace")
-plt.legend()
-plt.show()
-
-# %% [markdown]
-# The circles lie on the line. The crosses leave it: another training, though it looks well.
-#
-# ## Learning by heart
-#
-# Everything so far only made the *training* loss fall. Does it help with tales that the model has
-# not seen? Watch the validation loss as well, and keep the weights with which it was lowest. When
-# it has not improved for some reports in a row, the **patience**, stop: **early stopping**. Try it
-# on a text that is much too short, about ten tales.
-
-
-# %%
-def validated_training(text, patience, most_steps=120, steps_per_report=10):
-    """Train on a text; return (step, training loss, validation loss) of each report."""
-    put_back(muon_model, muon_start)
-    windows = Windows(text, SHORT, tales.tokenizer.end_id)
-    reports, losses = [], []
-    for step in range(most_steps):
-        batch = as_examples(*windows.batch(step, BATCH, args.seed))
-        losses.append(train_step(muon_model, batch, 0.03 * min(1, (step + 1) / WARMUP)))
-        if (step + 1) % steps_per_report == 0:
-            report = step + 1, np.mean(losses[-steps_per_report:]), token_losses.mean(*unseen)
-            reports.append(report)
-            best = min(reports, key=lambda report: report[2])
-            if report is best:
-                best_weights = muon_model.get_weights()
-            if step + 1 - best[0] >= patience * steps_per_report:
-                break
-    muon_model.set_weights(best_weights)
-    return np.array(reports)
-
-
-token_losses = TokenLosses(muon_model)  # the loss at each token, compiled once
-unseen = Windows(tales.validation[:6000], SHORT, tales.tokenizer.end_id).in_order()
-few = tales.train[:2000]
-by_heart = validated_training(few, patience=3)
-enough = validated_training(tales.train, patience=3)
-print(f"{np.sum(few == tales.tokenizer.end_id) - 1} whole tales; all training tales:", end=" ")
-print(np.sum(tales.train == tales.tokenizer.end_id) - 1)
-
-# %%
-best = by_heart[by_heart[:, 2].argmin()]
-plt.plot(*by_heart[:, :2].T, marker="o", label="few tales, training")
-plt.plot(*by_heart[:, [0, 2]].T, marker="s", label="few tales, validation")
-plt.plot(*enough[:, [0, 2]].T, marker="^", label="all tales, validation")
-plt.plot(best[0], best[2], "*", color="black", markersize=13, label="kept")
-plt.xlabel("step")
-plt.ylabel("loss, nats per token")
-plt.title("After the star it only learns by heart")
-plt.legend()
-plt.show()
-print(f"stopped at step {by_heart[-1, 0]:.0f}, kept step {best[0]:.0f}")
-
-# %% [markdown]
-# With few tales (each step reads a quarter of them) the training loss goes on falling and the
-# validation loss turns: from there on the model learns what is special to these tales. With all of
-# them it does not turn. More text is the best cure, early stopping the cheapest.
-#
 # ## The real run
 #
-# Now everything together, in the size of lesson 7, with a context into which each tale fits. A
-# **recipe** is the list of settings. `pretrain` of
-# [pretraining.py](../utils/training/pretraining.py) does what you have just seen: windows, warm-up
-# and cosine, Muon, validation, early stopping, checkpoints. The text was turned into ids once and
-# lies on the disk, two bytes for each; only the windows of the next step are in memory.
+# Now the real size, with a context window into which each tale fits. A **training configuration**
+# (a *recipe* for short) is the list of everything that decides the result. This is all of it.
 
 # %%
-recipe = Recipe(**{name: value for name, value in vars(args).items() if name != "corpus"})
-windows = Windows(corpus.train, recipe.size.context, corpus.tokenizer.end_id, corpus.documents)
+settings_of_run = {name: value for name, value in vars(args).items() if name != "corpus"}
+recipe = Recipe(**settings_of_run)
+keras.utils.set_random_seed(recipe.seed)
+early_model = prepare(build_gpt2(corpus.vocabulary_size, recipe.size, recipe.dtype), recipe)
+optimizer = early_model.optimizer.get_config()
+configuration = asdict(recipe) | asdict(recipe.size)
+configuration["parameters"] = f"{recipe.size.parameters(corpus.vocabulary_size):,}"
+configuration["learning_rate"] = f"{warmup} steps of warm-up to {recipe.learning_rate}, cosine to 0"
+for name, value in configuration.items():
+    if name != "size":
+        print(f"{name:16} {value}")
+print(f"{'optimizer':16} {optimizer.pop('name')}")
+for name, value in optimizer.items():
+    if value not in (None, False, []) and name not in ("learning_rate", "ema_momentum"):
+        print(f"  {name:20} {value}")
+
+# %% [markdown]
+# **Dropout** would set a random share of the features to 0 in each step, another regularisation. It
+# is 0 here, there is no clipping, and only the parameters that AdamW moves have a little weight
+# decay: the text is read only a few times, and runs without the others did well. **Gradient
+# accumulation** (`accumulate`) splits a batch into parts and adds up their gradients, for when a
+# batch does not fit into memory. **Mixed precision** (`dtype`) would multiply in 16 bits, which is
+# fast on GPUs. The optimizer is **Muon**: for matrices it does what Adam does for single numbers,
+# and it leaves the rest to AdamW. [Lesson 13](13_optimizers.ipynb) builds it and measures what it
+# gains.
+
+# %%
+windows, validation = windows_of(corpus, recipe.size.context)
 passes = args.steps * args.batch_size / len(windows)
-filler = 1 - (len(corpus.train) - 1) / (len(windows) * windows.context)
+padding = 1 - (len(corpus.train) - 1) / (len(windows) * windows.context)
 print(f"{corpus.name}: {len(corpus.train):,} tokens, {corpus.vocabulary_size} different ones")
 print(f"{len(windows):,} windows of {windows.context}, {args.batch_size} in a step", end="")
 print(f": {passes:.1f} passes")
 if corpus.documents:
-    print(f"{filler:.0%} of the answers are filler")
+    print(f"{padding:.0%} of the targets are padding")
 
 # %% [markdown]
-# Training takes some minutes. You can stop it at any time: run the cell again, and it goes on from
-# its last checkpoint. When it is finished it is not trained again, but prints the same reports.
-# (`make run` makes the same model.) Early weights are kept after the steps in `SNAPSHOTS`.
+# The windows of the tales are shorter than the context window, since no tale is longer.
 #
-# In the reports below, `loss` is the mean over the steps since the report before, while the model
-# was still getting better; `validation_loss` is measured at the end of them, on a part of the
-# validation text. So at first the training loss is the higher one. What counts is the loss on the
-# whole validation text, which comes last.
+# Training takes some minutes. You can stop it: run the cell again, and it goes on from its last
+# checkpoint. A finished run is not trained again but prints its **evaluations**: every so many
+# steps the loss on part of the validation text is measured. `loss` is the mean over the steps since
+# the evaluation before. **Perplexity** is $e$ to the loss: the number of equally likely tokens that
+# the model hesitates between.
 
 # %%
 run = pretrain(corpus, recipe, SNAPSHOTS)
 
 # %%
 floor = corpus.floor
-print(f"validation loss {run.validation_loss:.4f} nats per token", end="")
+print(f"loss on the whole validation text {run.validation_loss:.4f} nats per token", end="")
 print(f", perplexity {np.exp(run.validation_loss):.3f}")
 if floor:
-    print(f"floor           {floor:.4f}, no model can be lower")
-    print(f"{run.validation_loss / floor:.3f} times the floor")
+    print(f"floor {floor:.4f}: {run.validation_loss / floor:.3f} times the floor")
     assert run.validation_loss > floor
 
 # %% [markdown]
-# For ordinary text nobody knows how low a loss can be. For the tales we do, and the ratio says how
-# much there is left to learn.
+# No model can be below the **floor**. For ordinary text nobody knows it. For the tales we do, so
+# the ratio says how much there is left to learn.
 #
 # ### What the curve means
 #
-# To read a loss one needs something to compare it with. Three models that need no training: one
-# that guesses, one that knows how frequent each token is, and the bigram of lesson 2, which counts
-# which token follows which.
+# A loss needs something to compare it with. Three models that need no training: one that guesses,
+# one that knows how frequent each token is, and lesson 2's bigram, which counts pairs.
 
 
 # %%
@@ -831,8 +476,8 @@ def simple_losses(corpus, smoothing=0.01):
     asked = np.asarray(corpus.validation[1:], "int64")
     single = np.bincount(second, minlength=size) + smoothing
     pairs, often = np.unique(first * size + second, return_counts=True)  # a pair as one number
-    place = np.searchsorted(pairs, seen * size + asked).clip(max=len(pairs) - 1)
-    count = np.where(pairs[place] == seen * size + asked, often[place], 0)
+    position = np.searchsorted(pairs, seen * size + asked).clip(max=len(pairs) - 1)
+    count = np.where(pairs[position] == seen * size + asked, often[position], 0)
     total = np.bincount(first, minlength=size)
     by_pairs = (count + smoothing) / (total[seen] + smoothing * size)
     return {
@@ -842,72 +487,101 @@ def simple_losses(corpus, smoothing=0.01):
     }
 
 
-# %%
-levels = simple_losses(corpus)
-for name, level in levels.items():
-    below = [r["step"] for r in run.history if r["validation_loss"] < level]
-    print(f"{name:12} {level:.3f}", f" passed by step {below[0]}" if below else " not passed")
+# %% [markdown]
+# All three are passed before the first evaluation. So train the first steps once more and keep the
+# loss of each. Same seed, same batches: the mean must be the first `loss` of the run.
 
 # %%
-plot_losses(run.history, floor)
-for (name, level), style in zip(levels.items(), [":", "-.", (0, (1, 4))], strict=True):
-    plt.axhline(level, color="grey", linestyle=style, linewidth=1, label=name)
-ticks = [0.3, 0.5, 1, 2, 3, 5, 7]
-plt.yticks(ticks, ticks)
-plt.minorticks_off()
-plt.legend(loc="center right", ncols=2, fontsize=8, frameon=True)
+losses = []
+for step in range(min(70, args.steps)):
+    batch = as_examples(*windows.batch(step, recipe.batch_size, recipe.seed))
+    losses.append(float(early_model.train_on_batch(*batch)))
+    early_model.reset_metrics()
+first = run.history[0]
+mean = np.mean(losses[: first["step"]])
+print(f"mean loss of the first {first['step']} steps {mean:.4f}, in the run {first['loss']:.4f}")
+assert abs(mean - first["loss"]) < 0.02
+
+levels = simple_losses(corpus)
+for name, level in levels.items():
+    passed = [step for step, loss in enumerate(losses) if loss < level]
+    print(f"{name:12} {level:.3f}", f" passed at step {passed[0]}" if passed else " not passed")
+
+# %%
+plt.plot(losses, label="training loss of each step")
+for (name, level), style in zip(levels.items(), [":", "-.", "--"], strict=True):
+    plt.axhline(level, color="grey", linestyle=style, linewidth=1.2, label=f"{name}: {level:.2f}")
+plt.xlabel("step")
+plt.ylabel("loss, nats per token")
+plt.ylim(0, None)
+plt.title("First frequencies, then pairs, then what no table holds")
+plt.legend(loc="center right", frameon=True)
 plt.show()
 
 # %% [markdown]
 # Before the first step the model guesses, and its loss is the logarithm of the vocabulary's size.
-# Next it learns which tokens are frequent (in the sweep AdamW got no further), then which token
-# follows which. That takes some dozens of steps, and is over by the first report. What comes after,
-# no table could hold: phrases, sentences, the order of a tale, and at last who is who. The end of
-# the curve is flat for two reasons. The floor is near, and the learning rate falls to zero. (The
-# training loss may even dip below the floor, since the model has read these tales before. The floor
-# is for new ones.)
+# Where it passes the dash-dotted line, it has learnt at least how frequent tokens are; where it
+# passes the dashed one, more than which token follows which. The change is gradual, with a slight
+# bend at the frequencies. What comes after, no table could hold: phrases, sentences, the order of a
+# tale, and at last who is who. Now the whole run, and its end enlarged.
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
+plt.sca(left)
+plot_losses(run.history, floor)
+left.set_yticks([0.3, 0.5, 1, 2, 4], [0.3, 0.5, 1, 2, 4])
+left.minorticks_off()
+late = [evaluation for evaluation in run.history if evaluation["step"] >= 0.7 * args.steps]
+for name, label, style in [("loss", "training", "o-"), ("validation_loss", "validation", "s--")]:
+    right.plot([e["step"] for e in late], [e[name] for e in late], style, label=label, markersize=4)
+if floor:
+    right.axhline(floor, color="black", linestyle="--", linewidth=1)
+    right.axhline(1.03 * floor, color="grey", linestyle=":", label="1.03 times the floor")
+right.set(xlabel="step", ylabel="loss, nats per token", title="The end of the run, enlarged")
+right.legend()
+plt.show()
+
+# %% [markdown]
+# The last gains are small, because the floor is near and the learning rate falls to zero. The
+# validation loss ends a few per cent above the floor: what is left is to know each choice's
+# probability more exactly. The training loss may dip below the floor, since the model has read
+# these tales before; the floor is for new ones.
 #
 # ### It learns to write
 #
-# The loss says that it learns. Samples say what. One model takes on the weights of each snapshot in
-# turn, so that it is compiled only once, and each begins with the same seed.
+# The loss says that it learns, samples say what. The run has kept the parameters at each
+# evaluation. With each of them the model writes texts, always with the same seed; here is the
+# beginning of the first one, and the whole of it at the end.
 
 # %%
 writer = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
 sampler = keras_nlp.samplers.RandomSampler(seed=args.seed)
 writer.compile(sampler=sampler, jit_compile=True)
-first_draw = sampler.seed_generator.state.numpy()
-
-last_step = run.history[-1]["step"]
-stages = {f"step {n}": run.model_at(n).get_weights() for n in SNAPSHOTS if n < last_step}
+first_state = sampler.seed_generator.state.numpy()
+kept = [step for step in SNAPSHOTS if step < run.history[-1]["step"]]
+stages = {f"step {step}": run.model_at(step).get_weights() for step in kept}
 stages["end"] = writer.get_weights()
 
 
 def write(weights, number=8):
-    """Texts from nothing, by a model with these weights."""
+    """Texts from nothing, by a model with these parameters."""
     writer.set_weights(weights)
-    sampler.seed_generator.state.assign(first_draw)
+    sampler.seed_generator.state.assign(first_state)
     texts = writer.generate([""] * number)
     return ["".join(c if c.isprintable() or c == "\n" else "·" for c in text) for text in texts]
 
 
 written = {stage: write(weights) for stage, weights in stages.items()}
-
-# %%
-for stage in [name for name in stages if name != "end"]:
-    print(f"{stage}:\n{written[stage][0][:400]}\n")
-
-# %%
-print(written["end"][0])
+for stage, (text, *_) in written.items():
+    print(
+        f"{stage:10}" + textwrap.fill(text if stage == "end" else text[:84].replace("\n", " "), 96)
+    )
 
 # %% [markdown]
-# At first noise, made of pieces of words. After a hundred steps there are sentences, and many are
-# good, but nobody remembers anything: names change, and so do the things that are lost. After three
-# hundred the sentences come in order, and still things get mixed up. The last one reads like a
-# story. Is it one?
-#
-# The tales have a parser: it reads a text and says whether it is a tale, and if not, in which
-# sentence it stops being one. There are eight texts from each stage.
+# At first noise, made of pieces of words. Soon there are sentences, but nobody remembers anything:
+# names change, and so do the things that are lost. At the end it reads like a story. Is it one? The
+# tales have a parser: it says whether a text is a tale, and if not, in which sentence it stops
+# being one. Eight texts for each stage:
 
 
 # %%
@@ -919,90 +593,84 @@ def judge(text):
         return error
 
 
+failed = None
 if corpus.language:
-    verdicts = {stage: [judge(text) for text in texts] for stage, texts in written.items()}
-    print("stops being a tale in sentence")
-    for stage, errors in verdicts.items():
+    print("stops being a tale in sentence (✓ never)")
+    for stage, texts in written.items():
+        errors = [judge(text) for text in texts]
         print(f"{stage:9}", *[f"{error.sentence:2}" if error else " ✓" for error in errors])
-    print("\nthe first text")
-    for stage, errors in verdicts.items():
-        print(f"{stage:9}", errors[0] or "a tale from beginning to end")
+        wrong = [(stage, *pair) for pair in zip(texts, errors, strict=True) if pair[1]]
+        failed = wrong[0] if wrong else failed  # of the latest stage that has one
 else:
     print("Only tales can be parsed.")
 
 # %% [markdown]
-# The parser stops at the first mistake. *Is not how a tale goes on* is a mistake of grammar, *does
-# not fit what was told before* one of memory: early texts break the grammar before their memory can
-# be put to the test. A late mistake is well hidden; find it in the text above. How many of its
-# texts are tales, and how that depends on the way of drawing, is a subject of lesson 9.
+# Here is a text that failed, from the latest stage that has one. `▶` marks where the parser
+# stopped: what follows it cannot stand there. *Is not how a tale goes on* means a mistake of
+# grammar, *does not fit what was told before* one of memory. How many texts are tales, and how that
+# depends on the sampling, is a subject of lesson 9.
+
+# %%
+if failed:
+    stage, bad, error = failed
+    marked = f"{bad[: error.position].rstrip()} ▶ {bad[error.position :].lstrip()}"
+    print(f"{stage}, {error.kind}, {error}\n")
+    print(textwrap.fill(marked, 96))
+
+# %% [markdown]
+# ## Surprisal, word by word
 #
-# ## Where is the surprise?
-#
-# A loss is a mean over many tokens, and a mean hides things. So look at one held-out tale, word by
-# word. What does each word cost the model? And what *must* it cost? A reader who knows the rules of
-# the tales by heart is not surprised by most words. But when a name is drawn from a list, even that
-# reader pays $-\log$ of its probability: of twelve equally likely names, the first costs $\log 12$,
-# about 2.5 nats. `surprisals` computes this exactly. The probability of a beginning of $k$ words is
-# the sum of those of all tales that begin so; divide it by that of the first $k - 1$ words, and you
-# have the probability of word $k$ after them.
-#
-# The model predicts tokens, the grammar tells words, so we add up the tokens of each word.
+# A loss is a mean, and a mean hides things. The **surprisal** of a word is $-\log$ of its
+# probability. What does each word of a held-out tale cost the model? And what *must* it cost? A
+# reader who knows the grammar of the tales exactly is not surprised by most words. But when one of
+# twelve equally likely names is told, even that reader pays $\log 12$, about 2.5 nats. `surprisals`
+# computes this exactly, for each word after those before it. The model predicts tokens, so we add
+# up the tokens of each word.
+
 
 # %%
 english = corpus.language == "en"
-if english:
-    stories = tell_again("en", "validation", 200)  # the first ones of corpus.validation
-    _, validation = windows_of(corpus, recipe.size.context)
-    rows, _ = validation.in_order()
-    rows = rows[: len(stories)]  # (200, context + 1)
-else:
-    print("This part needs the English tales: it compares the model with their grammar.")
 
 
 def word_losses(text, losses):
-    """The model's surprise at each word of a tale and at its end, from that at its tokens."""
+    """The model's surprisal of each word of a tale and of its end, from that of its tokens."""
     lengths = [len(corpus.tokenizer.encode(word)) for word in split_words(text)]
     starts = np.cumsum([0, *lengths])  # of each word, and of the end
     return np.add.reduceat(losses[: starts[-1] + 1], starts)
 
 
-# %%
 if english:
+    stories = tell_again("en", "validation", 200)  # the first ones of corpus.validation
+    rows = validation.in_order()[0][: len(stories)]  # (200, context + 1)
     exact = [np.array(surprisals(story.text, "en", split_words)) for story in stories]
-    token_losses = TokenLosses(from_ids(writer))  # shares the weights of `writer`
-    by_stage = {}
-    for stage, weights in stages.items():
-        writer.set_weights(weights)
-        losses = token_losses(rows)  # (200, context)
-        pairs = zip(stories, losses, strict=True)
-        by_stage[stage] = [word_losses(story.text, loss) for story, loss in pairs]
-    by_model = by_stage["end"]
+    writer.set_weights(stages["end"])
+    token_losses = TokenLosses(from_ids(writer))(rows)  # (200, context)
+    pairs = zip(stories, token_losses, strict=True)
+    by_model = [word_losses(story.text, losses) for story, losses in pairs]
     print("nats a tale")
     print(f"from the exact probabilities {np.mean([-story.log_prob for story in stories]):.4f}")
     print(f"the same, word by word       {np.mean([nats.sum() for nats in exact]):.4f}")
     print(f"the model, token by token    {np.mean([nats.sum() for nats in by_model]):.4f}")
-
-# %% [markdown]
-# The words of a tale add up to $-\log$ of its exact probability, so nothing is lost. Now the
-# picture: a bar for what the model paid, a black mark for what had to be paid.
+else:
+    print("This part needs the English tales: it compares the model with their grammar.")
 
 
 # %%
-def draw(story, owed, paid, per_row=40):
-    """The surprise of each word of a tale, as bars over its text."""
+def draw(story, owed, paid, per_row=32):
+    """The surprisal of each word of a tale, as bars over its text."""
     words = [*(word.strip() for word in split_words(story.text)), "END"]
     count = -(-len(words) // per_row)
     figure, all_axes = plt.subplots(count, 1, figsize=(8, 1.6 * count), sharey=True)
-    for number, axes in enumerate(all_axes):
+    for number, axes in enumerate(np.atleast_1d(all_axes)):
         here = slice(number * per_row, (number + 1) * per_row)
-        places = np.arange(len(words[here]))
-        axes.bar(places, paid[here], color=SKY, label="the model")
-        axes.plot(places, owed[here], "_", color="black", mew=2, label="a reader of the grammar")
-        axes.set_xticks(places, words[here], rotation=90, fontsize=7)
-        axes.set(xlim=(-0.8, per_row - 0.2), ylabel="nats")
+        positions = np.arange(len(words[here]))
+        axes.bar(positions, paid[here], color=SKY, label="the model")
+        axes.plot(positions, owed[here], "_", color="black", mew=2, label="reader of the grammar")
+        axes.set_xticks(positions, words[here], rotation=60, ha="right", fontsize=9)
+        axes.set(xlim=(-0.8, per_row - 0.2), ylim=(0, 1.4 * max(paid)), ylabel="nats")
         axes.grid(axis="x", visible=False)
-    all_axes[0].set_title("Choices cost, the rest is free")
-    all_axes[0].legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98), fontsize=8)
+    figure.suptitle("Surprisal of each word: choices cost, the rest is nearly free", fontsize=11)
+    np.atleast_1d(all_axes)[0].legend(ncols=2, loc="upper right", fontsize=8)
     plt.show()
 
 
@@ -1010,67 +678,199 @@ if english:
     draw(stories[0], exact[0], by_model[0])
 
 # %% [markdown]
-# Read a few sentences along the bars. Where the tale makes a choice, who it is about, what got
-# lost, where it fell, there is a bar, and it ends near the mark: the model knows not only what may
-# come, but how probable it is. Once a phrase has begun, its words are free. And so is what was said
-# before, wherever it must come: the hero's name costs where it is first told, and after that only
-# where it opens a sentence. What is chosen there is not who, but *which sentence comes next*; it
-# could have begun with another word, and the reader of the grammar pays as well. **The loss of a
-# language model is the price of the choices. Everything else it has learnt.**
-#
-# Where bar and mark differ, the model's probabilities are not yet exact. Where the bar is lower, it
-# was lucky; on average the high ones cost more than the low ones save. Which words cost it most
-# above the floor, over all these tales?
-
-# %%
-if english:
-    excess = Counter()
-    for story, owed, paid in zip(stories, exact, by_model, strict=True):
-        for word, nats in zip([*split_words(story.text), "END"], paid - owed, strict=True):
-            excess[word.strip()] += nats / len(stories)
-    print(f"above the floor: {sum(excess.values()):.2f} nats a tale; the largest parts of it:")
-    for word, nats in excess.most_common(8):
-        print(f"  {word:10} {nats:.2f}")
+# Where the tale makes a choice (who it is about, what got lost), there is a bar, and it ends near
+# the mark: the model knows not only what may come, but how probable it is. Once a phrase has begun,
+# its words are nearly free. The hero's name costs where it is first told, and later only where the
+# grammar could have begun the sentence in another way. **The loss of a language model is the price
+# of the choices. Everything else it has learnt.**
 
 # %% [markdown]
-# If a few words have most of it, there is something that the model has not learnt. If no word
-# stands out, what is missing is spread thinly. For names one has to look twice: where a name is
-# first told it is a draw, and only where it comes again is there something to remember.
-
-# %% [markdown]
-# ### What is learnt when
+# ## Overfitting: memorising instead of learning
 #
-# Take the same words at each stage and sort them: *choices*, where even the reader of the grammar
-# pays; *names again*, where it must be the child or the helper of before; and *the rest*.
+# A falling *training* loss proves nothing about new texts. A model that **memorises** its training
+# text gets better there and worse elsewhere: **overfitting**. Watch the validation loss, keep the
+# parameters with which it was lowest, and stop when it has not improved for some evaluations, the
+# **patience**. That is **early stopping**. Try it on a text that is much too short.
 
 
 # %%
-def kinds(story, owed):
-    """0 for a choice, 1 for a name that is certain, 2 for the rest, for each word and the end."""
-    names = {story.memory["hero"], story.memory["pal"]}
-    is_name = [word.strip() in names for word in [*split_words(story.text), "END"]]
-    return np.where(owed > 0.01, 0, np.where(is_name, 1, 2))
+schedule = warmup_cosine(0.03, STEPS, WARMUP)  # with the optimizer of the real run, which is faster
+muon = Muon(schedule, adam_lr_ratio=0.5, adam_beta_2=0.98, weight_decay=None)
+model = compiled(shorter_gpt2(), muon)
+muon.build(model.trainable_variables)
+everything = [*model.variables, *muon.variables]
+start = [variable.numpy() for variable in everything]
 
 
-if english:
-    kind_of = [kinds(story, owed) for story, owed in zip(stories, exact, strict=True)]
-    flat = np.concatenate(kind_of)
-    print("nats a tale      choices  names again  the rest   together")
-    print("(words a tale) ", *[f"{np.sum(flat == k) / len(stories):9.1f}" for k in range(3)])
-    for stage, losses in [*by_stage.items(), ("the floor", exact)]:
-        paid = np.concatenate(losses) / len(stories)
-        sums = [paid[flat == kind].sum() for kind in range(3)]
-        print(f"{stage:15}", *[f"{nats:9.2f}" for nats in sums], f"{sum(sums):11.2f}")
+def put_back():
+    """The short model and its optimizer as they were before the first step."""
+    for variable, number in zip(everything, start, strict=True):
+        variable.assign(number)
+
+
+def train_step(step, windows):
+    model.reset_metrics()
+    return float(model.train_on_batch(*as_examples(*windows.batch(step, BATCH, args.seed))))
+
+
+def validated_training(text, patience, every=10):
+    """Train on a text; return (step, training loss, validation loss) of each evaluation."""
+    put_back()
+    windows = Windows(text, SHORT, tales.tokenizer.end_id)
+    evaluations, losses = [], []
+    for step in range(STEPS):
+        losses.append(train_step(step, windows))
+        if (step + 1) % every == 0:
+            evaluations.append((step + 1, np.mean(losses[-every:]), short_losses.mean(*unseen)))
+            best = min(evaluations, key=lambda evaluation: evaluation[2])
+            if step + 1 - best[0] >= patience * every:
+                break
+    return np.array(evaluations)
+
+
+# %%
+short_losses = TokenLosses(model)  # the loss of each token, compiled once
+unseen = Windows(tales.validation[:6000], SHORT, tales.tokenizer.end_id).in_order()
+few = tales.train[:2000]
+memorised = validated_training(few, patience=3)
+enough = validated_training(tales.train, patience=3)
+best = memorised[memorised[:, 2].argmin()]
+print(f"{np.sum(few == tales.tokenizer.end_id) - 1} whole tales; all training tales:", end=" ")
+print(np.sum(tales.train == tales.tokenizer.end_id) - 1)
+print(f"stopped at step {memorised[-1, 0]:.0f}, kept step {best[0]:.0f}")
+
+# %%
+plt.plot(*memorised[:, :2].T, marker="o", label="few tales, training")
+plt.plot(*memorised[:, [0, 2]].T, marker="s", label="few tales, validation")
+plt.plot(*enough[:, [0, 2]].T, marker="^", label="all tales, validation")
+plt.plot(best[0], best[2], "*", color="black", markersize=13, label="kept")
+plt.xlabel("step")
+plt.ylabel("loss, nats per token")
+plt.title("Overfitting: after the star only the training loss falls")
+plt.legend()
+plt.show()
 
 # %% [markdown]
-# Read it column by column. *The rest*, phrases and grammar, falls fastest. *Names again* take
-# longer: to copy a name needs two heads that work together, as in lesson 5, and as long as they
-# have not found each other, a name is a choice among all names. And the *choices* come down to
-# their floor and can go no lower: nothing is to be learnt from dice. Compare what is above the
-# floor at the end: most of it is here. The model knows what may come, but not yet exactly how
-# probable each thing is.
+# With few tales the training loss goes on falling and the validation loss turns. With all of them
+# it does not turn. More text is the best cure; early stopping and regularisation are the cheap
+# ones.
+#
+# ## Killed, and resumed
+#
+# A long training will be interrupted. So it writes **checkpoints**: everything that it needs to go
+# on. That is the parameters, *and* the optimizer's state ($m$, $v$ and the number of the step, from
+# which the schedule takes its rate). The batches need no memory: they depend on step and seed
+# alone.
+
+
+# %%
+def train(folder, cut_at=None):
+    """Train from the newest checkpoint in a folder, or from the start; return every loss."""
+    step, history = load_checkpoint(folder, model)
+    while step < STEPS:
+        if step == cut_at:
+            raise RuntimeError(f"power cut at step {step}")
+        history.append({"step": step, "loss": train_step(step, short_windows)})
+        step += 1
+        if step % 10 == 0:
+            save_checkpoint(folder, model, step, history)
+    return [evaluation["loss"] for evaluation in history]
+
+
+temporary = TemporaryDirectory()  # deleted when Python ends
+whole, killed = Path(temporary.name) / "whole", Path(temporary.name) / "killed"
+put_back()
+in_one_piece = train(whole)
+parameters_in_one_piece = model.get_weights()
 
 # %% [markdown]
+# That was one run in one piece. Now another with a power cut. What was in memory is lost, so the
+# first numbers are put back. The same call again goes on from the last checkpoint.
+
+# %% tags=["nbval-check-output"]
+put_back()
+try:
+    train(killed, cut_at=87)
+except RuntimeError as error:
+    print(error)
+put_back()
+print("there is", *[path.name for path in sorted(killed.glob("checkpoint-*"))])
+resumed = train(killed)
+same_losses = resumed == in_one_piece
+same_weights = all(map(np.array_equal, model.get_weights(), parameters_in_one_piece))
+print(f"the same losses: {same_losses}; the same weights, bit for bit: {same_weights}")
+assert same_losses and same_weights
+
+# %% [markdown]
+# What if a program saves nothing but the parameters? Take them from step 110 and forget the rest.
+
+# %%
+(killed / f"checkpoint-{STEPS:07}.npz").unlink()
+step, history = load_checkpoint(killed, model)
+parameters = model.get_weights()
+put_back()  # the optimizer's state is as before the first step
+model.set_weights(parameters)
+save_checkpoint(killed, model, step, history)
+weights_only = train(killed)
+for name, losses in [("in one piece", in_one_piece), ("parameters only", weights_only)]:
+    print(f"{name:15} mean loss of the last ten steps {np.mean(losses[step:]):.3f}")
+assert weights_only[: step + 1] == in_one_piece[: step + 1]
+assert np.mean(weights_only[step:]) > np.mean(in_one_piece[step:]) + 0.05
+
+# %%
+plt.plot(range(60, STEPS), in_one_piece[60:], label="in one piece")
+plt.plot(range(80, STEPS), resumed[80:], "o", color=ORANGE, fillstyle="none", label="resumed at 80")
+plt.plot(range(step, STEPS), weights_only[step:], "x--", color=PURPLE, label="parameters only")
+plt.axvline(87, color="grey", linestyle=":", label="power cut")
+plt.xlabel("step")
+plt.ylabel("loss, nats per token")
+plt.title("A complete checkpoint leaves no trace")
+plt.legend()
+plt.show()
+
+# %% [markdown]
+# The circles lie on the line. The crosses leave it, because the schedule begins with its warm-up
+# again and $m$ and $v$ are lost. The last steps should be the smallest, and here they are large
+# again: the loss ends clearly higher.
+#
+# ## Real language
+#
+# The tales are simple on purpose. `python_docs` is real text: the help pages that come with Python,
+# written by people. The same command trains on it, and so it would on a file of yours:
+#
+# `python -m utils.small_gpt2 --corpus python_docs --steps 240`
+
+# %%
+docs = load_corpus("python_docs")
+docs_recipe = replace(Recipe(), steps=min(240, args.steps))
+print(f"{len(docs.train):,} tokens, {docs.vocabulary_size} different ones")
+docs_run = pretrain(docs, docs_recipe)
+docs_levels = simple_losses(docs)
+
+# %%
+plot_losses(docs_run.history)
+for (name, level), style in zip(docs_levels.items(), [":", "-.", "--"], strict=True):
+    plt.axhline(level, color="grey", linestyle=style, linewidth=1.2, label=f"{name}: {level:.2f}")
+plt.yticks([2, 3, 4, 5, 7], [2, 3, 4, 5, 7])
+plt.minorticks_off()
+plt.title("Real text: better than pairs, and no floor in sight")
+plt.legend(fontsize=8)
+plt.show()
+
+# %%
+docs_writer = keras_nlp.models.GPT2CausalLM.from_preset(docs_run.preset)
+docs_writer.compile(sampler=keras_nlp.samplers.TopPSampler(0.8, seed=args.seed), jit_compile=True)
+sample = docs_writer.generate(["The "])[0]
+print(f"loss {docs_run.validation_loss:.3f}, perplexity {np.exp(docs_run.validation_loss):.1f}\n")
+print("".join(c if c.isprintable() or c == "\n" else "·" for c in sample[:900]))
+
+# %% [markdown]
+# This is far from good. The model has the look of the manual, its words and short phrases, but
+# sentences do not hold together and nothing in them can be relied on. The validation loss passes
+# `pairs` and then hardly falls, while the training loss goes on: overfitting begins, because the
+# text is short and is read several times. Real English has many more words and facts than the
+# tales. Sense over many sentences takes far more text and a far larger model.
+#
 # ## What a run leaves behind
 
 # %%
@@ -1079,60 +879,51 @@ for path in sorted(run.folder.iterdir()):
         print(path.name + ("/" if path.is_dir() else ""))
 
 # %% [markdown]
-# `preset` is the trained model with its tokenizer; `from_preset` reads it, as you have seen, and
-# the lessons after this one will. `checkpoint-…` are the last two checkpoints, `snapshot-…` the
-# early weights, `best` those with the lowest validation loss, `run.json` says what the run was made
-# of, and `result.json` has the reports.
+# `preset` is the trained model with its tokenizer; `from_preset` reads it, and the next lessons
+# will. `checkpoint-…` are the last two checkpoints, `snapshot-…` early parameters, `best` those
+# with the lowest validation loss, `run.json` says what the run was made of, `result.json` has its
+# evaluations. `logs` is for **TensorBoard**, which draws the curves of all your runs in a browser:
+# `tensorboard --logdir checkpoints`.
 #
-# `logs` is for **TensorBoard**, a program that draws the curves of all your runs in a browser, also
-# while they are training. In a terminal, in the folder of the course:
-#
-# `tensorboard --logdir checkpoints`
-#
-# ## Your own text
-#
-# `python codes/08_pretraining.py --corpus my.txt` trains on a text of yours, in any language, from
-# some kilobytes to a hundred megabytes; in a notebook, set `corpus` at the top. It must be a
-# plain text file in UTF-8. The last tenth becomes the validation text. What to expect:
-#
-# * **A tokenizer of its own** is trained first, on a sample, with `vocabulary_size` tokens. A small
-#   text wants a small vocabulary.
-# * **The time** depends on `steps` times `batch_size`, not on the length of the text. What depends
-#   on the length is the number of passes. With a small text there are many: watch the validation
-#   loss turn, and let early stopping do its work.
-# * **The memory** stays the same, since the ids are read from the disk.
-# * **No floor.** Nobody knows it. Compare with `pairs`, as above.
-# * **Do not expect it to talk.** It will write in the manner of your text, with its words and
-#   phrases. Sense over many sentences takes a text as simple as the tales, or a larger model.
-#
-# To try, there is `python_docs`, the help texts that come with Python, which needs no network, and
-# `shakespeare`, some plays, which are downloaded.
-
-# %% [markdown]
 # ## If your result looks different
 #
-# * **The loss became `nan`, or stands still far above `pairs`.** The learning rate is too high. A
-#   run that becomes `nan` stops and says so. Try a third of the rate.
+# * **The loss became `nan`, or stays far above `pairs`.** The learning rate is too high. Try a
+#   third.
 # * **The curve has the right shape and ends too high.** Not enough steps: the learning rate fell to
-#   zero before the model was done. Give it more `steps`; that is a new run from the start, for its
-#   schedule is another one.
-# * **The validation loss turns up.** Too little text, or too many passes.
-# * **The first validation loss is fine, the samples are noise.** Look whether the tokenizer that
-#   decodes is the one that encoded.
+#   zero before the model was done. More `steps` make a new run, for its schedule is another one.
+# * **The validation loss turns up.** Overfitting: too little text, or too many passes.
+# * **The validation loss is fine, the samples are noise.** Look whether the tokenizer that decodes
+#   is the one that encoded.
 # * **Your digits differ from this page.** Another processor rounds differently, and training
 #   enlarges that. On one machine two runs are equal to the last bit.
 
 # %% [markdown]
 # ## Recap
 #
-# * A text becomes windows; answers are the inputs, one to the right; filler has weight 0.
-# * Adam gives every parameter a step of the same size; AdamW lets unused ones fade; Muon gives
-#   every direction of a matrix a step of the same size. The learning rate rises, then falls.
-# * A sweep shows a U: too slow, good, too large.
-# * A checkpoint is weights, the optimizer's state and the place in the text. The validation loss
-#   says when to stop.
+# * A text becomes windows; targets are the inputs, one to the right; the loss mask leaves out
+#   padding.
+# * Momentum adds up gradients; Adam gives every parameter steps of about the same size; AdamW adds
+#   weight decay. The learning rate rises, then falls; clipping tames odd batches.
+# * A training loop is: batch, loss, backpropagation, update. `fit` does the same.
 # * A loss means something beside others: guessing, counting, and the floor. It is the price of the
 #   choices in the text.
+# * The validation loss shows overfitting and says when to stop. A checkpoint is parameters, the
+#   optimizer's state and the step.
+
+# %% [markdown]
+# ## Check your understanding
+#
+# Answer in your own words; then let `check.answer` show ours.
+#
+# 1. Why does the loss need a mask?
+# 2. What does momentum do in a narrow valley, and why?
+# 3. Why does the learning rate start at zero, although the model has everything still to learn?
+# 4. The training loss is below the floor. Is the model better than possible?
+# 5. How do you recognise overfitting, and what can be done about it?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
 
 # %% [markdown]
 # ## Check yourself
@@ -1165,19 +956,19 @@ def linear_rate(step, peak, steps, warmup):
 check.linear_rate(linear_rate)
 
 # %% [markdown]
-# **3.** The loss of a batch with filler: from the losses at all places and their weights.
+# **3.** The loss of a batch with padding: from the losses at all positions and the loss mask.
 
 
 # %%
-def weighted_loss(losses, weights):
-    """Return the mean over the answers that count."""
+def masked_loss(losses, loss_mask):
+    """Return the mean over the targets that count."""
     ...
 
 
-check.weighted_loss(weighted_loss)
+check.masked_loss(masked_loss)
 
 # %% [markdown]
-# **4.** Adam without the correction, that is with $m$ and $v$ instead of $m/(1 - \beta_1^t)$ and
+# **4.** Adam without bias correction, that is with $m$ and $v$ instead of $m/(1 - \beta_1^t)$ and
 # $v/(1 - \beta_2^t)$: how long is the very first step, in units of the learning rate? With $\beta_1
 # = 0.9$ and $\beta_2 = 0.999$.
 
@@ -1198,6 +989,6 @@ check.times_less_probable(times_less_probable)
 # %% [markdown]
 # ## Next
 #
-# Your model can write, and so far it has drawn each token just as it came. In [lesson
-# 9](09_generation.ipynb) you will learn other ways to draw, what each does to the tales, and how to
-# make it many times as fast.
+# Your model can write, and so far each token was sampled just as its probability says. In [lesson
+# 9](09_generation.ipynb) you will learn other ways to sample, what each does to the tales, and how
+# to make it many times as fast.

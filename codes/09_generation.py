@@ -10,8 +10,9 @@
 # some minutes.
 
 # %% [markdown]
-# The first three settings say how to draw, the next three what: a beginning, the longest text in
-# tokens, the seed. An empty prompt means: begin a tale of your own.
+# The first three settings control the **sampling**, the next three say what is generated: the
+# prompt, the maximum length in tokens, the number of texts. The last one is the seed. With an empty
+# **prompt** the model begins a tale of its own.
 
 # %%
 from utils.course.settings import settings
@@ -43,9 +44,10 @@ np.set_printoptions(precision=3, suppress=True)
 # %% [markdown]
 # ## Five words
 #
-# A language model gives each token a probability, no more. What to write is left to us. Here is a
-# whole model, small enough to check by hand: it knows five words and looks at the last one only.
-# Row = that word, column = the next.
+# A language model gives each token a probability, no more. How to choose the next token from these
+# probabilities is a separate decision, and this lesson compares six ways. Here is a whole model,
+# small enough to check by hand: a **bigram model** that knows five words and looks at the last one
+# only. The row is that last word, the column the next one.
 
 # %%
 words = ["the", "cat", "crow", "sat", "flew"]
@@ -63,7 +65,7 @@ table_logits = np.log(table)  # softmax of a logarithm gives the probabilities b
 # %% [markdown]
 # ### Greedy
 #
-# The plainest choice is the likeliest word, each time. Lesson 7 called it **greedy**.
+# The simplest choice is the likeliest word each time. Lesson 7 called it **greedy decoding**.
 
 
 # %%
@@ -77,14 +79,15 @@ for _ in range(8):
 print(" ".join(words[i] for i in ids))
 
 # %% [markdown]
-# It goes round in a circle, and will forever. Greedy has no memory of having been here, and nothing
-# random that could lead it out. Large models do the same: their greedy texts begin well and then
-# repeat a sentence again and again. It also says the same thing to everybody.
+# The text repeats, and would do so forever. This model sees only the last word, so it does not know
+# that it has been there, and greedy decoding has nothing random that could lead it out. Large
+# models show the same fault: their greedy texts often begin well and then repeat a sentence again
+# and again. Greedy decoding also gives the same answer to everybody.
 #
 # ### Temperature
 #
-# So draw, as in lesson 2. To choose between daring and careful, divide the logits by a number
-# before the softmax, the **temperature** $T$:
+# So sample, as in lesson 2: choose each word at random, with its probability. To control how much
+# chance there is, divide the logits by a number before the softmax, the **temperature** $T$:
 #
 # $$p_i = \frac{e^{z_i / T}}{\sum_j e^{z_j / T}}$$
 
@@ -105,19 +108,20 @@ for temperature in [0.1, 0.5, 1.0, 2.0, 100.0]:
     print(f"T {temperature:5}", "".join(f"{value:7.3f}" for value in p))
 
 # %% [markdown]
-# Read the rows. At $T = 1$ the model says what it learnt. Below, the likely become likelier; close
-# to zero nothing but the likeliest is left, and that is greedy. Above, the words become equal, and
-# a very hot model guesses.
+# Read the rows. At $T = 1$ the probabilities are those that the model learnt. Below 1, likely words
+# become likelier; close to zero only the likeliest is left, which is greedy decoding. Above 1, the
+# probabilities become more equal; at a very high temperature the model guesses.
 #
-# Ratios tell the same: two words whose probabilities are as $a$ to 1 at $T = 1$ are as $a^{1/T}$ to
-# 1 at $T$.
+# In ratios: if one word is $a$ times as likely as another at $T = 1$, it is $a^{1/T}$ times as
+# likely at temperature $T$.
 #
 # ### Top-k and top-p
 #
 # A real vocabulary has a long tail: hundreds of tokens that are each nearly impossible. Together
-# they are not, and a text has many draws, so sooner or later one of them comes up. Then it stands
-# there, and the model has to go on from it. So cut the tail off. **Top-k** keeps the $k$ likeliest
-# tokens. (Fan, Lewis and Dauphin, *Hierarchical Neural Story Generation*, 2018.)
+# they are not, and a text is sampled in many steps, so sooner or later one of them is chosen. Then
+# it is part of the text, and the model has to continue from it. So cut the tail off. **Top-k**
+# keeps the $k$ likeliest tokens. (Fan, Lewis and Dauphin, *Hierarchical Neural Story Generation*,
+# 2018.)
 
 
 # %%
@@ -134,10 +138,11 @@ print("all   ", p)
 print("top-2 ", keep_top_k(p, 2))
 
 # %% [markdown]
-# But how many are worth keeping? After `crow` one word is nearly certain; after `the` two are
-# likely. **Top-p**, or *nucleus sampling*, counts probability instead of words: keep the
-# likeliest until they have at least $p$ together. The sum of those *before* a word decides whether
-# it still is needed. (Holtzman and others, *The Curious Case of Neural Text Degeneration*, 2020.)
+# But how many should be kept? After `crow` one word is nearly certain; after `the` two are likely.
+# **Top-p**, or *nucleus sampling*, sets a limit for their probability instead of their number: keep
+# the likeliest words until they have a probability of at least $p$ together. A word is still needed
+# if the sum of those *before* it is below $p$. (Holtzman and others, *The Curious Case of Neural
+# Text Degeneration*, 2020.)
 
 
 # %%
@@ -168,14 +173,15 @@ for axes, (title, p) in zip(panels, settings_shown.items(), strict=True):
     axes.set_title(title)
     axes.tick_params(axis="x", labelrotation=60)
 panels[0].set(ylabel="probability", ylim=(0, 0.75))
-figure.suptitle("After the word the: temperature bends, top-k and top-p cut")
+figure.supxlabel("next word", fontsize=10)
+figure.suptitle("After “the”: temperature reshapes, top-k and top-p cut")
 plt.show()
 
 # %% [markdown]
 # ### Beam search
 #
-# Greedy has another fault, which drawing does not mend: it decides word by word. Compare two texts
-# of three words.
+# Greedy decoding has another fault, which sampling does not mend: it decides word by word. Compare
+# two texts of three words.
 
 # %%
 for text in ["the cat sat", "the crow flew"]:
@@ -184,10 +190,11 @@ for text in ["the cat sat", "the crow flew"]:
     print(f" = {table[first, second] * table[second, third]:.3f}")
 
 # %% [markdown]
-# The cat is the likelier word, the crow begins the likelier *text*. To see it, one must keep the
-# crow in mind for a step although it is behind. **Beam search** keeps the `width` likeliest
-# beginnings, continues each with every word, and keeps the likeliest of all those. (It adds
-# logarithms rather than multiply: products of many probabilities would become zero.)
+# The cat is the likelier word, but the crow begins the likelier *text*. To find it, one must keep
+# the crow for a step although it is less likely. **Beam search** keeps the `width` likeliest
+# beginnings, continues each with every word, and keeps the likeliest of all the results. (It adds
+# logarithms instead of multiplying: products of many probabilities would become zero in
+# floating-point numbers.)
 
 
 # %%
@@ -210,23 +217,25 @@ for width in [1, 2]:
     print(f"width {width}: {' '.join(words[i] for i in ids):14} probability {np.exp(score):.3f}")
 
 # %% [markdown]
-# A beam of one is greedy. A beam as wide as there are texts would find the likeliest of all; in
-# between it is a good guess. But is the *likeliest* text what one wants? For a translation, often.
-# For a story, hardly: think of the circle above. The measurement will show.
+# A beam of width one is greedy decoding. A beam as wide as there are texts would find the likeliest
+# of all; widths in between find a text that is likely but not always the likeliest. But is the
+# *likeliest* text what one wants? For a translation, often. For a story, hardly: it would repeat
+# itself as above. The measurement below will show.
 #
 # ### Contrastive search
 #
-# The last method looks inside. Take the $k$ likeliest tokens, and give each a score: its
-# probability, minus a penalty for being similar to what has been written. What is similar is read
-# off the model's **hidden states**, the vectors that its last layer makes of the tokens, by their
-# cosine (lesson 4). A number $\alpha$ from 0 to 1 says how much the penalty weighs:
+# The last method uses the inside of the model. Take the $k$ likeliest tokens and give each a score:
+# its probability, minus a penalty for being similar to what has been written. Similarity is the
+# cosine (lesson 4) of the model's **hidden states**, the vectors that its last layer computes for
+# the tokens. A number $\alpha$ from 0 to 1 says how much the penalty counts:
 #
 # $$\text{score} = (1 - \alpha)\,p - \alpha \max_j \cos(h, h_j)$$
 #
-# where $h$ is the hidden state that the candidate would get, for which it has to go through the
-# model, and the $h_j$ are those of all tokens so far. The best score wins, so nothing is random.
-# (Su and others, *A Contrastive Framework for Neural Text Generation*, 2022, section 4.2.) For our
-# toy we make up a vector per word: alike for the two animals, and rather alike for the two verbs.
+# where $h$ is the hidden state of the candidate, for which the candidate has to go through the
+# model, and the $h_j$ are those of all tokens so far. The candidate with the highest score is
+# chosen, so nothing is random. (Su and others, *A Contrastive Framework for Neural Text
+# Generation*, 2022, section 4.2.) For our toy model we make up a vector for each word: similar for
+# the two animals, and rather similar for the two verbs.
 
 # %%
 hidden = np.array([[1.0, 0.1], [0.1, 1.0], [0.3, 1.0], [-1.0, 0.2], [-1.0, -0.6]])
@@ -250,13 +259,13 @@ for alpha in [0.0, 0.3, 0.6]:
     print(f"alpha {alpha}: {' '.join(words[i] for i in ids)}")
 
 # %% [markdown]
-# With $\alpha = 0$ it is greedy and runs in the circle. The larger $\alpha$, the more it avoids
-# what was there, in the end at the cost of sense.
+# With $\alpha = 0$ it is greedy decoding and repeats itself. The larger $\alpha$, the more it
+# avoids what was there, in the end at the cost of sense.
 #
 # ## The same in keras-nlp
 #
-# keras-nlp calls such a method a **sampler**. It wants a function that looks at the ids before the
-# place `index` and returns logits, hidden states and a cache. Ours is the table.
+# keras-nlp calls such a method a **sampler**. It needs a function that gets the ids before the
+# position `index` and returns logits, hidden states and a cache. Ours looks them up in the table.
 
 
 # %%
@@ -266,7 +275,7 @@ def next_from_table(prompt, cache, index):
 
 
 def library_search(sampler, length):
-    """What a sampler of keras-nlp makes of the toy, starting with the word 0."""
+    """The ids that a sampler of keras-nlp generates with the toy model, starting with 0."""
     states = np.zeros((1, length, 2))  # hidden states so far; only contrastive search reads them
     states[0, 0] = hidden[0]
     prompt = np.zeros((1, length), "int32")
@@ -274,7 +283,7 @@ def library_search(sampler, length):
 
 
 # %% [markdown]
-# First the methods without chance. They must agree word for word. (For greedy we call our
+# First the methods without chance. They must agree word for word. (For greedy decoding we call our
 # contrastive search with a single candidate.)
 
 # %% tags=["nbval-check-output"]
@@ -293,8 +302,8 @@ for name, (ours, sampler) in pairs.items():
     assert ours == theirs
 
 # %% [markdown]
-# For the methods with chance we let the library draw many times and compare how often each word
-# comes with the probabilities of our formulas.
+# For the methods with chance, let the library sample many times. Then compare how often each word
+# was chosen with the probabilities that our formulas give.
 
 
 # %%
@@ -321,7 +330,7 @@ for name, (p, sampler) in by_formula.items():
 # %% [markdown]
 # ## Your own GPT-2
 #
-# Now the model. It lies in a folder, with its tokenizer.
+# Now the real model. It is stored in a folder, with its tokenizer.
 
 # %%
 folder = pretrained("tales").preset
@@ -341,12 +350,13 @@ def as_text(ids):
 # %% [markdown]
 # ### Without a cache
 #
-# To write a token, send the whole text through the model, and use the logits at its last place.
-# For the next token, send the whole text again, one longer. That is what lesson 7 did. Here is
-# GPT-2 in NumPy once more, for one text. The weight matrices of query, key and value are one,
-# `qkv_kernel`, and all weight matrices are stored transposed, (outputs, inputs), like the token
-# embedding. One thing is new: attention may get a `past`, keys and values from earlier calls, and
-# gives back all of them. The new tokens see the past and, causally, each other.
+# To generate a token, send the whole text through the model and use the logits at its last
+# position. For the next token, send the whole text again, one token longer. That is what lesson 7
+# did. Here is GPT-2 in NumPy once more, for one text. The **weight matrices** of query, key and
+# value are one, `qkv_kernel`, and all weight matrices are stored transposed, (outputs, inputs),
+# like the token embedding. One thing is new: attention may get a `past`, the keys and values from
+# earlier calls, and it returns all of them, with the new ones appended. The new tokens see the past
+# and, causally, each other.
 
 # %%
 weights = keras.tree.map_structure(np.array, read_weights(model))
@@ -397,7 +407,7 @@ def gpt2(new_ids, cache=None):
 
 
 # %% [markdown]
-# A tale that the model has never seen, from the validation part, goes through both, ours and
+# Send a tale from the validation set, which the model has never seen, through both models, ours and
 # keras-nlp's.
 
 # %%
@@ -413,11 +423,11 @@ assert difference < 1e-3
 # %% [markdown]
 # ### With a cache
 #
-# What changes in the model when the text grows by one token? Of the tokens before it: nothing. The
-# causal mask hides the new one from them, so each has the same keys and values as in the last step,
-# in every layer. Only what we *keep* of them decides whether we compute them again. The new token,
-# in turn, needs nothing of the old ones but their keys and values. Keep those: this is the **KV
-# cache**. Now one token a step goes through the model.
+# What changes in the model when the text grows by one token? For the earlier tokens, nothing. The
+# causal mask hides the new token from them, so each has the same keys and values as in the last
+# step, in every layer, and computing them again is wasted work. The new token needs nothing of the
+# earlier ones but their keys and values. So store those: this is the **KV cache**. Now a single
+# token goes through the model in each step.
 
 # %%
 cache, one_by_one = None, []
@@ -431,10 +441,10 @@ print(f"the cache of a layer: keys {keys.shape}, values {values.shape}  (heads, 
 assert difference < 1e-4
 
 # %% [markdown]
-# The same logits. How much work is saved? Count multiplications. A token that goes through a block
-# costs $12 d^2$ in the kernels (lesson 6) and $2d$ for each token that it looks at: $d$ for the
-# scores and $d$ for the weighted mean of the values. The exit costs $V d$. Our `gpt2` computes it
-# for every place; we count only the last one, which is all that is needed.
+# The logits are the same. How much work is saved? Count multiplications. A token that goes through
+# a block costs $12 d^2$ in the weight matrices (lesson 6) and $2d$ for each token that it attends
+# to: $d$ for the scores and $d$ for the weighted mean of the values. The logits cost $V d$. Our
+# `gpt2` computes them at every position; we count only the last one, which is all that is needed.
 
 
 # %%
@@ -459,23 +469,25 @@ for length, plain, cached in zip(lengths, without, with_cache, strict=True):
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
 left.loglog(lengths, without, marker="o", label="without cache")
 left.loglog(lengths, with_cache, marker="s", label="with cache")
-left.set(xlabel="tokens written", ylabel="multiplications", title="Work for a whole text")
+left.set(xlabel="tokens generated", ylabel="multiplications")
+left.set_title("Without a cache the work grows faster")
 left.legend()
 right.plot(lengths, np.divide(without, with_cache), marker="o")
-right.set(xlabel="tokens written", ylabel="times less work")
+right.set(xlabel="tokens generated", ylabel="work without / with cache")
 right.set_title("The longer the text, the more is saved")
 plt.show()
 
 # %% [markdown]
-# Without a cache a text of twice the length has twice as many steps, each with twice as many
-# tokens: the work grows with the square of the length at least (for attention, with its cube). With
-# it each token costs nearly the same. The price is memory: two vectors for each token in each
-# layer.
+# Without a cache, a text of twice the length takes twice as many steps, each with twice as many
+# tokens: the work grows at least with the square of the length (and that of attention with its
+# cube). With a cache each token costs nearly the same. The price is memory: two vectors for each
+# token in each layer.
 #
-# Is the saving real, in seconds? Write greedily in both ways, and take the time. Seconds differ
-# from machine to machine and from run to run, so you see them only when you run this lesson in a
-# terminal (`python codes/09_generation.py`); here it says whether the cache was faster. It saves
-# less time than multiplications: with one token at a time, NumPy mostly waits for Python.
+# Does this save time, too? Generate greedily in both ways and measure the seconds. They differ from
+# machine to machine and from run to run, so you see them only when you run this lesson in a
+# terminal (`python codes/09_generation.py`); here it prints whether the cache was faster. The
+# saving in time is smaller than that in multiplications: with one token at a time, most of the time
+# is spent in Python, between the operations of NumPy.
 
 
 # %%
@@ -500,10 +512,12 @@ print(f"the same texts: {texts_agree}; at {length} tokens the cache was faster: 
 # %% [markdown]
 # ### On one's own machine, in one go
 #
-# Python still stands between every two tokens, and NumPy walks from one operation to the next.
-# [generator.py](../utils/generation/generator.py) and its neighbours have the same steps with the
-# same names, written in TensorFlow. The whole loop is compiled into one program, every layer has a
-# cache of its own, and sampling does not sort the vocabulary. Does it write what we write?
+# In the code above Python runs between every two tokens, and NumPy runs one operation at a time.
+# [generator.py](../utils/generation/generator.py) has the same steps in TensorFlow: the whole loop
+# is compiled into one program, every layer has a cache of its own, and sampling does not sort the
+# vocabulary. Of the files beside it, read [plain_gpt2.py](../utils/generation/plain_gpt2.py) first:
+# it is the model above without a cache, under the same names. Does the generator write what we
+# write?
 
 # %%
 generate = Generator(model, END)
@@ -513,13 +527,12 @@ print(f"{len(compiled)} tokens, as by hand: {compiled == by_hand}")
 print(as_text(compiled))
 
 # %% [markdown]
-# That is the greedy tale: at each place the likeliest token, which need not make the likeliest
-# tale, as the crow has shown. `top_k=1` always gives this one. Now with chance, in the order that
-# is usual: first the temperature bends the probabilities, then top-k and top-p cut them (`top_k=0`
-# and
-# `top_p=1.0` cut nothing). Three tales from nothing, that is, after an end. These are called
-# **unconditional** samples. The prompt, the length and the way to draw come from the settings at
-# the top.
+# That is the greedy tale: at each position the likeliest token, which need not give the likeliest
+# tale, as the crow has shown. `top_k=1` always gives this one. Now with sampling. The usual order
+# is: first the temperature changes the probabilities, then top-k and top-p cut their tail
+# (`top_k=0` and `top_p=1.0` cut nothing). Generate three tales without a prompt; the model gets
+# only the END of a previous text. These are called **unconditional** samples. The prompt, the
+# length and the sampling settings are those at the top.
 
 # %%
 sampling = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
@@ -531,9 +544,9 @@ for ids in generate([prompt] * 3, length=args.length, seed=args.seed, **sampling
 # ## Valid, and not always the same
 #
 # They read like tales. Are they? The tales have a grammar, and `parse` of `utils.tales` finds out
-# whether it can tell a text: every sentence well-formed, and nothing that contradicts what was told
-# before. The share of texts that it accepts we call **validity**. Most failures of a good model are
-# of the second kind: it says the wrong name, or the wrong thing.
+# whether a text is one of them: every sentence well-formed, and nothing that contradicts what was
+# told before. The share of texts that it accepts we call **validity**. Most failures of a good
+# model are contradictions: it gives the wrong name, or the wrong thing.
 
 
 # %%
@@ -552,11 +565,11 @@ def validity(texts):
 
 # %% [markdown]
 # A model that tells one flawless tale again and again would have full validity. So measure
-# **diversity**, too: cut all texts into runs of four words, and see what share of those runs is
-# different from the others. (The measure is called *distinct-4*; Li and others, *A
-# Diversity-Promoting Objective Function for Neural Conversation Models*, 2016.) It depends on how
-# much text there is, so we always take equally many texts. Real tales give the mark to compare
-# with.
+# **diversity**, too: take all sequences of four neighbouring words, the **4-grams**, and divide the
+# number of different ones by the number of all. (The measure is called *distinct-4*; Li and others,
+# *A Diversity-Promoting Objective Function for Neural Conversation Models*, 2016.) It depends on
+# the amount of text, so we always use the same number of texts. Real tales give the value to
+# compare with.
 
 
 # %%
@@ -575,8 +588,8 @@ real_diversity = diversity(real[:FEW])
 print(f"real tales: validity {validity(real):.0%}, diversity {real_diversity:.3f}")
 
 # %% [markdown]
-# First, five hundred unconditional tales with the settings at the top. Are any of them copies of
-# tales from training? A model that had learnt by heart would tell those.
+# First, unconditional tales with the settings at the top. Are any of them copies of tales from the
+# training set? A model that had **memorised** its training data would generate such copies.
 
 # %%
 BATCH = 100
@@ -593,10 +606,9 @@ print(f"copies         {np.mean([text in known for text in texts]):6.1%}", end="
 print(f"   different from each other {len(set(texts)) / len(texts):.1%}")
 
 # %% [markdown]
-# A copy would be a tale that it has by heart. Where a tale fails, `parse` says why. Here are the
-# first three reasons, each with the sentence. *Inconsistent* are good English sentences that
-# contradict what was told before; *ungrammatical* is everything else, a tale without an end among
-# it.
+# A copy would be a memorised tale. Where a tale fails, `parse` says why. Here are the first three
+# reasons, each with the sentence. *Inconsistent* texts are in correct English but contradict what
+# was told before; *ungrammatical* is everything else, including a tale without an end.
 
 # %%
 for text in [text for text, kind in zip(texts, kinds, strict=True) if kind != "valid"][:3]:
@@ -609,9 +621,9 @@ for text in [text for text, kind in zip(texts, kinds, strict=True) if kind != "v
 # %% [markdown]
 # ### All methods, all settings
 #
-# Now the comparison. Methods without chance always answer the same to the same beginning, so let
-# all of them continue the same beginnings: the first eight tokens of real tales. A share of so few
-# texts is a rough number: with 48 of them, differences below about ten points may be chance, and
+# Now the comparison. Methods without chance always give the same text for the same beginning, so
+# let every method continue the same beginnings: the first eight tokens of real tales. With so few
+# texts the shares are rough: with 48 texts, differences below about ten points may be chance, and
 # with 16, one text is six points.
 
 # %%
@@ -636,12 +648,11 @@ for top_p in [0.5, 0.8, 0.9, 0.95]:
     note("top-p", top_p, generate(beginnings, top_p=top_p, seed=args.seed))
 
 # %% [markdown]
-# Beam search follows several texts at once, contrastive search tries several candidates in each
-# step, and that makes them slow. They get the first few beginnings only, and we leave them to
-# keras-nlp's
-# `generate`. It takes rows of ids, filled up to the length, and a mask that says what is given.
-# (The mask must be boolean: otherwise contrastive search takes the END in front of each tale for
-# its end.)
+# Beam search follows several texts at once, and contrastive search tries several candidates in each
+# step, so they are slow. They get the first few beginnings only, and we leave them to keras-nlp's
+# `generate`. It takes rows of ids, padded to the full length, and a mask that says which of them
+# are given. (The mask must be boolean: otherwise contrastive search takes the END in front of each
+# tale for its end.)
 
 
 # %%
@@ -683,32 +694,32 @@ for method, (marker, size, letter, place) in looks.items():
         if letter:
             axes.annotate(f"{letter} {setting}", (x, y), xytext=place, **style)
 axes.axvline(real_diversity, color="black", linestyle=":", linewidth=1.2, label="real tales")
-axes.set(xlabel="diversity: share of different runs of four words", ylabel="validity")
-axes.set_title("Up is correct, to the right is varied")
+axes.set(xlabel="diversity: share of different 4-grams", ylabel="validity, share of the texts")
+axes.set_title("Each method trades validity for diversity")
 figure.legend(loc="outside right upper")
 plt.show()
 
 # %% [markdown]
-# Look at the dotted line first: real tales are that diverse, and a perfect model would stand on it,
-# at the top.
+# Look at the dotted line first: it shows how diverse real tales are. A perfect model would be on
+# it, at the top.
 #
 # * **Greedy and beam search**, on the left, make hardly a mistake, and their tales resemble each
-#   other. They do not run in circles as the toy did: our tales are short, and to end them has been
-#   learnt, too.
-# * **Contrastive search** with a small $\alpha$ is greedy. A large one demands new words even where
-#   the tale needs an old one: a name has to be repeated. It was made against repetition within a
-#   long text, and ours have none.
-# * **Temperature.** From cold to hot the points go to the right, and then they fall: from some heat
-#   on, all that is gained are mistakes. (A mistake makes new runs of words, too. So one can even be
-#   more diverse than real tales.)
-# * **Top-k and top-p**, with all tokens kept, would be plain drawing, temperature 1. Cut off the
-#   tail, and they rise at once; cut off more, and they mostly move to the left. Top-p is the better
-#   knife: how many tokens make sense changes from place to place.
+#   other. They do not repeat themselves as the toy did, because our tales are short and the model
+#   has learnt to end them.
+# * **Contrastive search** with a small $\alpha$ is nearly greedy. A large $\alpha$ demands new
+#   words even where the tale needs an old one: a name has to be repeated. The method was made
+#   against repetition within a long text, and our tales have none.
+# * **Temperature.** As the temperature rises the points move to the right, and then they fall: from
+#   some temperature on, more diversity comes only from mistakes. (A mistake makes new 4-grams, too.
+#   So generated texts can be even more diverse than real tales.)
+# * **Top-k and top-p**, with all tokens kept, would be plain sampling at temperature 1. When the
+#   tail is cut off, validity rises at once; when more is cut, diversity mostly falls. Top-p adapts
+#   better: how many tokens make sense changes from position to position.
 #
-# A low temperature and a top-p below 1 come equally close to the mark; so few texts cannot tell
-# them apart. The course draws with temperature 1 and top-p, as in the settings at the top, for
-# another reason: what is kept keeps the ratios that the model has learnt, and only the tail is
-# taken away, where a model that was trained for a few minutes is least to be trusted.
+# A low temperature and a top-p below 1 come equally close to real tales; so few texts cannot tell
+# them apart. The course samples with temperature 1 and top-p, as in the settings at the top, for
+# another reason: the tokens that are kept keep the ratios that the model has learnt, and only the
+# tail is removed, where a model that was trained for a few minutes is least reliable.
 
 # %% [markdown]
 # | method | chance | looks at | good for |
@@ -718,27 +729,42 @@ plt.show()
 # | top-k | yes | the k likeliest | a tail of known size |
 # | top-p | yes | the likeliest until p | most texts; the default here |
 # | beam | no | several texts | translation, short answers |
-# | contrastive | no | candidates and hidden states | long texts of models that would repeat
-# themselves |
+# | contrastive | no | candidates and hidden states | long texts without repetition |
 #
 # ## If your result looks different
 #
-# * **Validity is much lower everywhere.** Then the model has not learnt enough: look at its loss
-#   and the floor in lesson 8. How to draw can hide mistakes, not mend them.
-# * **All texts are the same.** You draw with `top_k=1`, or with a temperature near zero. That each
-#   *run* tells the same tales is meant to be so: give it another `seed`.
-# * **Your tales are others than on this page.** The same seed gives the same tales only with the
-#   same weights, and another processor rounds differently in training.
+# * **Validity is much lower everywhere.** Then the model has not learnt enough: compare its loss
+#   with the floor in lesson 8. The choice of the sampling method can hide mistakes of the model,
+#   not mend them.
+# * **All texts are the same.** You sample with `top_k=1`, or with a temperature near zero. It is
+#   intended that every *run* gives the same tales: use another `seed` for others.
+# * **Your tales differ from those on this page.** The same seed gives the same tales only with the
+#   same parameters, and another processor rounds differently during training.
 #
 # ## Recap
 #
-# * A model gives probabilities; how to choose from them is a decision of its own.
-# * Temperature bends the probabilities, top-k and top-p cut their tail, beam search looks for
-#   likely texts, contrastive search for likely and new tokens.
-# * Validity without diversity is easy, and so is the reverse. Plot both.
-# * The KV cache keeps each token's keys and values, so that a step sends one token through the
+# * A model gives probabilities; how to choose from them is a separate decision.
+# * Temperature makes the probabilities more or less equal, top-k and top-p cut their tail, beam
+#   search looks for likely texts, contrastive search for likely and new tokens.
+# * Validity without diversity is easy, and so is diversity without validity. Measure both.
+# * The KV cache stores each token's keys and values, so that a step sends one token through the
 #   model instead of the whole text. The logits are the same.
 #
+# ## Check your understanding
+#
+# Answer in your own words; the lesson's text has all that you need.
+#
+# 1. What does the temperature change, and what happens near zero?
+# 2. Why cut off the tail of the probabilities, and how does top-p differ from top-k?
+# 3. Why can greedy decoding miss the likeliest text, and how does beam search avoid that?
+# 4. Why does a KV cache not change the logits, and what does it cost?
+# 5. Why is validity alone not enough to judge a sampling method?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
+
+# %% [markdown]
 # ## Check yourself
 #
 # Replace `...` by your answer and run the cell.
@@ -756,8 +782,9 @@ def batch_temperature(logits, temperature):
 check.batch_temperature(batch_temperature)
 
 # %% [markdown]
-# **2.** *Min-p* is another way to cut: keep the tokens whose probability is at least `min_p` times
-# that of the likeliest, and make the rest add to 1. Write it for the probabilities of one place.
+# **2.** *Min-p* is another way to cut the tail: keep the tokens whose probability is at least
+# `min_p` times that of the likeliest, and make the rest add to 1. Write it for the probabilities at
+# one position.
 
 
 # %%
@@ -770,7 +797,8 @@ check.keep_min_p(keep_min_p)
 
 # %% [markdown]
 # **3.** How many tokens go through the model, in all, until a text has grown from 1 token to 100?
-# Answer as a pair: without a cache, with one. (The last token, once written, need not go through.)
+# Answer with a pair: without a cache, with one. (The last token, once generated, need not go
+# through.)
 
 # %%
 tokens_read = ...
@@ -801,5 +829,5 @@ check.ratio(ratio)
 # %% [markdown]
 # ## Next
 #
-# Your model finishes a tale that you begin. It does not answer. In lesson 10 it learns to talk: to
-# tell your words from its own, and to stop when it is your turn.
+# Your model continues a tale that you begin. It does not answer. In lesson 10 it learns to chat: to
+# tell your messages from its own, and to stop when it is your turn.

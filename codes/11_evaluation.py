@@ -33,6 +33,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from utils.course.plots import BLUE, GREEN, ORANGE, PURPLE, STYLE
 from utils.data.corpora import load_corpus
 from utils.data.dialogues import about_tales
+from utils.evaluation.examination import examination, is_refusal, is_right
 from utils.evaluation.losses import TokenLosses
 from utils.exercises import lesson_11 as check
 from utils.generation.generator import Generator
@@ -1053,11 +1054,12 @@ plt.show()
 
 # %%
 base_run, chat = pretrained("tales"), chat_run("en")
+assistant = Assistant(chat)
 questions = held_out_questions("en", args.questions)
 right = [question.answer for question in questions]
 given = {
     "base": base_answers(base_run, "en", questions),
-    "fine-tuned": Assistant(chat).replies([question.messages for question in questions]),
+    "fine-tuned": assistant.replies([question.messages for question in questions]),
     "copy": [question.messages[-1].content for question in questions],
 }
 for number in [0, args.questions // 5, args.questions * 2 // 5]:
@@ -1142,6 +1144,46 @@ for reply, q in wrong[:3]:
 # answered without reading the tale. A **shortcut** like that is what to look for where a score is
 # too good. Where a detail has to be looked up, the model makes its mistakes.
 #
+# ## Hallucination
+#
+# A model that states what has no source **hallucinates**. The loss of a language model rewards a
+# likely continuation, and after a question the likely continuation is an answer, whether the model
+# can know it or not. In practice that is the most harmful kind of error: it looks like all other
+# answers. To measure it, ask what the text does not say, and count.
+#
+# Two shares belong together. The first is of questions *without* an answer: how many get one all
+# the same? The second is of questions *with* an answer: how many does the model refuse? Each is
+# easy to bring to zero alone: refuse everything, or nothing.
+
+# %%
+parts = examination("en")
+without, with_answer = (parts[name][: args.questions] for name in ("no answer", "other words"))
+invented = [
+    (question, reply)
+    for question, reply in zip(
+        without, assistant.replies([question.messages for question in without]), strict=True
+    )
+    if not is_refusal(reply, "en")
+]
+replies = assistant.replies([question.messages for question in with_answer])
+refused = np.mean([is_refusal(reply, "en") for reply in replies])
+answered = zip(replies, with_answer, strict=True)
+correct = np.mean([is_right(reply, question, "en") for reply, question in answered])
+print(f"{len(without)} questions without an answer: {len(invented) / len(without):.0%} get one")
+print(f"{len(with_answer)} questions with an answer: {refused:.0%} refused, {correct:.0%} right")
+
+# %%
+for question, reply in invented[:8]:
+    print(f"{question.messages[-1].content:58} said: {reply}")
+
+# %% [markdown]
+# The questions of the second line are worded as no training has worded them. What is neither
+# refused nor right is a wrong answer, given with the same assurance: to the question that the model
+# took this one for, or with a detail of another place in the tale.
+#
+# Large models hallucinate for the same reason, and the remedies are those of this course: examples
+# of "I don't know" in the training (lesson 10), and texts to answer from, with their source.
+#
 # ## If your result looks different
 #
 # * **A Chinese measure is exactly zero.** Then the text has no tokens, or only one: look at what
@@ -1163,9 +1205,26 @@ for reply, q in wrong[:3]:
 #   n-grams with a brevity penalty, over a whole corpus. ROUGE-N adds recall, ROUGE-L allows gaps.
 # * All of them compare tokens, not meanings. And all depend on how the text is cut, in Chinese
 #   entirely.
-# * The bootstrap says how far chance goes: draw the questions again. Compare two models on the same
-#   questions, by their differences.
+# * The bootstrap says how far chance goes: sample the questions again. Compare two models on the
+#   same questions, by their differences.
+# * A hallucination is a statement without a source. Count answers where there is none, and refusals
+#   where there is one.
 #
+# ## Check your understanding
+#
+# 1. Two models have a different perplexity on the same text. When does the comparison mean nothing?
+# 2. When is exact match too strict, and what does F1 give instead?
+# 3. Why does BLEU clip its counts, and why does it need a brevity penalty?
+# 4. Model A is right in 2 of 100 questions more than model B. What has to be known before one of
+#    them is called better?
+# 5. Why does a language model answer a question that nobody can answer, and which two numbers show
+#    it?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
+
+# %% [markdown]
 # ## Check yourself
 #
 # Replace `...` by your answer and run the cell.

@@ -2,12 +2,14 @@
 
 import importlib
 import pkgutil
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import utils.exercises
-from utils.exercises import Exercise, exercise, not_attempted
+from utils.exercises import Answers, Exercise, exercise, not_attempted
 
 
 def all_exercises():
@@ -119,3 +121,31 @@ def test_a_constant_answer_is_an_attempt():
     assert not not_attempted(lambda: 3)
     assert not not_attempted(0)
     assert not_attempted(lambda: ...)
+
+
+# ---- questions about ideas -----------------------------------------------------------------------
+
+
+LESSONS = sorted((Path(__file__).parent.parent / "codes").glob("[0-9]*.py"))
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_asks_five_questions_and_its_text_answers_them(lesson, capsys):
+    text = lesson.read_text(encoding="utf-8")
+    section = text.partition("# ## Check your understanding\n")[2].partition("# %%")[0]
+    assert re.findall(r"^# (\d)\. ", section, re.M) == list("12345")
+    module = importlib.import_module(f"utils.exercises.lesson_{lesson.name[:2]}")
+    headings = re.findall(r"^# #+ (.*)$", text, re.M)
+    assert len(module.answer.answers) == 5
+    for number, (heading, words) in enumerate(module.answer.answers, 1):
+        assert heading in headings
+        module.answer(number)
+        said = capsys.readouterr().out
+        assert words.split()[0] in said and heading in said
+
+
+@pytest.mark.parametrize("wish", [None, 0, 6, -1])
+def test_no_answer_is_given_before_it_is_asked_for(wish, capsys):
+    Answers(*[("Heading", "The answer.")] * 5)(wish)
+    said = capsys.readouterr().out
+    assert "The answer." not in said and said.startswith("… ")

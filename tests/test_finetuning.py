@@ -14,24 +14,39 @@ import pytest
 import tensorflow as tf
 from tiny_gpt2 import TINY
 
-from utils.data.batches import endless_batches
 from utils.data.bpe import Tokenizer
 from utils.data.chat_template import ChatTokenizer, Template
-from utils.data.dialogue_rows import DialogueRows, PackedRows, fit_context, pack, pad
-from utils.data.dialogues import Dialogue, DialogueError, Message, read_jsonl, write_jsonl
+from utils.data.conversations import tales_with_room
+from utils.data.dialogue_rows import (
+    PackedRows,
+    Row,
+    as_arrays,
+    fill_row,
+    fit_context,
+    pack,
+    pad,
+)
+from utils.data.dialogues import (
+    Dialogue,
+    DialogueError,
+    Message,
+    read_jsonl,
+    small_talk,
+    write_jsonl,
+)
 from utils.data.keras_tokenizers import as_keras, folder
+from utils.data.tale_rows import TALK_EVERY, TaleRows
 from utils.models.gpt2 import build_gpt2, from_ids
-from utils.models.surgery import logits_at_positions, resize_token_embeddings
+from utils.models.surgery import packed_logits, resize_token_embeddings
 from utils.training import runs
-from utils.training.finetuning import finetune, finetune_on, split, with_positions
+from utils.training.finetuning import finetune, finetune_on, packed_batches, split
 from utils.training.optimizers import WarmupStableDecay
 from utils.training.presets import load_preset, save_preset
 from utils.training.recipes import ChatRecipe
-from utils.training.runs import Run, TrainingFailed, compiled
+from utils.training.runs import Run, TrainingFailed
 
 END = 9
 TALES = [([1, 2, 3, END], [0, 0, 1, 1]), ([4, 5, END], [0, 1, 1]), ([6, END], [0, 1])]
-TALK = [([7, 8], [0, 1]), ([8, 7], [0, 1])]
 
 
 # ---- rows ----------------------------------------------------------------------------------------
@@ -60,37 +75,60 @@ def test_padding_is_at_the_right_and_weighs_nothing():
     assert weights.tolist() == [[0, 1, 1, 0, 0], [1, 1, 0, 0, 0]]  # of ids 1 to 5, the targets
 
 
-@pytest.fixture
-def rows():
-    return DialogueRows(TALES, TALK, END, talk_every=2, context=6)
+def test_a_shared_beginning_is_read_once():
+    row = fill_row([([1, 2, END], [0, 1, 1]), ([3, END], [0, 1])], 20, 20, start=([7, 8], [0, 0]))
+    assert row.ids == [7, 8, 1, 2, END, 3, END]
+    assert row.weights == [0, 0, 0, 1, 1, 0, 1]
+    assert row.positions == [0, 1, 2, 3, 4, 2, 3]  # each goes on from the beginning
+    assert row.segments == [0, 0, 1, 1, 1, 2, 2]
 
 
-def test_a_step_has_tales_and_small_talk(rows):
-    ids, weights = rows.batch(0, 4, seed=1)
-    assert ids.shape == (4, 7) and weights.shape == (4, 6)
-    assert {row[0] for row in ids[1::2].tolist()} <= {1, 4, 6}
-    assert {row[0] for row in ids[::2].tolist()} <= {7, 8}
+def test_a_row_takes_no_dialogue_beyond_its_length_or_the_context():
+    long, short = ([1, 2, 3], [0, 1, 0]), ([4, 5], [0, 1])
+    assert fill_row([long, short], 5, 20, ([7, 8], [0, 0])).ids == [7, 8, 1, 2, 3]
+    assert fill_row([long, short], 20, 4, ([7, 8], [0, 0])).ids == [7, 8, 4, 5]
+    endless = fill_row(iter(lambda: short, None), 9, 20, ([7, 8], [0, 0]))
+    assert len(endless.ids) == 8
 
 
-def test_a_step_depends_on_its_number_and_the_seed_alone(rows):
-    rows.batch(3, 4, seed=1)
-    again = DialogueRows(TALES, TALK, END, talk_every=2, context=6)
-    assert np.array_equal(rows.batch(5, 4, seed=1)[0], again.batch(5, 4, seed=1)[0])
-    steps = [rows.batch(step, 4, seed=1)[0].tolist() for step in range(8)]
-    assert len({str(step) for step in steps}) > 1
+def test_padding_is_a_segment_that_nothing_learns():
+    row = Row([1, 2, END], [0, 1, 1], [0, 1, 2], [0, 1, 1])
+    inputs, targets, weights, positions, segments = as_arrays([row], 6, END)
+    assert inputs.tolist() == [[1, 2, END, END, END]]
+    assert targets.tolist() == [[2, END, END, END, END]]
+    assert weights.tolist() == [[1, 1, 0, 0, 0]]
+    assert positions.tolist() == [[0, 1, 2, 0, 0]]
+    assert segments.tolist() == [[0, 1, 1, -1, -1]]
 
 
-def test_in_a_pass_every_tale_comes_once(rows):
-    firsts = [rows.batch(step, 2, seed=1)[0][1, 0] for step in range(6)]
-    assert sorted(firsts[:3]) == sorted(firsts[3:]) == [1, 4, 6]
+@pytest.fixture(scope="module")
+def tale_rows():
+    template = Template(Tokenizer.load(folder("en")))
+    return TaleRows(tales_with_room("en", "train", 20), small_talk("en"), template, plain_rows=4)
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 4])
-def test_no_step_has_more_to_learn_than_it_says(rows, batch_size):
-    most = rows.max_loss_tokens(batch_size)
-    assert most <= batch_size * rows.context
-    for step in range(12):
-        assert rows.batch(step, batch_size, seed=1)[1].sum() <= most
+def test_rows_of_tales_hold_many_conversations_and_every_eighth_is_small_talk(tale_rows):
+    template = tale_rows.template
+    ids, *_, segments = tale_rows.batch(0, 2 * TALK_EVERY, seed=1)
+    talk = [row[0] == template.role_ids["user"] for row in ids]
+    assert talk == [n % TALK_EVERY == TALK_EVERY - 1 for n in range(2 * TALK_EVERY)]
+    assert segments.max(axis=1).min() >= 3
+    plain, others = (" ".join(map(template.tokenizer.decode, part)) for part in (ids[:4], ids[4:]))
+    assert "The tale does not" not in plain and "The tale does not" in others
+
+
+def test_a_step_depends_on_its_number_and_the_seed_alone(tale_rows):
+    first = tale_rows.batch(5, 2, seed=1)
+    tale_rows.batch(3, 2, seed=1)
+    assert all(map(np.array_equal, first, tale_rows.batch(5, 2, seed=1)))
+    assert not np.array_equal(first[0], tale_rows.batch(5, 2, seed=2)[0])
+    assert not np.array_equal(first[0], tale_rows.batch(6, 2, seed=1)[0])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_no_step_has_more_to_learn_than_it_says(tale_rows, batch_size):
+    most = tale_rows.max_loss_tokens(batch_size)
+    assert all(tale_rows.batch(step, batch_size, 1)[2].sum() <= most for step in range(12))
 
 
 # ---- the model -----------------------------------------------------------------------------------
@@ -114,28 +152,45 @@ def test_more_rows_leave_the_old_logits_as_they_were():
     assert np.unique(added, axis=0).shape == added.shape  # each role has its own
 
 
-def test_logits_for_what_is_learnt_alone_give_the_same_loss_and_gradients(rows):
+def test_a_packed_row_gives_the_loss_and_gradients_of_its_conversations_alone():
     keras.utils.set_random_seed(1)
     model = build_gpt2(10, TINY)
-    everywhere, chosen = from_ids(model), logits_at_positions(model)
-    for network in (everywhere, chosen):
-        compiled(network, keras.optimizers.SGD())
-    batches = endless_batches(rows, 4, seed=1)
-    (all_of_it,), (some,) = (
-        batches.take(1),
-        with_positions(batches, rows.max_loss_tokens(4)).take(1),
-    )
-    assert len(some[1]) < all_of_it[1].numpy().size and sum(some[2]) == all_of_it[2].numpy().sum()
+    start, talks = ([7, 8], [0, 0]), TALES[:2]
+    row = fill_row(talks, 12, TINY.context, start)
+    inputs, targets, weights, positions, segments = as_arrays([row], 12, END)
+    chosen = np.flatnonzero(weights)
+    packed, alone = packed_logits(model), from_ids(model)
+
+    def of_packed():
+        logits = packed([inputs, positions, segments, chosen])
+        return keras.ops.sparse_categorical_crossentropy(targets.ravel()[chosen], logits, True)
+
+    def one_by_one():
+        losses = []
+        for ids, mask in talks:
+            ids = np.array(start[0] + ids)
+            logits = alone(ids[None, :-1])[0]
+            loss = keras.ops.sparse_categorical_crossentropy(ids[1:], logits, True)
+            losses.append(loss[len(start[0]) - 1 :][np.array(mask) == 1])
+        return tf.concat(losses, 0)
+
     results = []
-    for network, (inputs, targets, weights) in [(everywhere, all_of_it), (chosen, some)]:
+    for losses in (of_packed, one_by_one):
         with tf.GradientTape() as tape:
-            loss = network.compute_loss(inputs, targets, network(inputs), weights)
+            loss = tf.reduce_sum(losses())
         results.append((loss, tape.gradient(loss, model.backbone.trainable_variables)))
     (loss, gradients), (same_loss, same_gradients) = results
-    assert float(loss) == pytest.approx(float(same_loss), abs=1e-6)
+    assert float(loss) == pytest.approx(float(same_loss), abs=1e-5)
     for one, other in zip(gradients, same_gradients, strict=True):
         one, other = (tf.convert_to_tensor(gradient) for gradient in (one, other))
-        assert np.allclose(one, other, atol=1e-6)
+        assert np.allclose(one, other, atol=1e-5)
+
+
+def test_a_batch_keeps_every_target_of_weight_1(tale_rows):
+    ((inputs, targets, weights),) = packed_batches(tale_rows, 2, seed=1).take(1)
+    arrays = tale_rows.batch(0, 2, seed=1)
+    assert weights.numpy().sum() == arrays[2].sum()
+    assert np.array_equal(targets, arrays[1].ravel()[inputs[3]])
 
 
 def test_the_rate_rises_stays_and_falls():
@@ -220,7 +275,7 @@ def test_own_dialogues_are_packed_and_every_row_comes_once_in_a_pass():
         seen = [rows.batch(start + step, 2, seed=1)[0] for step in range(2)]
         ids = np.concatenate(seen).ravel()
         assert sorted(set(ids.tolist()) - {END}) == list(range(1, 9))
-    assert max(rows.batch(step, 2, 1)[1].sum() for step in range(9)) <= rows.max_loss_tokens(2)
+    assert max(rows.batch(step, 2, 1)[2].sum() for step in range(9)) <= rows.max_loss_tokens(2)
 
 
 def test_a_dialogue_that_is_too_long_loses_its_oldest_turns():

@@ -68,3 +68,18 @@ def test_installed_packages_are_not_ours(site, capsys):
     (site / ".venv").mkdir()
     (site / ".venv" / "README.md").write_text("[gone](gone.md)", encoding="utf-8")
     assert say(site, capsys)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("anchor", "broken"), [("By-hand:-why?", 0), ("by-hand-why", 0), ("By-hand:-how?", 1)]
+)
+def test_a_heading_of_a_notebook_has_the_name_that_jupyter_gives_it(site, capsys, anchor, broken):
+    cells = [nbformat.v4.new_markdown_cell("## By hand: why?\n\nBecause.")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), site / "docs" / "lesson.ipynb")
+    (site / "README.md").write_text(f"[there](docs/lesson.ipynb#{anchor})", encoding="utf-8")
+    assert say(site, capsys)[0] == broken
+
+
+def test_a_heading_of_a_page_has_the_name_that_github_gives_it(site, capsys):
+    (site / "README.md").write_text("# By hand: why?\n\n[up](#By-hand:-why?)", encoding="utf-8")
+    assert say(site, capsys)[0] == 1

@@ -55,10 +55,15 @@ def targets(path: Path) -> Iterator[str]:
 def has_anchor(path: Path, name: str) -> bool:
     """Whether a heading of a document can be linked to by that name; the empty name is the top.
 
-    Jupyter names a heading `#Two-words` where GitHub says `#two-words`, so case does not count.
+    GitHub names the heading "By hand: why?" `#by-hand-why`. Jupyter says `#By-hand:-why?`; it keeps
+    all but the spaces. In a notebook both are right, and case does not count.
     """
-    names = {str(token.attrGet("id")).lower() for token in tokens(path) if token.attrGet("id")}
-    return not name or name.lower() in names
+    pieces = tokens(path)
+    names = {str(token.attrGet("id")) for token in pieces if token.attrGet("id")}
+    if path.suffix == ".ipynb":
+        pairs = zip(pieces, pieces[1:], strict=False)
+        names |= {text.content.replace(" ", "-") for head, text in pairs if head.attrGet("id")}
+    return not name or name.lower() in {known.lower() for known in names}
 
 
 def broken_links(path: Path) -> list[str]:

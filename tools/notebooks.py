@@ -215,8 +215,14 @@ def _bring_sections_up_to_date(
     """Write the newest English into a Chinese file, and print what is left for a person to do."""
     sections = translation.brought_up_to_date(course.rows(script, notebook), confirmed)
     _write(course, translation.as_text(sections), course.sections(script))
-    for problem in translation.problems(course.rows(script, notebook), script.stem):
+    for problem in _to_translate(course, script, notebook):
         print(problem)
+
+
+def _to_translate(course: Course, script: Path, notebook: NotebookNode) -> Iterator[str]:
+    confirm = f"python -m tools.notebooks confirm {script.stem}"
+    file = course.name(course.sections(script))
+    return translation.problems(course.rows(script, notebook), file, confirm)
 
 
 def check(course: Course) -> list[str]:
@@ -256,7 +262,7 @@ def _check_one(course: Course, script: Path) -> Iterator[str]:
 
 def _check_sections(course: Course, script: Path, notebook: NotebookNode) -> Iterator[str]:
     rows, file = course.rows(script, notebook), course.sections(script)
-    yield from translation.problems(rows, script.stem)
+    yield from _to_translate(course, script, notebook)
     newest = translation.as_text(translation.brought_up_to_date(rows))
     if file.read_text(encoding="utf-8") != newest:
         command = f"python -m tools.notebooks translate {script.stem}"

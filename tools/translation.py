@@ -179,10 +179,16 @@ def brought_up_to_date(rows: Iterable[Row], confirmed: Collection[str] = ()) -> 
     ]
 
 
-def problems(rows: Iterable[Row], lesson: str) -> Iterator[str]:
-    """What keeps the Chinese of a lesson from being complete, each with what to do."""
+def problems(rows: Iterable[Row], file: str, confirm: str) -> Iterator[str]:
+    """What keeps a Chinese file from being complete, each with what to do.
+
+    Args:
+        rows: from `align`.
+        file: the name of the Chinese file.
+        confirm: the command that confirms a section when its key is appended.
+    """
     for row in rows:
-        where = f"codes/zh/{lesson}.md: section {row.section.key}"
+        where = f"{file}: section {row.section.key}"
         if row.is_missing:
             yield f"{where} has no Chinese yet for {first_line(row.english)}."
         elif row.is_orphan:
@@ -193,8 +199,7 @@ def problems(rows: Iterable[Row], lesson: str) -> Iterator[str]:
             yield (
                 f"{where}, {said}: the English has changed.\n"
                 + textwrap.indent(word_diff(row.section.english, row.english), "    ")
-                + "\n  When the Chinese says this, too, run: "
-                f"python -m tools.notebooks confirm {lesson} {row.section.key}"
+                + f"\n  When the Chinese says this, too, run: {confirm} {row.section.key}"
             )
 
 

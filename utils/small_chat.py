@@ -3,8 +3,8 @@
     python -m utils.small_chat                       # in English, in some minutes
     python -m utils.small_chat --language zh         # in Chinese
 
-asks it 500 questions about tales that it has never seen, and the model before fine-tuning too. On
-dialogues of your own, from the small GPT-2 or from a model of yours:
+examines it on tales that it has never seen, and the model before fine-tuning too. On dialogues of
+your own, from the small GPT-2 or from a model of yours:
 
     python -m utils.small_chat --dialogues my.jsonl
     python -m utils.small_chat --dialogues my.jsonl --base FOLDER
@@ -15,15 +15,17 @@ each line of the file is {"messages": [{"role": "user", "content": …}, …]}.
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from utils.command_line import run
-from utils.training.recipes import ChatRecipe
+from utils.training.recipes import OWN_DIALOGUES, ChatRecipe
 
 if TYPE_CHECKING:  # Keras takes seconds to import, which --help need not wait for
     from utils.data.dialogues import Message
+    from utils.evaluation.examination import Question
     from utils.training.runs import Run
 
 CORPORA = {"en": "tales", "zh": "tales-zh"}
@@ -105,24 +107,17 @@ def answers(generator, prompts: Sequence[Sequence[int]], reply, **sampling) -> l
 # ---- the examination -----------------------------------------------------------------------------
 
 
-class Question(NamedTuple):
-    """A question with the messages before it; `kind` as in `utils.data.dialogues`."""
-
-    messages: tuple["Message", ...]
-    answer: str
-    kind: str
-
-
-def held_out_questions(language: str = "en", number: int = QUESTIONS) -> list[Question]:
+def held_out_questions(language: str = "en", number: int = QUESTIONS) -> "list[Question]":
     """The first questions about the tales of the test split; no training has seen these tales."""
     from utils.data.dialogues import about_tales
+    from utils.evaluation.examination import Question
 
     dialogues = about_tales(language, "test", number)  # more than enough
     questions = (Question(*turn) for dialogue in dialogues for turn in dialogue.replies())
     return list(islice(questions, number))
 
 
-def base_answers(run: "Run", language: str, questions: Sequence[Question]) -> list[str]:
+def base_answers(run: "Run", language: str, questions: "Sequence[Question]") -> list[str]:
     """What the model before fine-tuning writes after tale and question: up to a full stop.
 
     It knows no roles: the messages are put one behind the other, as a text.
@@ -177,8 +172,8 @@ def main() -> None:
         dialogues=None,
         base=None,
         steps=None,
-        batch_size=ChatRecipe.batch_size,
-        learning_rate=ChatRecipe.learning_rate,
+        batch_size=None,
+        learning_rate=None,
         seed=ChatRecipe.seed,
     )
     if args.dialogues:
@@ -187,25 +182,34 @@ def main() -> None:
         chat_on_tales(args)
 
 
-def recipe_from(args: Namespace, steps: int) -> ChatRecipe:
-    """The training configuration that the settings ask for; `steps` if they name none."""
-    return ChatRecipe(args.steps or steps, args.batch_size, args.learning_rate, args.seed)
+def recipe_from(args: Namespace, usual: ChatRecipe) -> ChatRecipe:
+    """The training configuration that the settings ask for; where they say nothing, the usual."""
+    names = ("steps", "batch_size", "learning_rate", "seed")
+    asked = {name: getattr(args, name) for name in names}
+    return replace(usual, **{name: value for name, value in asked.items() if value is not None})
 
 
 def chat_on_tales(args: Namespace) -> None:
     """Fine-tune on the course's dialogues, and ask about tales that no training has seen."""
+    from utils.evaluation.examination import examination, shares
     from utils.small_gpt2 import pretrained
     from utils.training.finetuning import finetune
 
     base = pretrained(CORPORA[args.language])
-    run = finetune(base, args.language, recipe_from(args, ChatRecipe.steps))
+    run = finetune(base, args.language, recipe_from(args, ChatRecipe()))
     questions = held_out_questions(args.language)
+    assistant = Assistant(run)
     told = {
         "before": base_answers(base, args.language, questions),
-        "after": Assistant(run).replies([q.messages for q in questions]),
+        "after": assistant.replies([q.messages for q in questions]),
     }
     print(f"{len(questions)} questions about tales never seen   exact match   F1")
     examine(told, [question.answer for question in questions], args.language)
+    print("\nThe examination            questions    right   refused")
+    for name, part in examination(args.language).items():
+        replies = assistant.replies([question.messages for question in part])
+        right, refused = shares(replies, part, args.language)
+        print(f"{name:27}{len(part):9}{right:9.1%}{refused:10.1%}")
     print(f"The model is in {run.folder}.")
 
 
@@ -238,7 +242,9 @@ def chat_on_own_dialogues(args: Namespace) -> None:
         f" {fitted.shortened} were longer than the context of {context} tokens and lost their"
         f" oldest turns, {fitted.left_out} were left out, as their last turn alone is too long"
     )
-    recipe = recipe_from(args, steps_for(train, template, context, args.batch_size))
+    recipe = recipe_from(args, OWN_DIALOGUES)
+    if args.steps is None:
+        recipe = replace(recipe, steps=steps_for(train, template, context, recipe.batch_size))
     run = finetune_on(fitted.dialogues, path.stem, base, recipe)
     turns = [turn for dialogue in held_out for turn in dialogue.replies()][:QUESTIONS]
     replies = Assistant(run).replies([messages for messages, _, _ in turns])

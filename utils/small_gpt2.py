@@ -16,14 +16,15 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from utils.command_line import run
-from utils.models.sizes import ModelSize, custom_size
+from utils.models.sizes import SIZES, ModelSize, custom_size
 from utils.training.recipes import Recipe
 
 if TYPE_CHECKING:  # Keras takes seconds to import, which --help need not wait for
     from utils.data.corpora import Corpus
     from utils.training.runs import Run
 
-SNAPSHOTS = (0, 100, 300)  # steps whose weights lesson 8 looks at
+# The weights at each evaluation, which lesson 8 looks at. Those of larger models are not kept.
+SNAPSHOTS = tuple(range(0, Recipe.steps, Recipe().steps_per_evaluation))
 # Wider models need smaller steps.
 LEARNING_RATES = {"small": Recipe.learning_rate, "medium": 0.01, "gpt2": 0.005}
 GIB = 1 << 30  # bytes
@@ -104,7 +105,8 @@ def main() -> None:
         return
     corpus = load_corpus(args.corpus, args.vocabulary_size)
     announce(corpus, recipe)
-    show(pretrain(corpus, recipe, SNAPSHOTS, announce=True), corpus.floor, args.seed)
+    snapshots = SNAPSHOTS if recipe.size == SIZES["small"] else ()
+    show(pretrain(corpus, recipe, snapshots, announce=True), corpus.floor, args.seed)
 
 
 def recipe_from(args: Namespace) -> Recipe:

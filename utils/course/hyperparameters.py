@@ -45,7 +45,9 @@ OPTIONS = {
     "steps": Hyperparameter(
         "gradient steps", whole_number(1, 1_000_000), unset="as the data need it"
     ),
-    "batch_size": Hyperparameter("examples in one gradient step", whole_number(1, 1_000_000)),
+    "batch_size": Hyperparameter(
+        "examples in one gradient step", whole_number(1, 1_000_000), unset="as the data need it"
+    ),
     "accumulate": Hyperparameter(
         "parts that a batch is split into; the gradients are added up", whole_number(1, 1024)
     ),

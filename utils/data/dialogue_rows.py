@@ -1,6 +1,5 @@
 """Dialogues as rows of ids with a loss mask: packed, padded, and those of each training step."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -8,7 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.data.chat_template import Template
-from utils.data.dialogues import LONGEST_DIALOGUE, Dialogue
+from utils.data.dialogues import Dialogue
+
+PATIENCE = 4  # a row is full when so many dialogues in turn have no room in it
+MOST_LEARNT = 0.5  # of a row's ids; a bound, so that the logits of a step have one shape
 
 Encoded = tuple[list[int], list[int]]  # ids, and for each of them a weight: to learn or not
 
@@ -46,60 +48,75 @@ def pad(rows: Sequence[Encoded], length: int, end_id: int) -> tuple[np.ndarray, 
     return padded, weights
 
 
-class DialogueRows:
-    """The rows of each step of a fine-tuning, as `utils.data.batches.endless_batches` takes them.
+class Row(NamedTuple):
+    """Several dialogues in one row, none of which sees another one.
 
-    A dialogue about a tale fills a row by itself. Small talk is short, so a row is packed with as
-    much of it as it holds. The rows of all steps stand in one sequence, and every sixth is small
-    talk.
+    They may share their beginning, such as a tale: each goes on from it as if it were alone. So
+    the tale is read once for all of them.
 
-    Args:
-        tales: dialogues about tales.
-        talk: small talk.
-        end_id: pads.
-        talk_every: one row in so many is small talk.
-        context: longest input of the model; a row has one id more.
+    Attributes:
+        ids: of the shared beginning, then of the dialogues, one behind the other.
+        weights: 1 for each id that is to be learnt, else 0.
+        positions: of each id in its own dialogue, the shared beginning included.
+        segments: 0 for the shared beginning, then the number of the dialogue; -1 for padding.
     """
 
-    def __init__(
-        self,
-        tales: Sequence[Encoded],
-        talk: Sequence[Encoded],
-        end_id: int,
-        talk_every: int = 6,
-        context: int = LONGEST_DIALOGUE,
-    ):
-        self.tales, self.talk, self.talk_every = tales, talk, talk_every
-        self.context, self.end_id = context, end_id
+    ids: list[int]
+    weights: list[int]
+    positions: list[int]
+    segments: list[int]
 
-    def batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of one step, a function of the step and the seed: see `pad`."""
-        numbers = range(step * batch_size, (step + 1) * batch_size)
-        return pad([self._row(n, seed) for n in numbers], self.context + 1, self.end_id)
 
-    def _row(self, number: int, seed: int) -> Encoded:
-        rows_of_talk, place = divmod(number, self.talk_every)
-        if place == 0:
-            order = np.random.default_rng([seed, number]).permutation(len(self.talk))
-            return next(pack((self.talk[int(i)] for i in order), self.context + 1))
-        return self._tale(number - rows_of_talk - 1, seed)
+Arrays = tuple[np.ndarray, ...]
 
-    def _tale(self, number: int, seed: int) -> Encoded:
-        """The next dialogue about a tale; after each pass they are shuffled anew."""
-        passes, place = divmod(number, len(self.tales))
-        order = np.random.default_rng([seed, passes]).permutation(len(self.tales))
-        return self.tales[int(order[place])]
 
-    def max_loss_tokens(self, batch_size: int) -> int:
-        """No step has more targets of weight 1 than this."""
-        rows_of_talk = math.ceil(batch_size / self.talk_every)
-        in_a_tale = max(sum(weights) for _, weights in self.tales)
-        return rows_of_talk * self.context + (batch_size - rows_of_talk) * in_a_tale
+def fill_row(dialogues: Iterable[Encoded], length: int, context: int, start: Encoded) -> Row:
+    """Put dialogues into a row until several in turn have no room.
 
-    def in_order(self) -> tuple[np.ndarray, np.ndarray]:
-        """Every dialogue once: for validation."""
-        rows = pack([*self.tales, *self.talk], self.context + 1)
-        return pad(list(rows), self.context + 1, self.end_id)
+    Args:
+        dialogues: without their shared beginning; may be endless.
+        length: of the row.
+        context: the longest dialogue that a model can read, the shared beginning included.
+        start: the shared beginning.
+    """
+    first, number, refused = len(start[0]), 0, 0
+    row = Row(list(start[0]), list(start[1]), list(range(first)), [0] * first)
+    for ids, weights in dialogues:
+        if first + len(ids) > context or not _fits(row, ids, weights, length):
+            refused += 1
+            if refused == PATIENCE:
+                break
+            continue
+        number += 1
+        row.ids.extend(ids)
+        row.weights.extend(weights)
+        row.positions.extend(range(first, first + len(ids)))
+        row.segments.extend([number] * len(ids))
+    return row
+
+
+def _fits(row: Row, ids: list[int], weights: list[int], length: int) -> bool:
+    return (
+        len(row.ids) + len(ids) <= length
+        and sum(row.weights) + sum(weights) <= MOST_LEARNT * length
+    )
+
+
+def as_arrays(rows: Sequence[Row], length: int, end_id: int) -> Arrays:
+    """Rows as the inputs, targets and weights of a step, padded with end ids of weight 0.
+
+    Returns:
+        inputs, targets: (rows, length - 1), int32.
+        weights: (rows, length - 1), float32, of the targets.
+        positions, segments: (rows, length - 1), int32, of the inputs.
+    """
+    ids, weights = pad([row[:2] for row in rows], length, end_id)
+    positions = np.zeros(ids.shape, "int32")
+    segments = np.full(ids.shape, -1, "int32")
+    for i, row in enumerate(rows):
+        positions[i, : len(row.ids)] = row.positions
+        segments[i, : len(row.ids)] = row.segments
+    return ids[:, :-1], ids[:, 1:], weights, positions[:, :-1], segments[:, :-1]
 
 
 class PackedRows:
@@ -118,15 +135,16 @@ class PackedRows:
         order = np.random.default_rng(0).permutation(len(dialogues))
         self.rows = list(pack((dialogues[int(i)] for i in order), context + 1))
 
-    def batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of one step, a function of the step and the seed: see `pad`."""
+    def batch(self, step: int, batch_size: int, seed: int) -> Arrays:
+        """The rows of one step, a function of the step and the seed: see `as_arrays`."""
         numbers = range(step * batch_size, (step + 1) * batch_size)
-        return pad([self._row(n, seed) for n in numbers], self.context + 1, self.end_id)
+        rows = [_one_segment(*self._row(n, seed)) for n in numbers]
+        return as_arrays(rows, self.context + 1, self.end_id)
 
     def _row(self, number: int, seed: int) -> Encoded:
-        passes, place = divmod(number, len(self.rows))
+        passes, position = divmod(number, len(self.rows))
         order = np.random.default_rng([seed, passes]).permutation(len(self.rows))
-        return self.rows[int(order[place])]
+        return self.rows[int(order[position])]
 
     def max_loss_tokens(self, batch_size: int) -> int:
         """No step has more targets of weight 1 than this."""
@@ -135,6 +153,10 @@ class PackedRows:
     def in_order(self) -> tuple[np.ndarray, np.ndarray]:
         """Every row once: for validation."""
         return pad(self.rows, self.context + 1, self.end_id)
+
+
+def _one_segment(ids: list[int], weights: list[int]) -> Row:
+    return Row(ids, weights, list(range(len(ids))), [0] * len(ids))
 
 
 def encoded(dialogues: Sequence[Dialogue], template: Template) -> list[Encoded]:

@@ -117,7 +117,7 @@ def _about(story: Story, tokenizer: Tokenizer) -> Dialogue:
         for asked in _chain(question, rng):
             turn = _turn(asked, story.language, rng)
             needed = num_tokens(turn, tokenizer)
-            if needed > room or _given_away(asked.answer, messages):
+            if needed > room or given_away(asked.answer, messages):
                 break  # its follow-ups would make no sense without it
             messages += turn
             kinds.append(asked.kind)
@@ -141,19 +141,20 @@ def _chain(question: Question, rng: Random) -> list[Question]:
 
 def _turn(question: Question, language: str, rng: Random) -> list[Message]:
     asked = Message("user", rng.choice(question.phrasings))
-    return [asked, Message("assistant", _as_sentence(question.answer, language))]
+    return [asked, Message("assistant", as_sentence(question.answer, language))]
 
 
-def _as_sentence(answer: str, language: str) -> str:
+def as_sentence(answer: str, language: str) -> str:
+    """An answer as a reply: with a capital letter and a full stop."""
     return capitalised(answer) + {"en": ".", "zh": "。"}[language]
 
 
-def _given_away(answer: str, messages: Sequence[Message]) -> bool:
+def given_away(answer: str, messages: Sequence[Message]) -> bool:
     """Whether the dialogue has named it already, so that nobody would ask any more.
 
     "Pip the mouse" names "Pip" and "a mouse", and so does the question what the mouse is called.
     """
-    core = re.sub(r"^((to|in|at|on|a|the) )*|^(在|一[只位块])", "", answer).lower()
+    core = re.sub(r"^((to|in|at|on|a|the) )*|^(在|一[只位块])|[.。]$", "", answer.lower())
     return any(core in message.content.lower() for message in messages[1:])
 
 

@@ -12,6 +12,8 @@ An exercise is its own solution, plus the mistakes people make:
 
 A learner calls `predict(answer)`, `predict.hint()` and `predict.solution()`. Nothing here raises,
 so a notebook with unsolved exercises still runs to its end.
+
+A question about an idea has its answer in `Answers`, for learners to compare their own with.
 """
 
 import copy
@@ -113,6 +115,26 @@ def exercise(
 ) -> Callable[[Callable], Exercise]:
     """Turn the decorated solution into an `Exercise`."""
     return lambda solution: Exercise(solution, list(cases), hints)
+
+
+class Answers:
+    """The answers to the questions of *Check your understanding*, one at a time.
+
+    Args:
+        answers: for each question the heading of the lesson whose text answers it, and the answer.
+    """
+
+    def __init__(self, *answers: tuple[str, str]):
+        self.answers = answers
+
+    def __call__(self, question: int | None) -> None:
+        """Print the answer to a question, counted from 1."""
+        if question is None or not 1 <= question <= len(self.answers):
+            print(f"… answer in your own words, then set `question` to 1 … {len(self.answers)}.")
+            return
+        heading, answer = self.answers[question - 1]
+        print(textwrap.fill(answer, 88))
+        print(f"(from the section {heading!r})")
 
 
 def not_attempted(answer: Any) -> bool:

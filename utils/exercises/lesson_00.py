@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 
 @exercise(hints=["A table of 2 rows and 3 columns holds 6 numbers.", "64 · 128 · 16"])
@@ -56,3 +56,38 @@ def _(n):
 @typical_sum.mistake("that is the typical miss of the mean. The sum is n times as large.")
 def _(n):
     return 1 / np.sqrt(n)
+
+
+answer = Answers(
+    (
+        "The packages",
+        "NumPy computes with arrays of numbers. TensorFlow does so too, and it can also"
+        " compute derivatives. Keras is a library for neural networks that runs on top of"
+        " TensorFlow, its backend.",
+    ),
+    (
+        "The first computation",
+        "The shape gives the length of each axis, so their product is how many numbers the"
+        " tensor holds. Summing over an axis removes it from the shape: (4, 2, 3) becomes (4,"
+        " 2) if the last axis is summed.",
+    ),
+    (
+        "The first computation",
+        "The numbers have the mean 0, so positive and negative ones largely cancel, and the"
+        " sum stays far below a million. They do not cancel exactly: the sum of n numbers"
+        " typically differs from 0 by the square root of n, here by 1,000.",
+    ),
+    (
+        "Do the libraries agree?",
+        "If both results agree, we have understood what the library does. Both sides"
+        " calculate with about 7 digits and may add in a different order, and each addition"
+        " rounds. So the last digits may differ, and the lesson only demands that the"
+        " difference is small.",
+    ),
+    (
+        "If your result looks different",
+        "Each run of the cell samples the next million numbers, so a second run gives another"
+        " sum. Restart the kernel and run all cells. The generator then starts from the same"
+        " seed and gives the first sum again.",
+    ),
+)

@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 FOUR = np.array([1.0, 2.0, 3.0, 4.0])
 WIDE = np.array([-3.0, 0.5, 2.0])
 
 
-def _steepness(x):
+def _curvatures(x):
     X = np.stack([x, np.ones_like(x)], axis=1)
     return np.linalg.eigvalsh(2 / len(x) * X.T @ X)
 
@@ -55,7 +55,7 @@ def _(w, b, x, y):
     cases=[(FOUR,), (WIDE,)],
     hints=[
         "Build X and the Hessian from x as in the lesson; `np.linalg.eigvalsh` does the rest.",
-        "The steepest axis overshoots first: divide 2 by the largest eigenvalue.",
+        "The steepest direction overshoots first: divide 2 by the largest eigenvalue.",
     ],
 )
 def learning_rate_limit(x):
@@ -64,21 +64,23 @@ def learning_rate_limit(x):
     return 2 / np.linalg.eigvalsh(hessian).max()
 
 
-@learning_rate_limit.mistake("that is the limit of the flattest axis; the steepest explodes first.")
+@learning_rate_limit.mistake(
+    "that is the limit of the flattest direction; the steepest diverges first."
+)
 def _(x):
-    return 2 / _steepness(x).min()
+    return 2 / _curvatures(x).min()
 
 
 @learning_rate_limit.mistake(
-    "half of it: at 1/λ the steep axis arrives in one step, it still converges."
+    "half of it: at 1/λ the steep direction needs a single step, and training converges."
 )
 def _(x):
-    return 1 / _steepness(x).max()
+    return 1 / _curvatures(x).max()
 
 
 @learning_rate_limit.mistake("is your Hessian 2/n · XᵀX? It looks as if the 2/n were missing.")
 def _(x):
-    return 2 / (_steepness(x).max() * len(x) / 2)
+    return 2 / (_curvatures(x).max() * len(x) / 2)
 
 
 @exercise(
@@ -99,14 +101,14 @@ def _():
     return epochs_to_one_percent.answer() - 1
 
 
-@epochs_to_one_percent.mistake("that is the steep axis. The flat one is the slow one.")
+@epochs_to_one_percent.mistake("that is the steep direction. The flat one is the slow one.")
 def _():
-    return math.ceil(np.log(0.01) / np.log(1 - 0.01 * _steepness(FOUR)[1]))
+    return math.ceil(np.log(0.01) / np.log(1 - 0.01 * _curvatures(FOUR)[1]))
 
 
 @epochs_to_one_percent.mistake("the power is a whole number of epochs: round up.")
 def _():
-    return np.log(0.01) / np.log(1 - 0.01 * _steepness(FOUR)[0])
+    return np.log(0.01) / np.log(1 - 0.01 * _curvatures(FOUR)[0])
 
 
 @exercise(
@@ -125,7 +127,7 @@ def condition_number_centred():
 
 @condition_number_centred.mistake("that is the number before centring.")
 def _():
-    return np.divide(*_steepness(FOUR)[::-1])
+    return np.divide(*_curvatures(FOUR)[::-1])
 
 
 @condition_number_centred.mistake(
@@ -144,7 +146,7 @@ def _():
 
 @exercise(
     hints=[
-        "year = size to the power of 3/2, in units of the Earth's.",
+        "period = size to the power of 3/2, in units of the Earth's.",
         "`2 ** 1.5`",
     ],
 )
@@ -152,7 +154,7 @@ def year_of_asteroid():
     return 2**1.5
 
 
-@year_of_asteroid.mistake("it is the other way round: the year grows faster than the size.")
+@year_of_asteroid.mistake("it is the other way round: the period grows faster than the size.")
 def _():
     return 2 ** (2 / 3)
 
@@ -162,6 +164,41 @@ def _():
     return 2.0
 
 
-@year_of_asteroid.mistake("that is the square of the year; take the root.")
+@year_of_asteroid.mistake("that is the square of the period; take the root.")
 def _():
     return 8.0
+
+
+answer = Answers(
+    (
+        "The idea, by hand",
+        "The loss is one number that says how wrong the model is: zero for a perfect line, and"
+        " larger the larger the errors are. A step of gradient descent changes every parameter"
+        " against the gradient, multiplied by the learning rate, so that the loss falls.",
+    ),
+    (
+        "The idea, by hand",
+        "Change one parameter by a tiny amount and divide the change of the loss by that"
+        " amount. The result must be nearly equal to the partial derivative of the formula. Do"
+        " the same for each parameter.",
+    ),
+    (
+        "Why: two speeds",
+        "The bowl of the loss is a narrow valley. The error that is left lies in the flat"
+        " direction: the line only has to turn around a point near the data, which barely"
+        " changes the loss. So the gradient is small there, each step is small, and the error at"
+        " x = 10 shrinks slowly.",
+    ),
+    (
+        "A learning rate that is too large",
+        "Each step overshoots: it ends farther from the goal than it began, so the gradient and"
+        " the next step are even larger, and the loss grows without end. In the steep direction"
+        " the gradient is the largest, so this happens there first.",
+    ),
+    (
+        "Real data: the planets",
+        "They are the test set. A model could have memorised the six bodies that it was trained"
+        " on. Only bodies that it has never seen show whether it has learnt a law that holds for"
+        " others too, that is, whether it generalises.",
+    ),
+)

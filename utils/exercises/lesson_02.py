@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 LOGITS = np.array([[2.0, 1.0, 0.0], [-1.0, 3.0, 0.5]])
 LARGE = np.array([[1000.0, 1001.0, 999.0]])
@@ -84,7 +84,7 @@ def _(logits, targets):
 
 @exercise(
     hints=[
-        "First the mean of −log p over the three places, then e to it.",
+        "First the mean of −log p over the three positions, then e to it.",
         "`np.exp(-np.mean(np.log([0.5, 0.25, 0.125])))`",
     ],
 )
@@ -102,7 +102,7 @@ def _():
     return 1 / np.mean([0.5, 0.25, 0.125])
 
 
-@perplexity.mistake("take the mean over the places, not the sum.")
+@perplexity.mistake("take the mean over the positions, not the sum.")
 def _():
     return 64.0
 
@@ -146,7 +146,7 @@ def _(ids, vocabulary_size):
 
 @exercise(
     hints=[
-        "Four equal logits: what does softmax say? Then subtract 1 at the right class.",
+        "Four equal logits: what does softmax say? Then subtract 1 at the target.",
         "The probabilities are all 1/4.",
     ],
 )
@@ -154,12 +154,12 @@ def gradient():
     return np.array([0.25, 0.25, -0.75, 0.25])
 
 
-@gradient.mistake("that is the step that training takes; the gradient points the other way.")
+@gradient.mistake("that is the direction of the step; the gradient points the other way.")
 def _():
     return np.array([-0.25, -0.25, 0.75, -0.25])
 
 
-@gradient.mistake("those are the probabilities. Subtract the truth.")
+@gradient.mistake("those are the predicted probabilities. Subtract the true ones.")
 def _():
     return np.full(4, 0.25)
 
@@ -167,3 +167,38 @@ def _():
 @gradient.mistake("the classes are counted from 0: class 2 is the third.")
 def _():
     return np.array([0.25, -0.75, 0.25, 0.25])
+
+
+answer = Answers(
+    (
+        "The idea, by hand",
+        "A classifier gives a probability to each item of a fixed list. A language model does"
+        " this with the tokens of its vocabulary: its input is the text so far, and its classes"
+        " are the possible next tokens.",
+    ),
+    (
+        "Why not the squared error?",
+        "Minimising the cross-entropy maximises the probability that the model gives to the"
+        " training text. And its gradient stays large when the model is certain of a wrong"
+        " token, while the gradient of the squared error nearly vanishes there, so that such a"
+        " model would learn almost nothing.",
+    ),
+    (
+        "In which direction: the gradient",
+        "It is the predicted minus the true probabilities, where the true ones are 1 for the"
+        " target and 0 for all other classes. A step goes against it, so it raises the logit of"
+        " the target and lowers all others.",
+    ),
+    (
+        "The same in Keras",
+        "With equal logits every token is equally likely, so the loss is the logarithm of the"
+        " size of the vocabulary. Another value at the start means that something is wrong: the"
+        " loss function, the targets or the initial weights.",
+    ),
+    (
+        "Why it forgets: a context of one character",
+        "The model overfits. Most long contexts occur only a few times in the training text, so"
+        " the table memorises what followed them there. A new text has contexts that never"
+        " occurred, and similar contexts share nothing.",
+    ),
+)

@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import pairwise
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 TALE = [list("the"), list("three"), list("there")]
 APART = [list("ab"), list("xy")]
@@ -68,7 +68,7 @@ def _(tokens, pair):
     return merged if tuple(tokens[-2:]) == pair else merged[:-1]
 
 
-@merge_pair.mistake("only the first place was joined; go on to the end of the word.")
+@merge_pair.mistake("only the first occurrence was joined; go on to the end of the word.")
 def _(tokens, pair):
     for i in range(len(tokens) - 1):
         if tuple(tokens[i : i + 2]) == pair:
@@ -176,3 +176,36 @@ def _():
 @gpt2_merges.mistake("that is the whole vocabulary; not every token comes from a merge.")
 def _():
     return 50_257
+
+
+answer = Answers(
+    (
+        "The idea, by hand",
+        "Single characters make long texts: the model has to make many more predictions, and"
+        " it sees less of the story in its context window. With whole words, every word that"
+        ' is not in the vocabulary becomes the same token, "unknown", and its meaning is lost.',
+    ),
+    (
+        "The idea, by hand",
+        "A later merge joins tokens that earlier merges have made. For example, stra + nge"
+        " can only be joined when stra and nge exist. In another order a merge would not find"
+        " its pair.",
+    ),
+    (
+        "Bytes: an alphabet that is never too small",
+        "Unicode has more than a hundred thousand characters, but there are only 256 bytes,"
+        " and every text is stored as bytes. So every text can be encoded. A single token may"
+        " then be only a part of a character, which cannot be shown on its own.",
+    ),
+    (
+        "What it makes of text",
+        "Each further token saves less than the one before, and it has a cost: one more row"
+        " in the model's tables, one more class to predict, and fewer examples of each class.",
+    ),
+    (
+        "One sentence, two languages",
+        "The tokenizers cut the same text into different numbers of tokens, so the two losses"
+        " are means over different things. The loss per character does not depend on the"
+        " tokenizer and can be compared.",
+    ),
+)

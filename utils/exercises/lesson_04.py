@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 IDS = np.array([[0, 2, 2], [3, 0, 0]])
 UPSTREAM = np.arange(1.0, 13.0).reshape(2, 3, 2)
@@ -42,7 +42,7 @@ def _(ids, upstream, words):
 
 @batch_gradient.mistake("one gradient for each example: add them up over the batch.")
 def _(ids, upstream, words):
-    one_hot = np.eye(words)[ids]  # (batch, places, words)
+    one_hot = np.eye(words)[ids]  # (batch, positions, words)
     return np.swapaxes(one_hot, 1, 2) @ upstream
 
 
@@ -165,7 +165,7 @@ def _(centre, real, noise):
     return -skip_gram_loss.answer(centre, real, noise)
 
 
-@skip_gram_loss.mistake("the real neighbour and the noise have changed places.")
+@skip_gram_loss.mistake("the real neighbour and the noise are exchanged.")
 def _(centre, real, noise):
     return -np.log(_sigmoid(-(real @ centre))) - np.sum(np.log(_sigmoid(noise @ centre)))
 
@@ -213,3 +213,40 @@ def _():
 @gpt2_tables.mistake("a row for each pair of token and position? There are two tables, added up.")
 def _():
     return 50_257 * 1_024 * 768
+
+
+answer = Answers(
+    (
+        "Which rows learn",
+        "The gradient of a row is the sum of the gradients at all positions where the word"
+        ' occurs. For "the" the gradients from both positions are added. "dog" was not looked'
+        " up, so its gradient is zero and its row does not change.",
+    ),
+    (
+        "Which words are alike? Those in the same company",
+        "Skip-gram has to predict from a word which words occur near it. A duck and a swan"
+        " have the same neighbours in the text, so a table that solves the task must give them"
+        " similar rows.",
+    ),
+    (
+        "How good? A number",
+        "A person puts the colours into one class because of what they mean. The vectors"
+        ' represent only how words are used in this text: "grey" describes days, like the'
+        ' words for the weather, and "red" occurs with "apple". So many neighbours of a colour'
+        " are no colours.",
+    ),
+    (
+        "What sharing buys",
+        "The counted table has no counts for a hidden word, so it gives every next word the"
+        " same probability. The network uses what it has learnt about words with similar"
+        " vectors. After a visible word there are enough counts, and short vectors only"
+        " approximate them.",
+    ),
+    (
+        "What a bag forgets",
+        "The mean of the sums is the mean of the word vectors plus the mean of the position"
+        " embeddings, and both are the same in either order. What is missing is a step that"
+        " mixes word and position before the mean is taken, such as a non-linear layer or"
+        " attention.",
+    ),
+)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 SCORES = np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0], [2.0, 2.0, -1.0]])
 FOUR = np.array([[0.5, 4.0, 1.0, 0.0]] * 4)
@@ -137,7 +137,7 @@ def _(x, num_heads):
     cases=[(8, 2, 4), (768, 12, 64), (10, 3, 5)],
     hints=[
         "Three projections go from features to num_heads * head_dim, the fourth goes back.",
-        "Each has a kernel (in × out) and a bias (out).",
+        "Each has a weight matrix (in × out) and a bias (out).",
     ],
 )
 def count_parameters(features, num_heads, head_dim):
@@ -147,7 +147,7 @@ def count_parameters(features, num_heads, head_dim):
     return query_key_value + output
 
 
-@count_parameters.mistake("those are the kernels. Each projection has a bias, too.")
+@count_parameters.mistake("those are the weight matrices. Each projection has a bias, too.")
 def _(features, num_heads, head_dim):
     return 4 * features * num_heads * head_dim
 
@@ -192,3 +192,37 @@ def _():
 @times_as_large.mistake("that is the cube; a matrix has two directions.")
 def _():
     return 8**3
+
+
+answer = Answers(
+    (
+        "Why queries and keys are separate",
+        "With one matrix the score of two tokens would be the same in both directions. With two, "
+        "what a token looks for is independent of what it can be found by: a pronoun finds its "
+        "noun, while the noun ignores the pronoun.",
+    ),
+    (
+        "Why divide by √d",
+        "The dot product of two random vectors of d numbers has variance d, so without the "
+        "division the scores grow with d. Softmax turns large scores into attention weights near "
+        "1 and 0, where hardly any gradient comes back. Division by √d keeps the variance at 1.",
+    ),
+    (
+        "Step 3: the causal mask",
+        "It would look at the next token, the one that it is to predict, and so learn to read the "
+        "answer. Scores of -inf before the softmax give weights of exactly 0, and the other "
+        "weights of the row still add to 1.",
+    ),
+    (
+        "Two heads with different jobs",
+        "One head gives a position one weighted mean, in which two things are mixed. Two heads "
+        "fetch two things and keep them apart. They start with different random numbers, get "
+        "different gradients, and so specialise if the task rewards it.",
+    ),
+    (
+        "What it costs",
+        "The work for the scores becomes four times as large, because every token is compared "
+        "with every token. The work for the projections only doubles, because they treat each "
+        "token on its own.",
+    ),
+)

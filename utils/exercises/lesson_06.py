@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 _RNG = np.random.default_rng(6)
 TOKENS = _RNG.normal(size=(2, 3, 4)) * np.array([1.0, 5.0, 20.0])[:, None] + 2
@@ -32,7 +32,7 @@ def _(x, gain, bias):
     return _normal(x, axis=None) * gain + bias
 
 
-@normalize.mistake("you normalized over the tokens; go over the features of one: axis=-1.")
+@normalize.mistake("you normalized over the tokens; normalize over the features of one: axis=-1.")
 def _(x, gain, bias):
     return _normal(x, axis=-2) * gain + bias
 
@@ -56,7 +56,7 @@ def _(x, gain, bias):
 @exercise(
     cases=[(16,), (768,)],
     hints=[
-        "Attention: four kernels of width × width, each with a bias. Feed-forward: there and back.",
+        "Attention: four weight matrices of width × width, each with a bias. Feed-forward: two.",
         "4·w² + 4·w, then 8·w² + 5·w, then twice a gain and a bias: 4·w.",
     ],
 )
@@ -67,7 +67,9 @@ def block_parameters(width):
     return attention + feed_forward + normalizations
 
 
-@block_parameters.mistake("those are the kernels alone: add the biases and the normalizations.")
+@block_parameters.mistake(
+    "those are the weight matrices alone: add the biases and the normalizations."
+)
 def _(width):
     return 12 * width**2
 
@@ -77,12 +79,14 @@ def _(width):
     return 12 * width**2 + 9 * width
 
 
-@block_parameters.mistake("the feed-forward network goes there *and back*: it has two kernels.")
+@block_parameters.mistake(
+    "the feed-forward network has two weight matrices: to four times the width, and back."
+)
 def _(width):
     return 8 * width**2 + 12 * width
 
 
-@block_parameters.mistake("attention has four kernels: query, key, value and the output.")
+@block_parameters.mistake("attention has four weight matrices: query, key, value and the output.")
 def _(width):
     return 11 * width**2 + 12 * width
 
@@ -150,7 +154,7 @@ def _(x, attend, feed_forward, norm):
 @exercise(
     cases=[(2, 5), (1, 3), (3, 3)],
     hints=[
-        "Start from the causal mask, `np.tri(time, dtype=bool)`, and open some more cells.",
+        "Start from the causal mask, `np.tri(time, dtype=bool)`, and allow some more cells.",
         "A key is visible if it is not later than the query, or if it stands in the prompt.",
     ],
 )
@@ -159,17 +163,17 @@ def prefix_mask(prompt, time):
     return ((key <= query) | (key < prompt)).astype(int)  # (time, time)
 
 
-@prefix_mask.mistake("that is the plain causal mask: inside the prompt, let words look ahead.")
+@prefix_mask.mistake("that is the plain causal mask: inside the prompt, words see later ones, too.")
 def _(prompt, time):
     return np.tri(time, dtype=int)
 
 
-@prefix_mask.mistake("that is BERT's: after the prompt, nobody may look ahead.")
+@prefix_mask.mistake("that is BERT's: after the prompt, no word may see later ones.")
 def _(prompt, time):
     return np.ones((time, time), int)
 
 
-@prefix_mask.mistake("rows look, columns are looked at: your mask is lying on its side.")
+@prefix_mask.mistake("rows are queries, columns are keys: your mask is transposed.")
 def _(prompt, time):
     return prefix_mask.answer(prompt, time).T
 
@@ -195,7 +199,7 @@ FEW = np.array([[1, 0, 0, 0], [1, 0, 1, 1]])
 @exercise(
     cases=[(GUESSES, TRUTH, BLANKED), (GUESSES, TRUTH, FEW)],
     hints=[
-        "Only the places where `blanks` is 1 are questions. How many are there, how many right?",
+        "Only the positions where `blanks` is 1 count. How many are there, how many are right?",
         "`np.sum((guesses == truth) * blanks) / np.sum(blanks)`",
     ],
 )
@@ -213,7 +217,7 @@ def _(guesses, truth, blanks):
     return np.mean((guesses == truth) * blanks)
 
 
-@accuracy_on_blanks.mistake("that is the mean of the rows' accuracies; count all blanks alike.")
+@accuracy_on_blanks.mistake("that is the mean of the rows' accuracies; weight all blanks equally.")
 def _(guesses, truth, blanks):
     return np.mean(np.sum((guesses == truth) * blanks, axis=1) / np.sum(blanks, axis=1))
 
@@ -221,3 +225,36 @@ def _(guesses, truth, blanks):
 @accuracy_on_blanks.mistake("that is the share of wrong answers.")
 def _(guesses, truth, blanks):
     return np.sum((guesses != truth) * blanks) / np.sum(blanks)
+
+
+answer = Answers(
+    (
+        "Layer normalization",
+        "It subtracts the mean of the token's features and divides by their standard deviation, so"
+        " every token has the same scale. The gain and the bias of each feature are learnt, so"
+        " training can choose another scale.",
+    ),
+    (
+        "The feed-forward network and GELU",
+        "Without the activation its two Dense layers could be replaced by one. It works on each"
+        " token alone, so it cannot move information between tokens; only attention does that.",
+    ),
+    (
+        "The residual connection",
+        "Without them each layer passes on a fraction of the gradient, and after many layers almost"
+        " nothing is left. With them the gradient has a path around every layer, but x grows, and"
+        " the gradient with it. Normalizing the input of each layer keeps both in bounds.",
+    ),
+    (
+        "Pre-norm or post-norm: depth decides",
+        "In pre-norm the residual stream passes through plus signs alone; in post-norm it is"
+        " normalized after every plus. In a shallow stack both train, but a deep post-norm stack"
+        " needs a warm-up of the learning rate, which pre-norm hardly needs.",
+    ),
+    (
+        "One block, two masks",
+        "The mask and the training question. GPT has the causal mask and learns to predict the next"
+        " word, so it can write. BERT sees both sides, so it must be asked for words that were"
+        " replaced by blanks.",
+    ),
+)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 _RNG = np.random.default_rng(7)
 STATES, TABLE = _RNG.normal(size=(2, 3, 4)), 2 * _RNG.normal(size=(5, 4))
@@ -19,7 +19,7 @@ def tied_logits(x, token_table):
     return x @ token_table.T  # (batch, time, width) @ (width, vocabulary)
 
 
-@tied_logits.mistake("those are probabilities: the exit gives logits, without a softmax.")
+@tied_logits.mistake("those are probabilities: the model returns logits, without a softmax.")
 def _(x, token_table):
     exponentials = np.exp(x @ token_table.T)
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
@@ -31,12 +31,12 @@ def _(x, token_table):
     return x @ token_table.T / lengths
 
 
-@tied_logits.mistake("dividing by the root of the width belongs to attention, not to the exit.")
+@tied_logits.mistake("dividing by the root of the width belongs to attention, not to the output.")
 def _(x, token_table):
     return x @ token_table.T / np.sqrt(x.shape[-1])
 
 
-@tied_logits.mistake("those are the logits of the last place alone; every place has its own.")
+@tied_logits.mistake("those are the logits of the last position alone; every position has its own.")
 def _(x, token_table):
     return x[:, -1] @ token_table.T
 
@@ -44,20 +44,20 @@ def _(x, token_table):
 @exercise(
     cases=[(np.array([[3, 1, 4, 1, 5], [9, 2, 6, 5, 3]]),), (np.array([[7, 8, 9]]),)],
     hints=[
-        "The answer to the first token is the second one. What is the answer to the last?",
-        "`ids[:, :-1]` is read; the targets are the same, one to the right: `ids[:, 1:]`.",
+        "The target of the first token is the second one. What is the target of the last?",
+        "`ids[:, :-1]` are the inputs; the targets are the same, one to the right: `ids[:, 1:]`.",
     ],
 )
 def inputs_and_targets(ids):
     return ids[:, :-1], ids[:, 1:]
 
 
-@inputs_and_targets.mistake("the targets are not shifted: this model will stutter.")
+@inputs_and_targets.mistake("the targets are not shifted: this model will repeat its input.")
 def _(ids):
     return ids[:, :-1], ids[:, :-1]
 
 
-@inputs_and_targets.mistake("that is backwards: it would learn to say the token before.")
+@inputs_and_targets.mistake("that is backwards: it would learn to predict the token before.")
 def _(ids):
     return ids[:, 1:], ids[:, :-1]
 
@@ -89,14 +89,12 @@ def _tied(vocabulary_size, context, width, layers):
     return tables + layers * (12 * width**2 + 13 * width) + 2 * width
 
 
-@untied_parameters.mistake("that is the tied model: the exit's own table is missing.")
+@untied_parameters.mistake("that is the tied model: the output's own table is missing.")
 def _(vocabulary_size, context, width, layers):
     return _tied(vocabulary_size, context, width, layers)
 
 
-@untied_parameters.mistake(
-    "positions go in, but they do not come out: one table of them is enough."
-)
+@untied_parameters.mistake("the output predicts no positions: one table of them is enough.")
 def _(vocabulary_size, context, width, layers):
     return _tied(vocabulary_size, context, width, layers) + (vocabulary_size + context) * width
 
@@ -106,7 +104,7 @@ def _(vocabulary_size, context, width, layers):
     return _tied(vocabulary_size, context, width, layers) + (vocabulary_size - 2) * width
 
 
-@untied_parameters.mistake("those are the blocks' kernels alone: add 13·d for biases and norms.")
+@untied_parameters.mistake("those are the weight matrices alone: add 13·d for biases and norms.")
 def _(vocabulary_size, context, width, layers):
     tied = _tied(vocabulary_size, context, width, layers)
     return tied + (vocabulary_size - 13 * layers) * width
@@ -118,7 +116,7 @@ def _(vocabulary_size, context, width, layers):
         (np.arange(6 * 18.0).reshape(6, 18), 3),
     ],
     hints=[
-        "The three lie side by side: np.split(kernel, 3, axis=1) takes them apart.",
+        "The three are side by side: np.split(kernel, 3, axis=1) separates them.",
         "Then each needs only a reshape to (width, num_heads, width // num_heads); np.stack them.",
     ],
 )
@@ -128,13 +126,13 @@ def split_kernel(kernel, num_heads):
     return np.stack([part.reshape(width, num_heads, width // num_heads) for part in parts])
 
 
-@split_kernel.mistake("a reshape alone mixes the three: cut the columns first.")
+@split_kernel.mistake("a reshape alone mixes the three: split the columns first.")
 def _(kernel, num_heads):
     width = len(kernel)
     return kernel.reshape(3, width, num_heads, width // num_heads)
 
 
-@split_kernel.mistake("you transposed the kernels: GPT-2 stores (in, out), as Keras does.")
+@split_kernel.mistake("you transposed the matrices: GPT-2 stores (inputs, outputs), as Keras does.")
 def _(kernel, num_heads):
     width = len(kernel)
     parts = np.split(kernel, 3, axis=1)
@@ -182,3 +180,35 @@ def _():
 @first_loss_of_gpt2.mistake("a loss is −log p, and p is below 1: the sign is the other one.")
 def _():
     return -np.log(50257)
+
+
+answer = Answers(
+    (
+        "One table, used twice",
+        "The word itself. Among rows of about the same length none has a larger dot product with a"
+        " word's row than that row itself. The blocks have to turn the vector of each token into"
+        " the vector of the next one.",
+    ),
+    (
+        "A tale goes through",
+        "Its context window is 256: the table of position embeddings has that many rows, so there"
+        " are no embeddings for later positions.",
+    ),
+    (
+        "First test: the first loss",
+        "ln V, because a model that knows nothing gives every one of the V tokens the same"
+        " probability. Another value shows that something is wrong, for example that the logits"
+        " are too large at the start.",
+    ),
+    (
+        "Second test: can it learn at all?",
+        "It is a short training that must succeed, so a model that fails has a fault. But with"
+        " targets that are not shifted the loss falls just as low; only the generated text shows"
+        " that this model repeats its input.",
+    ),
+    (
+        "A model as a folder",
+        "The config with the sizes, the files of the tokenizer, and the arrays under their"
+        " published names and shapes. The output needs no array, since it is the token table.",
+    ),
+)

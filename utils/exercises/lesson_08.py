@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 LOSSES = np.array([[2.0, 1.0, 0.5], [3.0, 0.2, 0.1]])
-WEIGHTS = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+LOSS_MASK = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
 
 
 @exercise(
@@ -26,7 +26,7 @@ def _(ids, context):
     return rows[:, :-1], rows[:, 1:]
 
 
-@full_windows.mistake("the targets are not shifted: the answer to each id is the next one.")
+@full_windows.mistake("the targets are not shifted: the target of each id is the next one.")
 def _(ids, context):
     inputs = full_windows.answer(ids, context)[0]
     return inputs, inputs
@@ -81,35 +81,35 @@ def _(step, peak, steps, warmup):
 
 
 @exercise(
-    cases=[(LOSSES, WEIGHTS), (LOSSES[:1], WEIGHTS[:1]), (LOSSES, 1 - WEIGHTS)],
+    cases=[(LOSSES, LOSS_MASK), (LOSSES[:1], LOSS_MASK[:1]), (LOSSES, 1 - LOSS_MASK)],
     hints=[
-        "Multiply first; then add up all places of all rows.",
-        "Divide by how many count, which is the sum of the weights.",
+        "Multiply first; then add up all positions of all rows.",
+        "Divide by how many count, which is the sum of the mask.",
     ],
 )
-def weighted_loss(losses, weights):
-    return (losses * weights).sum() / weights.sum()
+def masked_loss(losses, loss_mask):
+    return (losses * loss_mask).sum() / loss_mask.sum()
 
 
-@weighted_loss.mistake("that divides by the filler, too, and makes the loss look smaller.")
-def _(losses, weights):
-    return (losses * weights).mean()
+@masked_loss.mistake("that divides by the padding, too, and makes the loss look smaller.")
+def _(losses, loss_mask):
+    return (losses * loss_mask).mean()
 
 
-@weighted_loss.mistake("the weights have no say: filler must not count.")
-def _(losses, weights):
+@masked_loss.mistake("the loss mask is not used: padding must not count.")
+def _(losses, loss_mask):
     return losses.mean()
 
 
-@weighted_loss.mistake("that is the sum; divide it by the sum of the weights.")
-def _(losses, weights):
-    return (losses * weights).sum()
+@masked_loss.mistake("that is the sum; divide it by the sum of the mask.")
+def _(losses, loss_mask):
+    return (losses * loss_mask).sum()
 
 
-@weighted_loss.mistake("a short row then counts as much as a long one: add all rows up first.")
-def _(losses, weights):
-    sums = weights.sum(axis=1)
-    return np.mean((losses * weights).sum(axis=1)[sums > 0] / sums[sums > 0])
+@masked_loss.mistake("a short row then counts as much as a long one: add all rows up first.")
+def _(losses, loss_mask):
+    sums = loss_mask.sum(axis=1)
+    return np.mean((losses * loss_mask).sum(axis=1)[sums > 0] / sums[sums > 0])
 
 
 @exercise(
@@ -122,7 +122,7 @@ def first_stride():
     return 0.1 / np.sqrt(0.001)
 
 
-@first_stride.mistake("that is with the correction: without it the stride is another one.")
+@first_stride.mistake("that is with bias correction: without it the stride is another one.")
 def _():
     return 1
 
@@ -170,3 +170,35 @@ def _():
 @times_less_probable.mistake("it is that much less probable: give the factor, not one over it.")
 def _():
     return np.exp(-(0.32 - 0.29) * 200)
+
+
+answer = Answers(
+    (
+        "From a text to batches",
+        "Texts have different lengths, so rows are filled with padding. The loss mask is 0 there,"
+        " because padding is no text: a model that predicts it well would only seem to be good.",
+    ),
+    (
+        "From gradient descent to AdamW",
+        "It follows a decaying sum of the gradients. Across the valley they change sign from step"
+        " to step and cancel; along the bottom they agree and add up, so it moves faster there.",
+    ),
+    (
+        "Why the learning rate rises first, then falls",
+        "After bias correction Adam's very first step has full length for every parameter, even"
+        " where the gradient is only noise. While the learning rate is small, the running means"
+        " have time to tell the signal from the noise.",
+    ),
+    (
+        "What the curve means",
+        "No. The floor holds for new texts. The training loss is measured on tales that the model"
+        " has read before, so it may have memorised parts of them; only the validation loss"
+        " compares with the floor.",
+    ),
+    (
+        "Overfitting: memorising instead of learning",
+        "The training loss goes on falling while the validation loss turns up. More text helps"
+        " most; early stopping keeps the parameters from before the turn; regularisation, such as"
+        " weight decay or dropout, keeps the model from fitting the training text too closely.",
+    ),
+)

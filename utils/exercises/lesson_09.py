@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 LOGITS = np.array([[2.0, 1.0, 0.0, -1.0], [0.5, 0.5, 3.0, 1.0]])
 LARGE = np.array([[1000.0, 999.0, 998.0]])
@@ -97,7 +97,9 @@ def _():
     return sum(range(1, 101)), 100
 
 
-@tokens_read.mistake("turned round: the cache saves, so the second number is the small one.")
+@tokens_read.mistake(
+    "the wrong way round: the cache saves work, so the second number is the smaller one."
+)
 def _():
     return 99, sum(range(1, 100))
 
@@ -148,7 +150,7 @@ def ratio():
     return 16
 
 
-@ratio.mistake("that is for temperature 2: colder makes the difference larger.")
+@ratio.mistake("that is for temperature 2: a lower temperature makes the ratio larger.")
 def _():
     return 2
 
@@ -163,3 +165,35 @@ def _():
 @ratio.mistake("temperature changes ratios, except at 1.")
 def _():
     return 4
+
+
+answer = Answers(
+    (
+        "Temperature",
+        "It divides the logits before the softmax. Below 1 the likely tokens become likelier, above"
+        " 1 all become more equal. Near zero only the likeliest token is left, which is greedy"
+        " decoding.",
+    ),
+    (
+        "Top-k and top-p",
+        "Each token of the tail is nearly impossible, but together they are not, so in a long text"
+        " one of them is chosen sooner or later, and the model must continue from it. Top-k keeps a"
+        " fixed number of tokens; top-p keeps as many as are needed for the probability p.",
+    ),
+    (
+        "Beam search",
+        "It decides word by word, and a less likely word may begin a likelier text. Beam search"
+        " keeps several beginnings at once and compares their probabilities as a whole.",
+    ),
+    (
+        "With a cache",
+        "The causal mask hides each new token from the earlier ones, so their keys and values stay"
+        " the same, and the new token needs nothing else of them. The price is memory: two vectors"
+        " for each token in each layer.",
+    ),
+    (
+        "Valid, and not always the same",
+        "A model that tells one flawless tale again and again would have full validity. Diversity"
+        " must be measured beside it, and real tales show which value to aim for.",
+    ),
+)

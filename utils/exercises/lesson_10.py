@@ -1,6 +1,6 @@
 """Exercises of lesson 10, from a text to a conversation."""
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 PLAY = ["mark", "system", "system", "mark", "user", "mark", "assistant", "assistant"]
 TWO = ["mark", "user", "mark", "assistant", "mark", "user", "user", "mark", "assistant"]
@@ -159,3 +159,34 @@ def _(messages, longest):
     while sum(length for _, length in messages) >= longest and len(messages) > 2:
         messages = [messages[0], *messages[3:]]
     return messages
+
+
+answer = Answers(
+    (
+        "What is missing",
+        "The conversation is written as a transcript that ends with the assistant's mark. What"
+        " follows such a mark in the training is always a reply, so a reply is the likeliest"
+        " continuation.",
+    ),
+    (
+        "Only the assistant's tokens",
+        "As targets they would teach the model to ask, which is not its part. As inputs they are"
+        " needed: through attention the gradient of the reply reaches them, and so the model learns"
+        " to read them.",
+    ),
+    (
+        "The template of the course",
+        "A role is an id of its own, and the template adds it. Each message is encoded by itself,"
+        " and there the mark is only letters, which never become that id.",
+    ),
+    (
+        "One tale, many conversations",
+        "The attention mask: a token sees the tale and what stands before it in its own segment,"
+        " nothing of the other segments.",
+    ),
+    (
+        "Conversations",
+        "Questions without an answer in the tale, with a reply that says so. A model that has only"
+        " seen questions with an answer always gives one: it hallucinates.",
+    ),
+)

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 POND = ["to", "old", "pond"]
 WAYS = [["to", "lake"], ["old", "old", "pond"], ["to", "old", "fish", "pond", "there"]]
@@ -201,3 +201,33 @@ def _():
 @hidden_errors.mistake("with no errors at all such a result is certain, not of probability 0.05.")
 def _():
     return 0
+
+
+answer = Answers(
+    (
+        "Perplexity of what?",
+        "When the two cut the text into different tokens. A perplexity is per token, so it has to"
+        " be converted to a unit that both have, such as the character.",
+    ),
+    (
+        "Answers: exact match and F1",
+        "Where several strings are right, or an answer is partly right: one missing word counts as"
+        " entirely wrong. F1 gives a part of the point for the tokens that agree.",
+    ),
+    (
+        "Clipping",
+        "Without clipping, a text that repeats one right word has full precision. Precision also"
+        " rewards a short text that risks nothing, and the brevity penalty takes that back.",
+    ),
+    (
+        "Which of two is better?",
+        "How far the difference would vary with other questions. The bootstrap of the differences"
+        " on the same questions gives an interval; if it holds 0, chance explains the difference.",
+    ),
+    (
+        "Hallucination",
+        "After a question, an answer is the likeliest continuation, known or not. The share of"
+        " questions without an answer that get one shows it, beside the share of questions with an"
+        " answer that are refused.",
+    ),
+)

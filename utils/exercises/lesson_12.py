@@ -3,7 +3,7 @@
 import heapq
 import json
 
-from utils.exercises import exercise
+from utils.exercises import Answers, exercise
 
 
 @exercise(
@@ -22,12 +22,12 @@ def _(content):
     return f"data: {json.dumps(content)}\n".encode()
 
 
-@as_event.mistake("that is a text; what goes over the wire is bytes: `.encode()`.")
+@as_event.mistake("that is a string; what is sent is bytes: `.encode()`.")
 def _(content):
     return f"data: {json.dumps(content)}\n\n"
 
 
-@as_event.mistake("the object has to become JSON: `json.dumps`.")
+@as_event.mistake("the object must be converted to JSON: `json.dumps`.")
 def _(content):
     return f"data: {content}\n\n".encode()
 
@@ -87,12 +87,14 @@ def _(lengths, slots):
     return sum(lengths)
 
 
-@last_end.mistake("those are fixed batches: a slot is free as soon as its own text has ended.")
+@last_end.mistake("those are static batches: a slot is free as soon as its own text has ended.")
 def _(lengths, slots):
     return sum(max(lengths[i : i + slots]) for i in range(0, len(lengths), slots))
 
 
-@last_end.mistake("work cannot be shared so evenly: a text is written in one slot, step by step.")
+@last_end.mistake(
+    "work cannot be divided so evenly: a text is generated in one slot, step by step."
+)
 def _(lengths, slots):
     return -(-sum(lengths) // slots)
 
@@ -110,7 +112,7 @@ def _():
     return 16
 
 
-@mean_wait.mistake("that is the time until a text begins; add the two seconds of writing it.")
+@mean_wait.mistake("that is the time until a text begins; add the two seconds that it takes.")
 def _():
     return 7
 
@@ -118,7 +120,7 @@ def _():
 @exercise(
     cases=[()],
     hints=[
-        "Mistakes of the user are 4xx; what is not there is 404; too much is 429.",
+        "Mistakes of the client are 4xx; what does not exist is 404; too many requests is 429.",
         "A server that is about to stop made no mistake, it is not available: 503.",
     ],
 )
@@ -126,7 +128,7 @@ def statuses():
     return (400, 429, 503, 404)
 
 
-@statuses.mistake("a bad value is the user's mistake: 400, not 500.")
+@statuses.mistake("a bad value is the client's mistake: 400, not 500.")
 def _():
     return (500, 429, 503, 404)
 
@@ -136,6 +138,41 @@ def _():
     return (400, 429, 500, 404)
 
 
-@statuses.mistake("a full queue is 429, too many requests: it tells the client to come again.")
+@statuses.mistake("a full queue is 429, too many requests: it tells the client to try again later.")
 def _():
     return (400, 503, 503, 404)
+
+
+answer = Answers(
+    (
+        "A schedule, by hand",
+        "Most of the time of a step is spent on loading the weights of the model from memory."
+        " One step for eight texts loads them once; eight steps load them eight times.",
+    ),
+    (
+        "A schedule, by hand",
+        "It looks at the slots between any two steps and gives a free slot to the text that has"
+        " waited longest. With static batching a free slot stays empty until all texts of the"
+        " batch have ended.",
+    ),
+    (
+        "One cache for all slots",
+        "Every array has one row or part per slot: tokens, positions, keys and values. The"
+        " position of a slot decides where its new key and value are written and which positions"
+        " its attention mask shows. The mask hides what the previous text has left behind, so"
+        " nothing need be cleared.",
+    ),
+    (
+        "Too many requests",
+        "Without a limit the server accepts requests that it cannot answer in time, and the"
+        " wait grows for everybody. When the queue is full, a client gets status code 429 at"
+        " once, with the number of seconds after which to try again.",
+    ),
+    (
+        "Untrusted text, in both directions",
+        "A text in the input contains instructions, and the model follows them as if they came"
+        " from its operator, because it reads everything as one sequence of tokens. The server"
+        " can make sure that nobody forges the tokens that say who is speaking. For the rest"
+        " there is no complete solution.",
+    ),
+)

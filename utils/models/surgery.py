@@ -32,17 +32,31 @@ def resize_token_embeddings(
     return larger
 
 
-def logits_at_positions(model: keras_nlp.models.GPT2CausalLM) -> keras.Model:
-    """The same model, the same weights, with logits for some places only.
+def packed_logits(model: keras_nlp.models.GPT2CausalLM) -> keras.Model:
+    """The same model, the same weights, for rows of several dialogues that do not see each other.
 
-    Logits are about a quarter of the arithmetic of a step, and in a dialogue about a tale one
-    target in nine is learnt.
+    Every token sees what stands before it in its own segment, and segment 0, the beginning that
+    all of them share. Logits are made where something is to be learnt only: they are about a
+    quarter of the arithmetic of a step, and few tokens of such a row are targets.
 
-    The inputs are ids, (batch, time), and places, (chosen,), counted through all rows, one behind
-    the other. The output are the logits, (chosen, vocabulary).
+    The inputs are ids, positions and segments, (batch, time) each, and the places of the targets,
+    (chosen,), counted through all rows, one behind the other; see `utils.data.dialogue_rows.Row`.
+    The output are the logits, (chosen, vocabulary).
     """
-    ids = keras.Input((None,), dtype="int32")
-    places = keras.Input((), dtype="int32")
-    hidden = model.backbone({"token_ids": ids, "padding_mask": ops.ones_like(ids)})
-    hidden = ops.take(ops.reshape(hidden, (-1, hidden.shape[-1])), places, axis=0)
-    return keras.Model([ids, places], model.backbone.token_embedding(hidden, reverse=True))
+    ids, positions, segments = (keras.Input((None,), dtype="int32") for _ in range(3))
+    chosen = keras.Input((), dtype="int32")
+    backbone = model.backbone
+    tokens = backbone.token_embedding(ids)  # (batch, time, width)
+    hidden = backbone.embeddings_add(
+        (tokens, backbone.position_embedding(tokens, positions=positions))
+    )
+    hidden = backbone.embeddings_dropout(hidden)
+    of_query, of_key = segments[:, :, None], segments[:, None, :]
+    seen = ops.logical_or(ops.equal(of_query, of_key), ops.equal(of_key, 0))
+    seen = ops.cast(seen, "int32")  # (batch, time, time)
+    for layer in backbone.transformer_layers:
+        hidden = layer(hidden, decoder_attention_mask=seen)  # the causal mask comes on top
+    hidden = backbone.layer_norm(hidden)
+    hidden = ops.take(ops.reshape(hidden, (-1, hidden.shape[-1])), chosen, axis=0)
+    logits = backbone.token_embedding(hidden, reverse=True)
+    return keras.Model([ids, positions, segments, chosen], logits)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import fsum, prod
 from os.path import commonprefix
@@ -149,15 +149,19 @@ class Follow(Guide):
         return False
 
 
-def derivations(grammar: Grammar, guide: Guide) -> Iterator[Telling]:
+def derivations(
+    grammar: Grammar, guide: Guide, memory: Mapping[str, str] | None = None
+) -> Iterator[Telling]:
     """Yield every complete story that the guide lets through, depth first.
+
+    `memory` is what is remembered before the first word, for a grammar that recalls it.
 
     A choice makes one unfinished telling for each option and puts them on the agenda; the newest
     is taken up first. With `Draw` there is one option each time and so one story. With `Follow` a
     wrong option disagrees within a few words and is dropped, so reading takes a time in proportion
     to the length.
     """
-    agenda = [Telling("", (Choice("", grammar.start, None), None), {}, None)]
+    agenda = [Telling("", (Choice("", grammar.start, None), None), dict(memory or {}), None)]
     while agenda:
         telling = _tell_on(agenda.pop(), guide)
         if telling is None:

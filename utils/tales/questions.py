@@ -3,11 +3,14 @@
 The questions of a language are written as text. A title says when they can be asked: `always`, or a
 note that the story must remember, such as `plot=treasure`. Then comes one question per line:
 
-    kind: a phrasing / another phrasing => the answer
+    kind topic: a phrasing / another phrasing => the answer
 
 in the brackets of `utils.tales.notation`: {hero} is what the story remembers. A line that begins
 with `>` is a follow-up of the question above it: its pronouns are clear only after that question
 and answer. A question about something that a story does not mention is not asked.
+
+The phrasings are the plain ones. In how many other words people ask about the same topic is said by
+the grammar of `utils.tales.wordings`.
 """
 
 from __future__ import annotations
@@ -24,11 +27,12 @@ from utils.tales.notation import sections
 class Question:
     """A question with its one right answer.
 
-    `kind` is "who", "where", "what", "why" or "order". `phrasings` are ways to ask the same thing,
-    `follow_ups` are questions that make sense after this one.
+    `kind` is "who", "where", "what", "why" or "order", `topic` what exactly is asked for.
+    `phrasings` are the plain ways to ask it, `follow_ups` are questions that make sense after it.
     """
 
     kind: str
+    topic: str
     phrasings: tuple[str, ...]
     answer: str
     follow_ups: tuple[Question, ...] = ()
@@ -52,7 +56,7 @@ class QuestionList:
             _all_text(question) for _, questions in self.sections for question in questions
         )
         conditions = [condition.partition("=")[0] for condition, _ in self.sections]
-        return frozenset([_lower(name) for name in re.findall(r"\{(\w+)\}", texts)] + conditions)
+        return slots(texts) | frozenset(conditions)
 
     def about(self, memory: Mapping[str, str]) -> tuple[Question, ...]:
         """The questions that a story with this memory answers."""
@@ -80,21 +84,22 @@ def read_questions(source: str) -> QuestionList:
 
 
 def _question(line: str) -> Question:
-    match = re.fullmatch(r"(\w+): (.*) => (.*)", line)
+    match = re.fullmatch(r"(\w+) (\w+): (.*) => (.*)", line)
     if not match:
         raise GrammarError(f"cannot read the question {line!r}")
-    kind, phrasings, answer = match.groups()
-    return Question(kind, tuple(phrasings.split(" / ")), answer)
+    kind, topic, phrasings, answer = match.groups()
+    return Question(kind, topic, tuple(phrasings.split(" / ")), answer)
 
 
 def _fill(question: Question, memory: Mapping[str, str]) -> Question | None:
-    if any(_lower(name) not in memory for name in re.findall(r"\{(\w+)\}", _own_text(question))):
+    if not slots(_own_text(question)) <= set(memory):
         return None
     follow_ups = (_fill(follow_up, memory) for follow_up in question.follow_ups)
     return Question(
         question.kind,
-        tuple(_say(phrasing, memory) for phrasing in question.phrasings),
-        _say(question.answer, memory),
+        question.topic,
+        tuple(fill(phrasing, memory) for phrasing in question.phrasings),
+        fill(question.answer, memory),
         tuple(follow_up for follow_up in follow_ups if follow_up),
     )
 
@@ -113,10 +118,17 @@ def _lower(name: str) -> str:
     return name[0].lower() + name[1:]
 
 
-def _say(pattern: str, memory: Mapping[str, str]) -> str:
-    def fill(match: re.Match) -> str:
+def slots(pattern: str) -> frozenset[str]:
+    """What a story must remember so that the brackets of a pattern can be filled."""
+    return frozenset(_lower(name) for name in re.findall(r"\{(\w+)\}", pattern))
+
+
+def fill(pattern: str, memory: Mapping[str, str]) -> str:
+    """A pattern with its brackets filled: {hero} becomes the hero's name."""
+
+    def remembered(match: re.Match) -> str:
         name = match[1]
         text = memory[_lower(name)]
         return capitalised(text) if name[0].isupper() else text
 
-    return re.sub(r"\{(\w+)\}", fill, pattern)
+    return re.sub(r"\{(\w+)\}", remembered, pattern)

@@ -9,29 +9,32 @@ from typing import NamedTuple
 
 import keras
 import keras_nlp
+import numpy as np
 import tensorflow as tf
 
 from utils.data import bpe
-from utils.data.batches import endless_batches
+from utils.data.batches import every_step
 from utils.data.chat_template import ChatTokenizer, Template, with_roles
-from utils.data.dialogue_rows import DialogueRows, PackedRows, encoded
+from utils.data.conversations import conversations, tales_with_room
+from utils.data.dialogue_rows import PackedRows, encoded, pack, pad
 from utils.data.dialogues import (
+    LONGEST_DIALOGUE,
     Dialogue,
     DialogueError,
-    about_tales,
     small_talk,
     small_talk_file,
 )
 from utils.data.keras_tokenizers import folder as folder_of
 from utils.data.keras_tokenizers import from_keras
+from utils.data.tale_rows import TaleRows
 from utils.evaluation.losses import TokenLosses
 from utils.models.gpt2 import from_ids
-from utils.models.surgery import logits_at_positions, resize_token_embeddings
-from utils.tales import LANGUAGES
+from utils.models.surgery import packed_logits, resize_token_embeddings
+from utils.tales import LANGUAGES, wordings
 from utils.training.identity import Identity, identify
-from utils.training.optimizers import WarmupStableDecay
+from utils.training.optimizers import Muon, WarmupStableDecay
 from utils.training.presets import load_preset, preset_digest, save_preset
-from utils.training.recipes import ChatRecipe
+from utils.training.recipes import OWN_DIALOGUES, ChatRecipe
 from utils.training.runs import (
     Method,
     Run,
@@ -40,15 +43,16 @@ from utils.training.runs import (
 )
 
 VALIDATION_TALES = 40
+PLAIN_ROWS = 4000  # they come first, in plain words
 HELD_OUT = 10  # one dialogue in so many is for validation
 PASSES, FEWEST_STEPS = 10, 100  # over somebody's own dialogues; early stopping may end it sooner
 
 
 class Lesson(NamedTuple):
-    """What a model learns from: the rows of training, and those of validation."""
+    """What a model learns from: the rows of training, and ids and weights for validation."""
 
-    train: DialogueRows | PackedRows
-    validation: DialogueRows | PackedRows
+    train: TaleRows | PackedRows
+    validation: tuple[np.ndarray, np.ndarray]
 
 
 # ---- the course's own dialogues ------------------------------------------------------------------
@@ -74,8 +78,8 @@ def finetune(
 
     def read() -> Lesson:
         return Lesson(
-            rows_of(language, "train", tales, template),
-            rows_of(language, "validation", tales or VALIDATION_TALES, template),
+            train_rows(language, tales, template),
+            validation_rows(language, tales or VALIDATION_TALES, template),
         )
 
     identity = identity_of(base, language, recipe, tales)
@@ -85,11 +89,12 @@ def finetune(
 
 def identity_of(base: Run, language: str, recipe: ChatRecipe, tales: int | None = None) -> Identity:
     """The identity of a fine-tuning on the course's dialogues."""
-    some = [asdict(dialogue) for dialogue in about_tales(language, "validation", 3)]
+    some = [asdict(dialogue) for dialogue in conversations(language, "validation", 3)]
     parts = [
         small_talk_file(language).read_text(encoding="utf-8"),
         LANGUAGES[language].RULES,
         LANGUAGES[language].QUESTIONS,
+        wordings.LANGUAGES[language].WORDINGS,
         some,
         tales,
     ]
@@ -98,13 +103,18 @@ def identity_of(base: Run, language: str, recipe: ChatRecipe, tales: int | None 
     return identify(__name__, f"chat-{language}", data, recipe)
 
 
-def rows_of(language: str, split: str, tales: int | None, template: Template) -> DialogueRows:
-    """The dialogues of a split, "train" or "validation", ready for training."""
-    return DialogueRows(
-        encoded(about_tales(language, split, tales, template.tokenizer), template),
-        encoded(small_talk(language, split), template),
-        template.end_id,
-    )
+def train_rows(language: str, tales: int | None, template: Template) -> TaleRows:
+    """The course's own conversations for training, about some tales or about all of them."""
+    stories = tales_with_room(language, "train", tales)
+    return TaleRows(stories, small_talk(language, "train"), template, PLAIN_ROWS)
+
+
+def validation_rows(language: str, tales: int, template: Template) -> tuple[np.ndarray, np.ndarray]:
+    """Conversations about tales of the validation split, and the held-out small talk; see `pad`."""
+    told = conversations(language, "validation", tales)
+    talk = encoded(small_talk(language, "validation"), template)
+    rows = [*encoded(told, template), *pack(talk, LONGEST_DIALOGUE + 1)]
+    return pad(rows, LONGEST_DIALOGUE + 1, template.end_id)
 
 
 # ---- anybody's dialogues -------------------------------------------------------------------------
@@ -138,7 +148,7 @@ def finetune_on(
             PackedRows(encoded(part, template), context, template.end_id)
             for part in split(dialogues)
         )
-        return Lesson(train, validation)
+        return Lesson(train, validation.in_order())
 
     text = json.dumps([asdict(dialogue) for dialogue in dialogues])
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -152,7 +162,7 @@ def steps_for(
 ) -> int:
     """Steps for about `PASSES` passes over some dialogues, and no more than over the tales."""
     rows = PackedRows(encoded(dialogues, template), context, template.end_id).rows
-    return min(ChatRecipe.steps, max(FEWEST_STEPS, PASSES * len(rows) // batch_size))
+    return min(OWN_DIALOGUES.steps, max(FEWEST_STEPS, PASSES * len(rows) // batch_size))
 
 
 def split(dialogues: Sequence[Dialogue]) -> tuple[list[Dialogue], list[Dialogue]]:
@@ -173,28 +183,37 @@ def split(dialogues: Sequence[Dialogue]) -> tuple[list[Dialogue], list[Dialogue]
 # ---- training ------------------------------------------------------------------------------------
 
 
-def with_positions(batches: tf.data.Dataset, number: int) -> tf.data.Dataset:
-    """Batches for `logits_at_positions`: the targets of weight 1, and some of weight 0.
+def packed_batches(
+    rows: TaleRows | PackedRows, batch_size: int, seed: int, first_step: int = 0
+) -> tf.data.Dataset:
+    """Batches for `packed_logits`: the targets of weight 1, and some of weight 0.
 
     Args:
-        batches: of inputs, targets and weights, (batch, time) each.
-        number: of targets that are kept; no batch has more of weight 1.
+        rows: give the arrays of any step.
+        batch_size: rows in a step.
+        seed: of what is sampled.
+        first_step: number of the step to begin with.
     """
+    number = rows.max_loss_tokens(batch_size)
 
-    def choose(ids, targets, weights):
-        weights, positions = tf.math.top_k(tf.reshape(weights, [-1]), number)
-        return (ids, positions), tf.gather(tf.reshape(targets, [-1]), positions), weights
+    def choose(ids, targets, weights, positions, segments):
+        weights, chosen = tf.math.top_k(tf.reshape(weights, [-1]), number)
+        inputs = (ids, positions, segments, chosen)
+        return inputs, tf.gather(tf.reshape(targets, [-1]), chosen), weights
 
-    return batches.map(choose)
+    return every_step(lambda step: rows.batch(step, batch_size, seed), first_step).map(choose)
 
 
 def prepare(model: keras_nlp.models.GPT2CausalLM, recipe: ChatRecipe) -> keras.Model:
-    """A model as `logits_at_positions` makes it, compiled for a run."""
+    """A model as `packed_logits` makes it, compiled for a run."""
     rate = WarmupStableDecay(
         recipe.learning_rate, recipe.steps, warmup=recipe.steps // 30, decay=recipe.steps * 2 // 5
     )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, beta_2=0.98)
-    return compiled(logits_at_positions(model), optimizer)
+    if recipe.optimizer == "muon":
+        optimizer = Muon(rate, adam_lr_ratio=0.5, adam_beta_2=0.98, weight_decay=None)
+    else:
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, beta_2=0.98)
+    return compiled(packed_logits(model), optimizer)
 
 
 def _prepare(
@@ -205,12 +224,10 @@ def _prepare(
     def method() -> Method:
         lesson = read()
         gpt2 = with_roles_learnt(load_preset(base), template)
-        losses, validation = TokenLosses(from_ids(gpt2)), lesson.validation.in_order()
-        number = lesson.train.max_loss_tokens(recipe.batch_size)
+        losses, validation = TokenLosses(from_ids(gpt2)), lesson.validation
 
         def batches(first_step: int) -> tf.data.Dataset:
-            rows = endless_batches(lesson.train, recipe.batch_size, recipe.seed, first_step)
-            return with_positions(rows, number)
+            return packed_batches(lesson.train, recipe.batch_size, recipe.seed, first_step)
 
         return Method(
             model=prepare(gpt2, recipe),

@@ -1,0 +1,282 @@
+"""AdamW beside Muon, and what each trick contributes: the loss by steps and by CPU seconds.
+
+    python -m benchmarks.optimizers             # all runs, about 20 CPU minutes
+    python -m benchmarks.optimizers --list      # what there is so far
+
+Lesson 13 shows the result, `datasets/optimizers.json`. Each run is written when it is complete; a
+command that was stopped goes on with the next one. `--again` begins from nothing.
+
+All runs train the course's small GPT-2 from the same first weights, with the same batch size, and
+are judged by the same held-out tales, whose own floor is known. Time is the CPU time of the process
+spent on training (all threads, compilation included, evaluations not): other programs on the
+machine hardly change it. On two cores that are both busy, the clock shows about half of it.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from utils.command_line import run as run_command
+from utils.errors import CourseError
+from utils.files import atomic_write
+from utils.paths import DATASETS
+
+FILE = DATASETS / "optimizers.json"
+LIBRARIES = ("keras", "keras-hub", "tensorflow", "numpy")
+BATCH_SIZE, STEPS, SEED = 8, 1400, 0
+TUNING_STEPS = 300
+SHORT_STEPS = 1000  # of the schedule that ends where the goal is
+FACTOR = 3  # between neighbouring learning rates of the tuning
+FIRST_RATES = {"AdamW": (0.001, 0.003, 0.009), "Muon": (0.007, 0.02, 0.06)}
+TALES = 100  # held out, for the evaluations
+STEPS_PER_EVALUATION = 50
+SECONDS = 45  # CPU seconds that a slow rung of the ladder may take
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one run is made of.
+
+    Attributes:
+        optimizer: "AdamW" or "Muon".
+        rate: the highest learning rate.
+        steps: of the schedule: warm-up, then half a cosine to 0.
+        windows: "padded", one tale each; "packed", running text cut anywhere; "stories", running
+            text where each window starts at a story.
+        compiled: by XLA, as one program for a whole step.
+        masked: the model also gets a padding mask, as keras-nlp's GPT-2 does by itself.
+        stop_after: steps after which the run stops, though its schedule is longer.
+        seconds: CPU seconds after which the run stops.
+    """
+
+    optimizer: str
+    rate: float
+    steps: int = STEPS
+    windows: str = "stories"
+    compiled: bool = True
+    masked: bool = False
+    stop_after: int | None = None
+    seconds: float | None = None
+
+
+# ---- one run -------------------------------------------------------------------------------------
+
+
+class StoryWindows:
+    """Windows of running text, (context + 1) ids each, that start at a story.
+
+    Behind the story follows the beginning of the next one, in place of padding.
+    """
+
+    def __init__(self, ids: np.ndarray, context: int, end_id: int):
+        self.ids, self.context = ids, context
+        ends = np.flatnonzero(np.asarray(ids) == end_id)
+        self.starts = ends[ends < len(ids) - context]
+
+    def batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The windows of a step, (batch, context + 1), and their weights, all 1."""
+        number, position = divmod(step, len(self.starts) // batch_size)
+        order = np.random.default_rng([seed, number]).permutation(self.starts)
+        chosen = order[position * batch_size : (position + 1) * batch_size]
+        rows = np.array([self.ids[start : start + self.context + 1] for start in chosen], "int32")
+        return rows, np.ones((batch_size, self.context), "float32")
+
+
+def windows_for(corpus, kind: str):
+    """What gives the batches of a run."""
+    from utils.data.batches import Windows
+    from utils.models.sizes import SIZES
+
+    end_id, context = corpus.tokenizer.end_id, SIZES["small"].context
+    padded = Windows(corpus.train, context, end_id, documents=True)
+    if kind == "padded":
+        return padded
+    maker: Callable = StoryWindows if kind == "stories" else Windows
+    return maker(corpus.train, padded.context, end_id)  # as long as the padded ones
+
+
+def optimizer_for(setting: Setting):
+    """The optimizer with its schedule; betas and so on are those of the course's runs."""
+    import keras
+
+    from utils.training.optimizers import Muon, warmup_cosine
+
+    schedule = warmup_cosine(setting.rate, setting.steps, warmup=setting.steps // 20)
+    if setting.optimizer == "AdamW":
+        return keras.optimizers.AdamW(schedule, beta_2=0.98, weight_decay=0.01, global_clipnorm=1.0)
+    return Muon(schedule, adam_lr_ratio=0.5, adam_beta_2=0.98, weight_decay=None)
+
+
+def train(setting: Setting, corpus, judge: Callable) -> list[list[float]]:
+    """Train as a setting says; return [step, CPU seconds so far, validation loss] of evaluations.
+
+    Args:
+        setting: of the run.
+        corpus: the tales.
+        judge: makes the function that measures the validation loss of a model from ids to logits.
+    """
+    import keras
+
+    from utils.data.batches import as_examples
+    from utils.models.gpt2 import build_gpt2, from_ids
+    from utils.training.runs import compiled
+
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(SEED)
+    gpt2 = build_gpt2(corpus.vocabulary_size)
+    network = from_ids(gpt2)
+    evaluate = judge(network)
+    model = compiled(gpt2 if setting.masked else network, optimizer_for(setting))
+    model.jit_compile = setting.compiled
+    windows = windows_for(corpus, setting.windows)
+    spent, evaluations = 0.0, [[0, 0.0, evaluate()]]
+    for step in range(setting.stop_after or setting.steps):
+        start = time.process_time()
+        ids, targets, weights = as_examples(*windows.batch(step, BATCH_SIZE, SEED))
+        inputs = ids
+        if setting.masked:
+            mask = np.concatenate([np.ones((BATCH_SIZE, 1)), weights[:, :-1]], axis=1)
+            inputs = {"token_ids": ids, "padding_mask": mask.astype("int32")}
+        model.train_on_batch(inputs, targets, weights)
+        spent += time.process_time() - start
+        if (step + 1) % STEPS_PER_EVALUATION == 0 or step == 0:
+            evaluations.append([step + 1, round(spent, 2), round(evaluate(), 4)])
+            if setting.seconds and spent > setting.seconds:
+                break
+    return evaluations
+
+
+# ---- all runs ------------------------------------------------------------------------------------
+
+
+class Results:
+    """The file of results: runs by name, each with its setting and its evaluations."""
+
+    def __init__(self, path: Path, again: bool = False):
+        self.path = path
+        self.data: dict = {"versions": {name: version(name) for name in LIBRARIES}, "runs": {}}
+        if path.is_file() and not again:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found["versions"] == self.data["versions"]:
+                self.data = found
+            else:
+                print("Other versions have made the file: all runs are made anew.", file=sys.stderr)
+
+    def run(self, name: str, setting: Setting, make: Callable[[Setting], list]) -> list:
+        """The evaluations of a run, from the file if it is there with the same setting."""
+        made = self.data["runs"].get(name)
+        if made is None or made["setting"] != asdict(setting):
+            evaluations = make(setting)
+            self.data["runs"][name] = {"setting": asdict(setting), "evaluations": evaluations}
+            self.save()
+            print(line(name, self.data["runs"][name]), flush=True)
+        return self.data["runs"][name]["evaluations"]
+
+    def save(self) -> None:
+        """Write the file, all of it or nothing."""
+        write(self.path, self.data)
+
+
+def write(path: Path, data: dict) -> None:
+    """Write a file of results, one run on a line, all of it or nothing."""
+    runs = ",\n".join(
+        f"{json.dumps(name)}: {json.dumps(run)}" for name, run in data["runs"].items()
+    )
+    rest = json.dumps({name: value for name, value in data.items() if name != "runs"})
+    with atomic_write(path, cannot_write) as part:
+        part.write_text(f'{rest[:-1]}, "runs": {{\n{runs}\n}}}}\n', encoding="utf-8")
+
+
+def cannot_write(path: Path, error: OSError) -> CourseError:
+    """What to raise where the file cannot be written."""
+    return CourseError(f"{path} cannot be written ({error.strerror or error}): give --out another.")
+
+
+def line(name: str, run: dict) -> str:
+    """What one run has come to."""
+    step, seconds, loss = run["evaluations"][-1]
+    return f"{name:24} {step:5} steps {seconds:7.1f} CPU seconds   validation loss {loss:.4f}"
+
+
+def tune(results: Results, optimizer: str, make: Callable) -> float:
+    """The best of a few learning rates in short runs; more are tried while it is at the edge."""
+    rates, losses = list(FIRST_RATES[optimizer]), {}
+    while True:
+        for rate in rates:
+            setting = Setting(optimizer, rate, steps=TUNING_STEPS)
+            name = f"{optimizer} tuning {rate:g}"
+            losses[rate] = results.run(name, setting, make)[-1][2]
+        best = min(rates, key=losses.__getitem__)
+        if best == rates[0]:
+            rates.insert(0, float(f"{best / FACTOR:.2g}"))
+        elif best == rates[-1]:
+            rates.append(float(f"{best * FACTOR:.2g}"))
+        else:
+            return best
+
+
+def all_runs(results: Results, make: Callable) -> None:
+    """The tuning, the two long runs, and the rungs of the ladder that are not among those."""
+    adamw, muon = (tune(results, optimizer, make) for optimizer in FIRST_RATES)
+    slow = {"compiled": False, "seconds": SECONDS}
+    rungs = {
+        "Muon": Setting("Muon", muon),
+        "AdamW": Setting("AdamW", adamw),
+        "short schedule": Setting("Muon", muon, steps=SHORT_STEPS),
+        "plain": Setting("AdamW", adamw, windows="padded", masked=True, **slow),
+        "packed": Setting("AdamW", adamw, windows="packed", **slow),
+        "stories": Setting("AdamW", adamw, **slow),
+    }
+    for name, setting in rungs.items():
+        results.run(name, setting, make)
+
+
+def prepared(results: Results) -> Callable[[Setting], list]:
+    """Load the tales, note their floor, and return what makes a run."""
+    from utils.data.batches import Windows
+    from utils.data.corpora import load_corpus
+    from utils.evaluation.losses import TokenLosses
+    from utils.models.sizes import SIZES
+    from utils.tales import corpus as stories_of
+    from utils.tales import floor
+
+    corpus = load_corpus("tales")
+    validation = Windows(corpus.validation, SIZES["small"].context, corpus.tokenizer.end_id, True)
+    rows, weights = (part[:TALES] for part in validation.in_order())
+    lengths = weights.sum(axis=1).astype(int).tolist()
+    results.data["floor"] = floor(stories_of("en", "validation", TALES), lengths)[0]
+    results.data |= {"batch_size": BATCH_SIZE, "context": validation.context, "tales": TALES}
+
+    def judge(network):
+        losses = TokenLosses(network)
+        return lambda: losses.mean(rows, weights)
+
+    return lambda setting: train(setting, corpus, judge)
+
+
+def main() -> None:
+    """Make the runs that are missing, or list those that are there."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--list", action="store_true", help="list the runs of the file")
+    parser.add_argument("--again", action="store_true", help="make all runs anew")
+    parser.add_argument("--out", type=Path, default=FILE, help="the file of results")
+    args = parser.parse_args()
+    results = Results(args.out, args.again)
+    if args.list:
+        for name, made in results.data["runs"].items():
+            print(line(name, made))
+        return
+    all_runs(results, prepared(results))
+
+
+if __name__ == "__main__":
+    run_command(main)

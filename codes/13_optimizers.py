@@ -1,0 +1,618 @@
+# %% [markdown]
+# # 13. Optimizers: Muon, and a race to the floor
+#
+# At the end of this lesson you will have built Muon, the optimizer that trains the course's models,
+# shown on a toy why it is fast, and measured it beside AdamW with equal care for both. You will
+# know what each trick of a fast training contributes, and how to enter the race.
+#
+# You need: the narrow valley from [lesson 1](01_linear_regression.ipynb); AdamW, the learning rate
+# schedule and the training loop from [lesson 8](08_pretraining.ipynb).
+
+# %%
+from utils.course.settings import settings
+
+args = settings(steps=60, batch_size=16, seed=0)
+print(args)
+
+# %% [markdown]
+# The settings belong to the sweep, a set of short runs in the middle of the lesson.
+
+# %%
+import json
+from dataclasses import replace
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+
+from utils.course.plots import STYLE
+from utils.data.batches import Windows, as_examples
+from utils.data.corpora import load_corpus
+from utils.data.downloads import shipped
+from utils.exercises import lesson_13 as check
+from utils.models.gpt2 import build_gpt2, from_ids
+from utils.models.sizes import SIZES
+from utils.training.optimizers import Muon
+from utils.training.runs import compiled
+
+plt.style.use(STYLE)
+rng = np.random.default_rng(args.seed)
+np.set_printoptions(precision=3, suppress=True)
+
+# %% [markdown]
+# ## Why: a matrix has directions
+#
+# Adam looks at each number alone. But most parameters of a GPT are **weight matrices**, and what a
+# matrix does is not in its single numbers: it turns its input, and stretches it more along some
+# directions than along others.
+#
+# Here is a matrix `W` that should become `GOAL`. Its inputs vary a thousand times as much along
+# their first direction as along their last, and the directions lie across the axes. So the gradient
+# points almost only along the first ones, in every single number.
+
+# %%
+N = 8
+directions, _ = np.linalg.qr(rng.normal(size=(N, N)))  # a random basis, one direction a column
+variances = np.geomspace(1, 1e-3, N)  # of the inputs along each direction
+covariance = directions * variances @ directions.T
+GOAL = rng.normal(size=(N, N))
+
+
+def toy_gradient(W):
+    """Of the mean squared error, (N, N)."""
+    return (W - GOAL) @ covariance
+
+
+# %% [markdown]
+# The **singular value decomposition** (SVD) takes a matrix apart into a turn, a stretch and another
+# turn: $G = U S V^\top$. The stretches, the **singular values**, come largest first. **Muon** takes
+# its step with all of them set to 1: $UV^\top$ in place of $USV^\top$. This is called
+# **orthogonalisation**, because $UV^\top$ is the nearest **orthogonal** matrix. Rare directions
+# then get as much of the step as common ones (Jordan and others, *Muon: An optimizer for hidden
+# layers in neural networks*, 2024).
+
+
+# %%
+def by_svd(G):
+    """The nearest orthogonal matrix: the same directions, all singular values 1."""
+    U, _, Vt = np.linalg.svd(G, full_matrices=False)
+    return U @ Vt
+
+
+G = toy_gradient(np.zeros((N, N)))
+print("singular values of the gradient   ", np.linalg.svd(G, compute_uv=False))
+print("of Adam's first step, its signs   ", np.linalg.svd(np.sign(G), compute_uv=False))
+print("after orthogonalisation           ", np.linalg.svd(by_svd(G), compute_uv=False))
+
+# %% [markdown]
+# Adam's first step is $+1$ or $-1$ for each number, and that evens out the directions only a
+# little. Now let three optimizers go, each with a falling learning rate and with the best of the
+# same list of rates.
+
+
+# %%
+def momentum_step(state, g, t):
+    state["m"] = 0.9 * state["m"] + g
+    return state["m"]
+
+
+def adam_step(state, g, t):
+    state["m"] = 0.9 * state["m"] + 0.1 * g
+    state["v"] = 0.99 * state["v"] + 0.01 * g**2
+    return (state["m"] / (1 - 0.9**t)) / (np.sqrt(state["v"] / (1 - 0.99**t)) + 1e-8)
+
+
+def muon_toy_step(state, g, t):
+    state["m"] = 0.9 * state["m"] + g
+    return by_svd(g + 0.9 * state["m"])
+
+
+def toy_run(step, rate, steps=150):
+    """Losses (steps,), and what is left to learn along each direction, (N,)."""
+    W, state, losses = np.zeros((N, N)), {"m": 0.0, "v": 0.0}, []
+    for t in range(1, steps + 1):
+        W = W - rate * (1 - (t - 1) / steps) * step(state, toy_gradient(W), t)
+        losses.append(0.5 * np.sum((W - GOAL) * toy_gradient(W)))
+    return np.array(losses), np.sqrt(np.mean(((W - GOAL) @ directions) ** 2, axis=0))
+
+
+# %%
+toy = {}
+for name, step in [("momentum", momentum_step), ("Adam", adam_step), ("Muon", muon_toy_step)]:
+    runs = {rate: toy_run(step, rate) for rate in np.geomspace(0.001, 3, 15)}
+    best = min(runs, key=lambda rate: runs[rate][0][-1])
+    toy[name] = runs[best]
+    print(f"{name:9} best rate {best:.3f}, last loss {runs[best][0][-1]:.1e}", end="")
+    print(f", error left along the rarest direction {runs[best][1][-1]:.3f}")
+assert min(toy, key=lambda name: toy[name][0][-1]) == "Muon"
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
+for (name, (losses, error)), marker in zip(toy.items(), "o^s", strict=True):
+    left.semilogy(losses, label=name, marker=marker, markevery=25, markersize=4)
+    right.plot(range(1, N + 1), error, label=name, marker=marker, markersize=4)
+left.set(xlabel="step", ylabel="loss", title="Muon gets furthest on the toy")
+right.set(xlabel="direction, from common to rare", ylabel="error left along it")
+right.set_title("Muon has learnt the rare ones, too")
+right.legend()
+plt.show()
+
+# %% [markdown]
+# All three have learnt the common directions. Momentum and Adam leave much of the rarest one; Muon
+# leaves hardly anything.
+#
+# ## A real gradient
+#
+# Does the gradient of a GPT-2 look like that? Take a small one that reads 32 tokens at a time, a
+# batch of the tales, and the weight matrix (Keras says `kernel`) with which the feed-forward
+# network of the first block widens its input.
+
+# %%
+tales = load_corpus("tales")
+SHORT = 32  # context window of the demonstrations
+windows = Windows(tales.train, SHORT, tales.tokenizer.end_id)  # running text
+
+
+def batch(step):
+    """Inputs, targets and loss mask of a training step, each (batch, SHORT)."""
+    return as_examples(*windows.batch(step, args.batch_size, args.seed))
+
+
+def shorter_gpt2():
+    """Two blocks that read at most `SHORT` tokens, always with the same first parameters."""
+    keras.utils.set_random_seed(args.seed)
+    return from_ids(build_gpt2(tales.vocabulary_size, replace(SIZES["small"], context=SHORT)))
+
+
+# %%
+probe = shorter_gpt2()
+inputs, targets, loss_mask = batch(0)
+mean_loss = keras.losses.SparseCategoricalCrossentropy(
+    from_logits=True, reduction="mean_with_sample_weight"
+)
+with tf.GradientTape() as tape:
+    loss = mean_loss(targets, probe(inputs), loss_mask)
+variables = probe.trainable_variables
+gradients = {
+    variable.path: gradient.numpy()
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True)
+    if variable.name == "kernel"
+}
+G = gradients["transformer_layer_0/feedforward_intermediate_dense/kernel"]  # (128, 512)
+U, S, Vt = np.linalg.svd(G, full_matrices=False)
+share = np.sum(S[:10] ** 2) / np.sum(S**2)
+print(f"largest {S[0]:.1e}, tenth {S[9]:.1e}, median {np.median(S):.1e}")
+print(f"the first ten of {len(S)} hold {share:.0%} of the sum of their squares")
+assert share > 0.5
+
+# %% [markdown]
+# It does: a few directions out of 128 have most of the gradient.
+#
+# ## Newton–Schulz: orthogonalisation without an SVD
+#
+# An SVD in each step would be slow. The **Newton–Schulz iteration** needs nothing but products. Put
+# $X = USV^\top$ into a polynomial with odd powers only, $aX + b\,XX^\top X + c\,(XX^\top)^2 X$, and
+# you get $U\,(aS + bS^3 + cS^5)\,V^\top$: the directions stay, and each singular value goes through
+# the polynomial. The three numbers are chosen so that five rounds bring nearly everything between 0
+# and 1 near to 1.
+
+# %%
+A, B, C = 3.4445, -4.7750, 2.0315
+
+
+def by_newton_schulz(matrix, rounds=5):
+    """Nearly the nearest orthogonal matrix: all singular values about 1."""
+    X = matrix / np.linalg.norm(matrix)  # now no singular value is above 1
+    for _ in range(rounds):
+        square = X @ X.T
+        X = A * X + (B * square + C * square @ square) @ X
+    return X
+
+
+# %%
+after = np.linalg.svd(by_newton_schulz(G), compute_uv=False)
+print(f"after it all but one are between {after[-2]:.2f} and {after[0]:.2f}", end="")
+print(f", the last is {after[-1]:.0e}")
+turned = U.T @ by_newton_schulz(G) @ Vt.T  # of U diag(s) Vt it leaves diag(s)
+same = np.allclose(turned, np.diag(np.diag(turned)), atol=1e-3)
+print("the directions are the same:", same)
+assert same
+
+# %% [markdown]
+# One singular value is zero and stays so. The input of this matrix comes from a **layer
+# normalisation** that has not been trained yet (its factors are 1, its offsets 0). So the 128
+# features of each input have the mean zero, and nothing ever went in along the direction (1, 1, …
+# 1).
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
+numbers = range(1, len(S))  # all but the one that is zero
+left.semilogy(numbers, S[:-1] / S[0], label="gradient")
+left.semilogy(numbers, after[:-1], label="after Newton–Schulz")
+left.axhline(1, color="black", linewidth=0.8, linestyle=":", label="by SVD: exactly 1")
+left.set(xlabel="number of the singular value", ylabel="its size, largest = 1")
+left.set_title("All directions become about equal")
+left.legend()
+start = s = np.geomspace(1e-3, 1, 400)
+for rounds in range(1, 6):
+    s = A * s + B * s**3 + C * s**5
+    if rounds in (1, 3, 5):
+        right.semilogx(start, s, label=f"round {rounds}")
+right.set(xlabel="singular value before", ylabel="singular value after")
+right.set_title("What the polynomial does")
+right.legend()
+plt.show()
+
+# %% [markdown]
+# ## Muon by hand
+#
+# The rest of Muon is short. It keeps a **momentum buffer**, a decaying sum of the gradients, and
+# uses **Nesterov momentum**: it adds the current gradient once more before the update. A factor
+# grows with the size of the matrix, because the numbers of an orthogonal matrix are the smaller,
+# the larger it is; with it they are about 0.2 in the mean for any size, like Adam's usual stride
+# (Liu and others, *Muon is Scalable for LLM Training*, 2025, section 2.2).
+
+
+# %%
+def muon_step(kernel, momentum, gradient, rate):
+    """The new kernel and momentum buffer; kernels of attention have three axes."""
+    momentum = 0.95 * momentum + gradient
+    matrix = gradient + 0.95 * momentum
+    if matrix.ndim == 3:  # (features, heads, head_dim), or (heads, head_dim, features)
+        heads_first = matrix.shape[0] * matrix.shape[1] == matrix.shape[2]
+        matrix = matrix.reshape((-1, matrix.shape[2]) if heads_first else (len(matrix), -1))
+    step = 0.2 * np.sqrt(max(matrix.shape)) * by_newton_schulz(matrix)
+    return kernel - rate * step.reshape(kernel.shape), momentum
+
+
+# %% [markdown]
+# Three steps by hand and three with the course's optimizer, on kernels of all shapes of a block,
+# along random gradients. Keras has a Muon; [optimizers.py](../utils/training/optimizers.py) adds
+# that kernels with three axes count: those of attention, which are cut into heads.
+
+# %%
+shapes = [gradient.shape for gradient in gradients.values()][:6]
+optimizer = Muon(0.1, weight_decay=None)
+theirs = [keras.Variable(np.zeros(shape, "float32"), name="kernel") for shape in shapes]
+ours = [(np.zeros(shape), np.zeros(shape)) for shape in shapes]  # kernel, momentum
+for _ in range(3):
+    noise = [rng.normal(size=shape).astype("float32") for shape in shapes]
+    optimizer.apply(noise, theirs)
+    ours = [muon_step(*state, g, rate=0.1) for state, g in zip(ours, noise, strict=True)]
+differences = [np.abs(our[0] - their).max() for our, their in zip(ours, theirs, strict=True)]
+print("shapes", *shapes)
+print(f"{len(shapes)} kernels agree to 1e-4: {max(differences) < 1e-4}")
+assert max(differences) < 1e-4
+
+# %% tags=["nbval-check-output"]
+total = probe.count_params()
+with_two_axes = sum(g.size for g in gradients.values() if g.ndim == 2)
+kernels = sum(g.size for g in gradients.values())
+print(f"of {total:,} parameters Muon moves {kernels:,}, or {with_two_axes:,} without attention")
+
+# %% [markdown]
+# Everything else is no matrix that turns anything (biases, gains), or a table to look things up in
+# (the embeddings). Those go to AdamW inside the same optimizer, with a learning rate of their own.
+# Muon's part needs no clipping, since its step has the same size whatever the gradient. Warm-up
+# stays: its first step, too, is a full one along a single noisy gradient.
+#
+# ## How fast? A sweep you can see
+#
+# How large should the learning rate be? Nobody can calculate it. So try: a short run at each of
+# several rates, all from the same parameters, on the same batches. This is a **learning rate
+# sweep**. Compiling takes longer than such a run, so we compile once for each optimizer, and before
+# each run put back the first numbers of the model and of the optimizer.
+
+
+# %%
+def state_of(model):
+    return [*model.variables, *model.optimizer.variables]
+
+
+def sweep(optimizer):
+    """The losses of a short run at each rate: (rates, steps)."""
+    model = compiled(shorter_gpt2(), optimizer)  # with jit_compile=True and the loss from above
+    optimizer.build(model.trainable_variables)
+    start = [variable.numpy() for variable in state_of(model)]
+    losses = np.zeros((len(RATES), args.steps))
+    for run, rate in enumerate(RATES):
+        for variable, number in zip(state_of(model), start, strict=True):
+            variable.assign(number)
+        for step in range(args.steps):
+            model.optimizer.learning_rate = rate * min(1, (step + 1) / WARMUP)
+            model.reset_metrics()
+            losses[run, step] = model.train_on_batch(*batch(step))
+    return losses
+
+
+# %%
+RATES, WARMUP = np.geomspace(1e-3, 0.3, 6), 6
+swept = {
+    "AdamW": sweep(keras.optimizers.AdamW(0.01, beta_2=0.98)),
+    "Muon": sweep(Muon(0.01, adam_lr_ratio=0.5, adam_beta_2=0.98, weight_decay=None)),
+}
+ends = {name: losses[:, -10:].mean(axis=1) for name, losses in swept.items()}
+print("rate    ", *[f"{rate:7.4f}" for rate in RATES])
+for name, end in ends.items():
+    print(f"{name:8}", *[f"{loss:7.2f}" for loss in end], f"  best at {RATES[end.argmin()]:.4f}")
+
+# %%
+counts = np.unique(tales.train, return_counts=True)[1]
+frequency = counts / counts.sum()
+by_frequency = -np.sum(frequency * np.log(frequency))
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
+for (name, end), marker in zip(ends.items(), "so", strict=True):
+    left.loglog(RATES, end, marker=marker, label=name)
+left.axhline(by_frequency, color="black", linewidth=0.8, linestyle=":", label="frequencies only")
+left.set(xlabel="learning rate", ylabel="loss, nats per token")
+left.set_title(f"Mean loss of the last 10 of {args.steps} steps")
+best = int(ends["Muon"].argmin())
+for number, label in [(0, "smallest"), (best, "best"), (len(RATES) - 1, "largest")]:
+    right.semilogy(swept["Muon"][number], label=f"{label}: {RATES[number]:.3f}")
+right.set(xlabel="step", title="Muon on its way")
+for axes in (left, right):
+    axes.set_yticks([2, 3, 4, 6, 8, 12, 20], [2, 3, 4, 6, 8, 12, 20])
+    axes.minorticks_off()
+    axes.legend()
+plt.show()
+
+# %% [markdown]
+# Muon's curve is a U. On its left the rate is too small: the loss falls, but slowly, and the run is
+# over. On its right it is too large: the loss jumps up at first, and what it then wins back is less
+# than others have won. The best rate's neighbours are not far behind, so a coarse sweep is enough.
+#
+# The dotted line is the loss of a model that knows only how frequent each token is. In so short a
+# run AdamW comes down to it and hardly further. But one must not compare the *rates* of the two: a
+# rate has a meaning only together with its optimizer. Nor is the best rate of this small, short run
+# that of another model or a longer run.
+#
+# ## AdamW beside Muon, with equal tuning effort
+#
+# A fair comparison is long, and gives both the same chances. The following runs take some twenty
+# minutes of processor time, too long for a notebook. `python -m benchmarks.optimizers` has made
+# them, and makes them anew on your machine; what it wrote is in the course as
+# [optimizers.json](../datasets/optimizers.md). The model is the small GPT-2 of lesson 8. For both
+# optimizers the tuning began with three rates, each three times the one before; as long as the best
+# one was at the edge, the next one was added.
+
+# %%
+results = json.loads(shipped("optimizers.json").read_text(encoding="utf-8"))
+runs, floor = results["runs"], results["floor"]
+print(f"{results['tales']} held-out tales, floor {floor:.4f}; ", end="")
+print(f"batches of {results['batch_size']} windows of {results['context']} tokens")
+for name, run in runs.items():
+    if "tuning" in name:
+        step, seconds, loss = run["evaluations"][-1]
+        print(f"{name:20} loss {loss:.3f} after {step} steps")
+
+
+# %%
+def curve(name):
+    """Steps, CPU seconds and validation losses of a run in the file, one array each."""
+    return np.array(runs[name]["evaluations"]).T
+
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
+for name, style in [("AdamW", "s--"), ("Muon", "o-")]:
+    steps, seconds, losses = curve(name)
+    label = f"{name}, rate {runs[name]['setting']['rate']:g}"
+    left.semilogy(steps, losses / floor, style, markersize=4, label=label)
+    right.semilogy(seconds, losses / floor, style, markersize=4, label=label)
+for axes, label in [(left, "step"), (right, "CPU seconds")]:
+    axes.axhline(1.1, color="black", linewidth=0.8, linestyle=":", label="1.10 times the floor")
+    axes.set_yticks([1, 1.5, 2, 3, 5, 10, 20], [1, 1.5, 2, 3, 5, 10, 20])
+    axes.minorticks_off()
+    axes.set(xlabel=label)
+left.set(ylabel="validation loss / floor", title="Over steps")
+right.set(title="Over time")
+left.legend()
+plt.show()
+for name in ("AdamW", "Muon"):
+    steps, seconds, losses = curve(name)
+    print(f"{name:6} {losses[-1] / floor:.3f} times the floor after {steps[-1]:.0f} steps", end="")
+    print(f" and {seconds[-1]:.0f} CPU seconds")
+
+# %% [markdown]
+# Time is the **CPU time** of training, over all threads: other programs on the machine hardly
+# change it. A step of Muon costs a little more than one of AdamW, for the products of
+# Newton–Schulz; the right figure includes that.
+#
+# ## The ladder
+#
+# What does each part of a fast training contribute? Two rungs of the ladder are about windows. In
+# lesson 8 each tale had a row of its own, with padding. **Packed** running text has none, but a
+# window may begin in the middle of a tale whose hero was named before it. The third kind of window
+# is packed and starts at a story.
+
+# %% tags=["nbval-check-output"]
+line = "END once upon a time . END the cat sat . END a dog ran off . END"
+text = line.split()
+starts = [position for position, word in enumerate(text) if word == "END"]
+longest = max(np.diff(starts)) + 1
+print(f"{'padded':27}{'packed':27}starts at a story")
+for number, start in enumerate(starts[:3]):
+    tale = text[start : starts[number + 1] + 1]
+    padded = tale + ["·"] * (longest - len(tale))
+    packed = text[number * longest : (number + 1) * longest]
+    print(f"{' '.join(padded):27}{' '.join(packed):27}{' '.join(text[start : start + longest])}")
+
+# %% [markdown]
+# The rungs, each one with all that is above it:
+#
+# 1. *plain*: padded rows and a padding mask, as keras-nlp's GPT-2 takes them by default; AdamW; not
+#    compiled by XLA
+# 2. *packed windows*, which need no padding mask
+# 3. *each window starts at a story*
+# 4. *compiled* (`jit_compile=True`)
+# 5. *Muon* in place of AdamW
+# 6. *schedule*: fewer steps, so that the learning rate reaches 0 where the goal is
+#
+# The first three are stopped after some seconds, because they would take too long. `–` means that a
+# run had not come so far when it ended.
+
+# %%
+LADDER = {
+    "plain": "plain",
+    "packed windows": "packed",
+    "starts at a story": "stories",
+    "compiled": "AdamW",
+    "Muon": "Muon",
+    "schedule": "short schedule",
+}
+GOALS = [12, 8, 4, 2, 1.5, 1.1]
+
+
+def seconds_to(name, goal):
+    """CPU seconds until a run is first at or below `goal` times the floor; None if it never is."""
+    _, seconds, losses = curve(name)
+    return next((s for s, loss in zip(seconds, losses, strict=True) if loss <= goal * floor), None)
+
+
+print(
+    f"{'CPU seconds to … times the floor':33}", *[f"{goal:>5}" for goal in GOALS], " ms a step  end"
+)
+for rung, name in LADDER.items():
+    steps, seconds, losses = curve(name)
+    times = [seconds_to(name, goal) for goal in GOALS]
+    cells = [f"{t:5.0f}" if t is not None else "    –" for t in times]
+    per_step = 1000 * (seconds[-1] - seconds[1]) / (steps[-1] - steps[1])  # without compiling
+    print(
+        f"{rung:33}",
+        *cells,
+        f"{per_step:10.0f}  {losses[-1] / floor:.2f} after {seconds[-1]:.0f} s",
+    )
+
+# %% [markdown]
+# Read the table downwards, one column at a time: a rung helps if its seconds are fewer than those
+# above it. The milliseconds of a step are CPU time, too. They show what windows and compilation
+# change; the optimizer and the schedule change how many steps are needed. The seconds include
+# compiling, once for each run. A rung that does not help stays in the table: that is a result as
+# well, for this model, this size and this machine.
+#
+# ## The race
+#
+# Who reaches 1.10 times the floor in the least time? The rules:
+#
+# * An entry is a module that `python -m` runs with `--seed`, and that leaves one trained preset. It
+#   may use the training tales as it likes.
+# * It runs once with each of three seeds, and every run has to arrive. Nobody chooses among seeds.
+# * What counts is the **whole process**, from start to exit: imports, compiling, evaluations.
+# * It has two cores.
+# * The judge are validation tales that no run of the course has used; their own floor is known.
+#
+# The course's own entry is the command of lesson 8. In a terminal, in the folder of the course,
+#
+#     python -m benchmarks.race
+#     python -m benchmarks.race --flags "--steps 1000"
+#     python -m benchmarks.race --module my_entry
+#
+# measure an entry, and write it into the table that is read here.
+
+# %%
+print("entry                                          seed  seconds  CPU seconds  times the floor")
+laps = results.get("race", [])
+for lap in laps:
+    print(
+        f"{lap['entry']:45} {lap['seed']:5} {lap['seconds']:8.0f} {lap['cpu_seconds']:12.0f}",
+        end="",
+    )
+    print(f"  {lap['ratio']:.3f}", "" if lap["ratio"] <= 1.1 else "(did not arrive)")
+if not laps:
+    print("No entry has been measured with this file yet.")
+
+# %% [markdown]
+# ## If your result looks different
+#
+# * **Seconds.** They are those of the machine that made the file. Make it anew on yours. The order
+#   should not change, the numbers will.
+# * **The sweep is no U.** With very few `steps` every small rate looks bad: nothing has had the
+#   time to learn.
+# * **Muon diverges on a model of your own.** Look which variables it takes for matrices. Embeddings
+#   and biases must go to AdamW.
+# * **AdamW is better in your task.** That happens, above all with few matrices, or when the
+#   pretraining was done with AdamW. Tune both, with equal effort, before you decide.
+
+# %% [markdown]
+# ## Recap
+#
+# * Muon gives every direction of a weight matrix a step of about the same size; Adam does that for
+#   every single number.
+# * Orthogonalisation sets all singular values to 1; Newton–Schulz does it with products alone.
+# * Only matrices that turn something go to Muon; the rest goes to AdamW.
+# * A sweep shows a U: too slow, good, too large. Rates of two optimizers are not to be compared.
+# * A comparison is fair if both are tuned alike, and if time is counted as well as steps.
+
+# %% [markdown]
+# ## Check your understanding
+#
+# Answer in your own words; then let `check.answer` show ours.
+#
+# 1. Adam already divides by the size of each gradient. What does it miss?
+# 2. What does orthogonalisation change in a gradient, and what does it leave?
+# 3. Why Newton–Schulz and not the SVD?
+# 4. Which parameters does Muon leave to AdamW, and why?
+# 5. Two optimizers are compared at the same learning rate. What is wrong with that?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
+
+# %% [markdown]
+# ## Check yourself
+#
+# Replace `...` by your answer and run the cell.
+#
+# **1.** Orthogonalise a matrix exactly, with `np.linalg.svd`; it need not be square.
+
+
+# %%
+def orthogonalise(matrix):
+    """Return the nearest orthogonal matrix, of the same shape."""
+    ...
+
+
+check.orthogonalise(orthogonalise)
+
+# %% [markdown]
+# **2.** What does one round of Newton–Schulz make of a singular value `s`?
+
+
+# %%
+def newton_schulz_round(s, a, b, c):
+    """Return the singular value after one round."""
+    ...
+
+
+check.newton_schulz_round(newton_schulz_round)
+
+# %% [markdown]
+# **3.** Nesterov momentum: the new momentum buffer, and the matrix that is then orthogonalised.
+
+
+# %%
+def nesterov(momentum, gradient, beta):
+    """Return the new momentum buffer and the look ahead, two arrays."""
+    ...
+
+
+check.nesterov(nesterov)
+
+# %% [markdown]
+# **4.** From evaluations `steps`, `losses` of a run and a floor: at which step is the loss first at
+# or below `ratio` times the floor? If it never is, -1.
+
+
+# %%
+def first_step_below(steps, losses, floor, ratio):
+    """Return a step, or -1."""
+    ...
+
+
+check.first_step_below(first_step_below)
+
+# %% [markdown]
+# ## Next
+#
+# A better optimizer makes the same model better in the same time. What a larger model and more text
+# would bring, and when that pays, is the next question of Part III.
