@@ -17,7 +17,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -140,11 +140,7 @@ def train(setting: Setting, corpus, judge: Callable) -> list[list[float]]:
     for step in range(setting.stop_after or setting.steps):
         start = time.process_time()
         ids, targets, weights = as_examples(*windows.batch(step, BATCH_SIZE, SEED))
-        inputs = ids
-        if setting.masked:
-            mask = np.concatenate([np.ones((BATCH_SIZE, 1)), weights[:, :-1]], axis=1)
-            inputs = {"token_ids": ids, "padding_mask": mask.astype("int32")}
-        model.train_on_batch(inputs, targets, weights)
+        model.train_on_batch(with_mask(ids, weights) if setting.masked else ids, targets, weights)
         spent += time.process_time() - start
         if (step + 1) % STEPS_PER_EVALUATION == 0 or step == 0:
             evaluations.append([step + 1, round(spent, 2), round(evaluate(), 4)])
@@ -199,6 +195,12 @@ def cannot_write(path: Path, error: OSError) -> CourseError:
     return CourseError(f"{path} cannot be written ({error.strerror or error}): give --out another.")
 
 
+def with_mask(ids: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """The inputs of keras-nlp's GPT-2: ids, and 1 where they are no padding; (batch, time) each."""
+    mask = np.concatenate([np.ones((len(ids), 1)), weights[:, :-1]], axis=1)
+    return {"token_ids": ids, "padding_mask": mask.astype("int32")}
+
+
 def line(name: str, run: dict) -> str:
     """What one run has come to."""
     step, seconds, loss = run["evaluations"][-1]
@@ -225,14 +227,14 @@ def tune(results: Results, optimizer: str, make: Callable) -> float:
 def all_runs(results: Results, make: Callable) -> None:
     """The tuning, the two long runs, and the rungs of the ladder that are not among those."""
     adamw, muon = (tune(results, optimizer, make) for optimizer in FIRST_RATES)
-    slow = {"compiled": False, "seconds": SECONDS}
+    slow = Setting("AdamW", adamw, compiled=False, seconds=SECONDS)
     rungs = {
         "Muon": Setting("Muon", muon),
         "AdamW": Setting("AdamW", adamw),
         "short schedule": Setting("Muon", muon, steps=SHORT_STEPS),
-        "plain": Setting("AdamW", adamw, windows="padded", masked=True, **slow),
-        "packed": Setting("AdamW", adamw, windows="packed", **slow),
-        "stories": Setting("AdamW", adamw, **slow),
+        "plain": replace(slow, windows="padded", masked=True),
+        "packed": replace(slow, windows="packed"),
+        "stories": slow,
     }
     for name, setting in rungs.items():
         results.run(name, setting, make)

@@ -226,7 +226,7 @@ for pair, counts in learn(byte_words, 2):
     print(f"{pair[0]} + {pair[1]} occurs {counts[pair]} times")
 
 # %% [markdown]
-# After two merges the three bytes of 猫 are one token. The first merge has made a token that is only
+# After two merges the three bytes of 猫 are one token. The first merge made a token that is only
 # *part* of a character. Such a token cannot be shown on its own, so Python prints a � (the
 # replacement character) for it.
 

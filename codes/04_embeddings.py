@@ -590,11 +590,11 @@ figure.legend(loc="outside right upper")
 plt.show()
 
 # %% [markdown]
-# Why are the animals in three groups? In the tales some animals help, some cannot help, and some
-# need help themselves: "duck", "cow" and "kitten" are of different kinds. The map has only two
-# dimensions and leaves out most of the variation. So kinds that overlap here, such as the helping
-# animals and their names, can still be far apart in the full space. The shares in the table above
-# were measured in the full space.
+# Why are the animals in three groups? In the tales some animals help, some are asked but cannot
+# help, and some need help themselves: "duck", "cow" and "kitten" are one example of each. The map
+# has only two dimensions and leaves out most of the variation. So kinds that overlap here, such as
+# the helping animals and their names, can still be far apart in the full space. The shares in the
+# table above were measured in the full space.
 
 # %% [markdown]
 # ## Trained against counted
@@ -846,7 +846,7 @@ left.grid(False)
 figure.colorbar(image, label="value")
 for place, style in [(10, "-"), (40, "--")]:
     right.plot(cosine_similarities(sines)[place], style, label=f"to position {place}")
-right.set(title="Neighbouring positions have similar vectors", xlabel="position", ylim=(0.2, 1.25))
+right.set(title="Nearby positions have similar vectors", xlabel="position", ylim=(0.2, 1.25))
 right.set_ylabel("cosine similarity")
 right.legend()
 plt.show()

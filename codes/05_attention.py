@@ -205,7 +205,9 @@ for (name, rows), style in zip(measured.items(), ["o-", "s--"], strict=True):
     right.semilogx(dims, largest, style, label=name)
 left.set(xlabel="d, numbers in a query", ylabel="variance of the scores")
 left.set_title("Without √d the scores grow with d")
-right.set(xlabel="d, numbers in a query", ylabel="largest of 32 weights (median)", ylim=(0, 1.05))
+right.set(
+    xlabel="d, numbers in a query", ylabel="largest attention weight (median)", ylim=(0, 1.05)
+)
 right.set_title("… and one key takes all the attention")
 left.legend()
 plt.show()

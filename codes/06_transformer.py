@@ -750,7 +750,7 @@ for axes, key in [(left, "loss"), (right, "accuracy")]:
         values = history.history[key]
         axes.plot(per_report * np.arange(1, 11), values, marker=marker, markersize=4, label=name)
     axes.set_xlabel("step")
-left.set_title("GPT learns from the first steps, BERT later")
+left.set_title("GPT learns at once, BERT later")
 left.set_ylabel("loss, nats per word asked")
 right.set_title("The same in correct answers")
 right.set_ylabel("accuracy, share of the words asked")

@@ -565,11 +565,11 @@ def validity(texts):
 
 # %% [markdown]
 # A model that tells one flawless tale again and again would have full validity. So measure
-# **diversity**, too: take all sequences of four neighbouring words, the **4-grams**, and divide the
-# number of different ones by the number of all. (The measure is called *distinct-4*; Li and others,
-# *A Diversity-Promoting Objective Function for Neural Conversation Models*, 2016.) It depends on
-# the amount of text, so we always use the same number of texts. Real tales give the value to
-# compare with.
+# **diversity**, too: take all sequences of four neighbouring words, the 4-grams (**n-grams** with
+# $n = 4$), and divide the number of different ones by the number of all. (The measure is called
+# *distinct-4*; Li and others, *A Diversity-Promoting Objective Function for Neural Conversation
+# Models*, 2016.) It depends on the amount of text, so we always use the same number of texts. Real
+# tales give the value to compare with.
 
 
 # %%
@@ -695,7 +695,7 @@ for method, (marker, size, letter, place) in looks.items():
             axes.annotate(f"{letter} {setting}", (x, y), xytext=place, **style)
 axes.axvline(real_diversity, color="black", linestyle=":", linewidth=1.2, label="real tales")
 axes.set(xlabel="diversity: share of different 4-grams", ylabel="validity, share of the texts")
-axes.set_title("Each method trades validity for diversity")
+axes.set_title("Sampling comes closest to the diversity of real tales")
 figure.legend(loc="outside right upper")
 plt.show()
 
@@ -703,12 +703,13 @@ plt.show()
 # Look at the dotted line first: it shows how diverse real tales are. A perfect model would be on
 # it, at the top.
 #
-# * **Greedy and beam search**, on the left, make hardly a mistake, and their tales resemble each
-#   other. They do not repeat themselves as the toy did, because our tales are short and the model
-#   has learnt to end them.
-# * **Contrastive search** with a small $\alpha$ is nearly greedy. A large $\alpha$ demands new
-#   words even where the tale needs an old one: a name has to be repeated. The method was made
-#   against repetition within a long text, and our tales have none.
+# * **Greedy and beam search**, on the left, make few mistakes, and their tales resemble each other.
+#   They do not repeat themselves as the toy did, because our tales are short and the model has
+#   learnt to end them.
+# * **Contrastive search** with a small $\alpha$ is nearly greedy. A large $\alpha$ prefers new
+#   words even where the tale needs an old one: a name has to be repeated. With so few texts, its
+#   validity is a rough number. The method was made against repetition within a long text, and our
+#   tales have none.
 # * **Temperature.** As the temperature rises the points move to the right, and then they fall: from
 #   some temperature on, more diversity comes only from mistakes. (A mistake makes new 4-grams, too.
 #   So generated texts can be even more diverse than real tales.)
@@ -749,7 +750,8 @@ plt.show()
 # * Validity without diversity is easy, and so is diversity without validity. Measure both.
 # * The KV cache stores each token's keys and values, so that a step sends one token through the
 #   model instead of the whole text. The logits are the same.
-#
+
+# %% [markdown]
 # ## Check your understanding
 #
 # Answer in your own words; the lesson's text has all that you need.

@@ -343,7 +343,7 @@ plt.show()
 # row. None may see another one, or a question could be answered from the reply to an earlier one.
 # Two things make a row of several conversations equal to each of them alone:
 #
-# * an **attention mask** for each **segment**: a token sees the tale (segment 0) and what stands
+# * an **attention mask** for each segment: a token sees the tale (segment 0) and what stands
 #   before it in its own conversation;
 # * **positions** that go on from the end of the tale in each conversation.
 
@@ -578,11 +578,11 @@ for question, reply in wrong[:6]:
 # These five hundred were asked in the plain words that the training began with. The examination
 # asks harder things, about tales of the test split, each question by itself:
 #
-# * **plain words**, and the same in lower case without punctuation, and with one typo;
-# * **other words**: rewordings written by hand, by somebody who had not seen the grammar of the
+# * *plain words*, and the same in lower case without punctuation, and with one typo;
+# * *other words*: rewordings written by hand, by somebody who had not seen the grammar of the
 #   questions; a test proves that this grammar has none of them;
-# * **no answer**: what the tale does not say, and what has nothing to do with it;
-# * **small talk** with a tale on the page: right is the reply of the same topic.
+# * *no answer*: what the tale does not say, and what has nothing to do with it;
+# * *small talk* with a tale on the page: right is the reply of the same topic.
 
 # %%
 parts = {name: part[: args.questions] for name, part in examination(args.language).items()}

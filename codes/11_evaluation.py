@@ -1146,7 +1146,7 @@ for reply, q in wrong[:3]:
 #
 # ## Hallucination
 #
-# A model that states what has no source **hallucinates**. The loss of a language model rewards a
+# To state what has no source is called **hallucination**. The loss of a language model rewards a
 # likely continuation, and after a question the likely continuation is an answer, whether the model
 # can know it or not. In practice that is the most harmful kind of error: it looks like all other
 # answers. To measure it, ask what the text does not say, and count.

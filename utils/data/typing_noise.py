@@ -40,7 +40,7 @@ def _can_slip(text: str, i: int) -> bool:
 
 
 def as_typed(text: str, rng: Random) -> str:
-    """A message as somebody may have typed it: one in three as it is, the others with some noise."""
+    """A message as somebody may have typed it: one in three as it is, the others with noise."""
     luck = rng.random()
     if luck < 0.32:
         return text
