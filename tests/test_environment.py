@@ -39,16 +39,18 @@ print(keras.config.epsilon(), keras.config.image_data_format())
 @pytest.mark.parametrize(
     ("environ", "settings", "told"),
     [
-        ({"KERAS_BACKEND": "torch"}, {}, "KERAS_BACKEND=torch"),
-        ({"TF_USE_LEGACY_KERAS": "1"}, {}, "TF_USE_LEGACY_KERAS=1"),
+        (
+            {"KERAS_BACKEND": "torch", "TF_USE_LEGACY_KERAS": "1"},
+            {"floatx": "float64", "epsilon": 0.1},
+            "TF_USE_LEGACY_KERAS=1 and KERAS_BACKEND=torch and floatx float64, epsilon 0.1",
+        ),
         (
             {"KERAS_BACKEND": ""},
             {"backend": "theano", "floatx": "float16", "image_data_format": "channels_first"},
             "floatx float16, image_data_format channels_first, backend theano",
         ),
-        ({}, {"floatx": "float64", "epsilon": 0.1}, "floatx float64, epsilon 0.1"),
     ],
-    ids=["another backend", "Keras 2", "keras.json", "another precision"],
+    ids=["environment variables", "keras.json"],
 )
 def test_settings_of_other_projects_are_overridden_with_one_sentence(
     tmp_path, environ, settings, told

@@ -2,12 +2,12 @@
 
 import io
 import math
-import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 
 import keras
@@ -80,9 +80,9 @@ def corpus(text_file):
     return load_corpus(str(text_file), RECIPE.vocabulary_size)
 
 
-def weights(run):
-    model = load_preset(run.preset)
-    return [np.asarray(weight) for weight in model.backbone.weights]
+def same_weights(run, other):
+    ours, theirs = (load_preset(one.preset).backbone.get_weights() for one in (run, other))
+    return all(map(np.array_equal, ours, theirs))
 
 
 class Interrupted(Exception):
@@ -100,27 +100,72 @@ class Interrupt(keras.callbacks.Callback):
             raise Interrupted
 
 
-def interrupt_training(monkeypatch, corpus, recipe, step):
+def interrupt_training(corpus, recipe, step):
     """Train until `step` of this process, then fail."""
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "Progress", lambda **_: Interrupt(step))
         with pytest.raises(Interrupted):
             pretrain(corpus, recipe)
 
 
-def test_an_interrupted_run_ends_like_one_in_one_piece(corpus, undisturbed, monkeypatch, capsys):
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """The checkpoints of a run that was interrupted between two of them, to be copied."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        use_folders(patch, folder)
+        corpus = load_corpus(str(write_text(folder)), RECIPE.vocabulary_size)
+        interrupt_training(corpus, RECIPE, 15)
+    return folder / "checkpoints"
+
+
+@pytest.fixture
+def stopped(interrupted, corpus, tmp_path):
+    """The folder of an interrupted run of a test's own."""
+    shutil.copytree(interrupted, tmp_path / "checkpoints")
+    return identity_of(corpus, RECIPE).folder
+
+
+@contextmanager
+def full_disk():
+    """No file may have more than 5000 bytes."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_whatever_stops_a_run_it_ends_like_one_in_one_piece(corpus, stopped, undisturbed, capsys):
+    """An exception between two checkpoints, then a full disk, then another exception."""
+    before = {path: path.read_bytes() for path in stopped.glob("checkpoint-*.npz")}
+    assert before
+    refused = pytest.raises(CheckpointError, match="cannot be written.*free some space")
+    with refused as error, full_disk():
+        pretrain(corpus, RECIPE)
+    assert "\n" not in str(error.value)
+    assert {path: path.read_bytes() for path in stopped.glob("checkpoint-*.npz")} == before
+    assert not list(stopped.glob("part-*"))
+    interrupt_training(corpus, RECIPE, 5)
+    capsys.readouterr()
+    resumed, (whole, report) = pretrain(corpus, RECIPE), undisturbed
+    assert resumed.history == whole.history and same_weights(resumed, whole)
+    said = capsys.readouterr().out
+    assert said.startswith("step 20/40") and report.endswith(said)
+
+
+def test_what_is_finished_is_not_trained_again_but_reported_again(
+    undisturbed, tmp_path, monkeypatch, capsys
+):
     whole, report = undisturbed
     assert report.splitlines()[-1].startswith("step 40/40  loss ")
-    for step in (13, 9, 1):
-        interrupt_training(monkeypatch, corpus, RECIPE, step)
-    resumed = pretrain(corpus, RECIPE)
-    assert resumed.history == whole.history
-    for ours, theirs in zip(weights(resumed), weights(whole), strict=True):
-        assert np.array_equal(ours, theirs)
-    # What is finished is not trained again, but reported again.
-    capsys.readouterr()
+    use_folders(monkeypatch, whole.folder.parents[1])
+    corpus = load_corpus(str(whole.folder.parents[1] / "farm.txt"), RECIPE.vocabulary_size)
     monkeypatch.setattr(runs, "_train", None)
-    assert pretrain(corpus, RECIPE).history == whole.history
+    assert pretrain(corpus, RECIPE, snapshots=(0, 5)) == whole
     assert capsys.readouterr().out == report
 
 
@@ -143,78 +188,48 @@ def test_a_run_learns_and_keeps_what_later_lessons_need(corpus, undisturbed):
     assert list((run.folder / "logs").rglob("events*")), "TensorBoard finds nothing"
 
 
-def test_killed_with_sigkill_it_goes_on_to_the_same_weights(
-    corpus, text_file, tmp_path, undisturbed, monkeypatch
+def test_killed_with_sigkill_it_is_finished_by_one_of_two_processes_with_the_same_weights(
+    corpus, text_file, tmp_path, undisturbed
 ):
-    elsewhere = tmp_path / "killed"
-    environment = {**os.environ, "COURSE_CHECKPOINTS": str(elsewhere)}
     command = [sys.executable, "-u", TINY_PROGRAM, str(text_file)]
-    for reports in (3, 11):  # kill it when it has printed so many reports
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
-            for _, _ in zip(range(reports), process.stdout, strict=False):
-                pass
-            process.send_signal(signal.SIGKILL)
-    assert list(elsewhere.rglob("checkpoint-*.npz")) and not list(elsewhere.rglob("preset"))
-    result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
-    assert result.returncode == 0, result.stderr
-    assert "step 40/40" in result.stdout and "step  2/40" not in result.stdout
-    monkeypatch.setenv("COURSE_CHECKPOINTS", str(elsewhere))
-    resumed = pretrain(corpus, RECIPE, quiet=True)
-    for ours, theirs in zip(weights(resumed), weights(undisturbed[0]), strict=True):
-        assert np.array_equal(ours, theirs)
-
-
-def test_a_second_process_waits_for_the_first(corpus, text_file, tmp_path):
-    command = [sys.executable, "-u", TINY_PROGRAM, str(text_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        for _ in zip(range(7), process.stdout, strict=False):  # it has made so many reports
+            pass
+        process.send_signal(signal.SIGKILL)
+    checkpoints = tmp_path / "checkpoints"
+    assert list(checkpoints.rglob("checkpoint-*.npz")) and not list(checkpoints.rglob("preset"))
     start = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     both = [subprocess.Popen(command, encoding="utf-8", **start) for _ in range(2)]
     outputs = [process.communicate() for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert outputs[0][0] == outputs[1][0], "the same reports"
+    assert [process.returncode for process in both] == [0, 0], outputs
+    # One went on where the killed one had been. The other waited, and reports all that was done.
+    (trained, _), (waited, _) = sorted(outputs, key=lambda output: len(output[0]))
+    assert "step 40/40" in trained and "step  2/40" not in trained
+    assert "step  2/40" in waited and waited.endswith(trained)
     assert sum("waiting for it" in stderr for _, stderr in outputs) <= 1
+    assert same_weights(pretrain(corpus, RECIPE, quiet=True), undisturbed[0])
 
 
 def test_a_learning_rate_that_is_far_too_high(corpus):
     recipe = replace(RECIPE, learning_rate=1e20)
     with pytest.raises(TrainingFailed, match=r"loss became (nan|inf) at step \d+.*try a tenth"):
         pretrain(corpus, recipe)
-    kept = list(identity_of(corpus, recipe).folder.glob("checkpoint-*.npz"))
-    for path in kept:
+    folder = identity_of(corpus, recipe).folder
+    assert not (folder / "preset").exists(), "no model is left"
+    for path in folder.glob("checkpoint-*.npz"):
         with np.load(path) as data:
             assert all(np.isfinite(data[name]).all() for name in data.files if "/" in name)
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(corpus, monkeypatch, capsys):
-    interrupt_training(monkeypatch, corpus, RECIPE, 15)
-    folder = identity_of(corpus, RECIPE).folder
-    older, newest = sorted(folder.glob("checkpoint-*.npz"))
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(corpus, stopped, capsys):
+    older, newest = sorted(stopped.glob("checkpoint-*.npz"))
     newest.write_bytes(newest.read_bytes()[:-2000])
     model = prepare(build_gpt2(corpus.vocabulary_size, TINY), RECIPE)
-    step, history = load_checkpoint(folder, model)
+    step, history = load_checkpoint(stopped, model)
     assert f"{step:07d}" in older.name and history[-1]["step"] == step
     assert f"{newest} is damaged" in capsys.readouterr().err
     older.write_bytes(b"")
-    assert load_checkpoint(folder, model) == (0, [])
-
-
-def test_a_full_disk_keeps_the_last_good_checkpoint(corpus, monkeypatch):
-    interrupt_training(monkeypatch, corpus, RECIPE, 15)
-    folder = identity_of(corpus, RECIPE).folder
-    before = {path: path.read_bytes() for path in folder.glob("checkpoint-*.npz")}
-    assert before
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))  # bytes in a file
-    try:
-        with pytest.raises(CheckpointError, match="cannot be written.*free some space") as error:
-            pretrain(corpus, RECIPE)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
-    assert "\n" not in str(error.value)
-    assert {path: path.read_bytes() for path in folder.glob("checkpoint-*.npz")} == before
-    assert not list(folder.glob("part-*"))
-    pretrain(corpus, RECIPE)  # there is space again: it goes on
+    assert load_checkpoint(stopped, model) == (0, [])
 
 
 def test_a_folder_that_cannot_be_written_to(corpus, text_file, monkeypatch):

@@ -103,8 +103,10 @@ def test_other_data_snapshots_code_or_versions_are_another_run(corpus, text_file
     for data in ({"corpus": "other"}, {"tokenizer": "other"}):
         assert replace(mine, data={**mine.data, **data}).folder != mine.folder
     assert replace(mine, code="other").folder != mine.folder
-    monkeypatch.setattr(identities, "version", lambda library: f"{library} of tomorrow")
-    assert identity_of(corpus, QUICK).folder != mine.folder
+    for name in ("version", "digest_of_code"):
+        with monkeypatch.context() as patch:
+            patch.setattr(identities, name, lambda of_what: f"{of_what} of tomorrow")
+            assert identity_of(corpus, QUICK).folder != mine.folder
 
 
 def test_the_code_that_trains_counts_and_what_only_keeps_files_does_not():
@@ -123,17 +125,16 @@ def test_the_code_that_trains_counts_and_what_only_keeps_files_does_not():
     assert changed != digest_of_source(source, docstrings=False)
 
 
-def test_a_run_of_other_code_is_told_and_can_be_used_by_name(corpus, monkeypatch, capsys):
-    with monkeypatch.context() as patch:
-        patch.setattr("utils.training.identity.digest_of_code", lambda module: "older code")
-        older = pretrain(corpus, QUICK)
-        assert older == pretrain(corpus, QUICK, quiet=True)
-    capsys.readouterr()
-    newer = pretrain(corpus, QUICK)
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and f"--run {older.folder.name}" in said
+def test_a_run_of_other_code_is_told_and_can_be_used_by_name(corpus, run):
+    identity = identity_of(corpus, QUICK, SNAPSHOT)
+    older = replace(identity, code="older code")
+    run.folder.rename(older.folder)
+    older.save()
+    assert not is_finished(identity.folder)
+    said = what_is_there(identity)
+    assert "\n" not in said and f"--run {older.folder.name}" in said
     assert "the training code has changed" in said
-    assert newer.folder != older.folder and run_by_name(older.folder.name) == older
+    assert run_by_name(older.folder.name) == replace(run, folder=older.folder)
     with pytest.raises(CourseError, match=f"called 'typo'; there are .*{older.folder.name}"):
         run_by_name("typo")
 
@@ -153,41 +154,67 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-100])
 
 
-@pytest.mark.parametrize("damage", [
-    lambda folder: (folder / "result.json").unlink(),
-    lambda folder: cut(folder / "preset" / "model.weights.h5"),
-    lambda folder: (folder / "preset" / "tokenizer.json").unlink(),
-    lambda folder: (folder / "result.json").write_text("{", encoding="utf-8"),
-], ids=["no result", "weights cut off", "no tokenizer", "no JSON"])  # fmt: skip
-def test_a_half_copied_run_is_made_anew_from_its_last_checkpoint(corpus, run, damage, capsys):
-    whole = weights(run)
-    damage(run.folder)
+DAMAGES = {
+    "no result": lambda folder: (folder / "result.json").unlink(),
+    "weights cut off": lambda folder: cut(folder / "preset" / "model.weights.h5"),
+    "no tokenizer": lambda folder: (folder / "preset" / "tokenizer.json").unlink(),
+    "no JSON": lambda folder: (folder / "result.json").write_text("{", encoding="utf-8"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_half_copied_run_is_not_taken_for_a_finished_one(corpus, run, damage):
+    DAMAGES[damage](run.folder)
     assert not is_finished(run.folder)
     with pytest.raises(CourseError, match="train it again"):
         read_run(run.folder)
+    said = what_is_there(identity_of(corpus, QUICK, SNAPSHOT))
+    note = f"{run.folder} lacks a file or a part of one: the model is made anew."
+    assert said == ("" if damage == "no result" else note)
+
+
+def test_a_half_copied_run_is_made_anew_from_its_last_checkpoint(corpus, run, capsys):
+    whole = weights(run)
+    for damage in ("weights cut off", "no tokenizer", "no JSON"):
+        DAMAGES[damage](run.folder)
     capsys.readouterr()
     again = pretrain(corpus, QUICK, SNAPSHOT)
     said = capsys.readouterr()
     assert "step " not in said.out, "the checkpoint was at the end"
-    assert said.err.count("\n") <= 1
+    assert said.err.count("\n") == 1 and "the model is made anew" in said.err
     assert again == run and all(map(np.array_equal, weights(again), whole))
+    assert read_run(run.folder) == run, "and it is whole again"
+
+
+class Begun(Exception):
+    """Training would begin now."""
 
 
 @pytest.mark.parametrize(
     ("damaged", "damage"), [("best.npz", Path.unlink), ("snapshot-0000005.npz", cut)]
 )
 def test_without_what_was_kept_before_a_checkpoint_it_starts_again(
-    corpus, run, damaged, damage, capsys
+    corpus, run, damaged, damage, monkeypatch, capsys
 ):
-    whole = weights(run)
+    def begin(method, recipe, step, *_):
+        raise Begun(f"at step {step}")
+
     (run.folder / "result.json").unlink()
     damage(run.folder / damaged)
-    capsys.readouterr()
+    monkeypatch.setattr(runs, "_fit", begin)
+    with pytest.raises(Begun, match="at step 0"):
+        pretrain(corpus, QUICK, SNAPSHOT)
+    said = capsys.readouterr().err
+    assert f"{damaged} is missing or damaged: training starts from the beginning" in said
+
+
+def test_a_run_that_started_again_ends_as_before(corpus, run, capsys):
+    whole = weights(run)
+    (run.folder / "result.json").unlink()
+    (run.folder / "best.npz").unlink()
     again = pretrain(corpus, QUICK, SNAPSHOT)
-    said = capsys.readouterr()
-    assert f"{damaged} is missing or damaged: training starts from the beginning" in said.err
-    assert "step  1/20" in said.out
-    assert all(map(np.array_equal, weights(again), whole))
+    assert "step  1/20" in capsys.readouterr().out
+    assert again == run and all(map(np.array_equal, weights(again), whole))
 
 
 def test_what_is_finished_is_read_without_writing(corpus, run, monkeypatch):
@@ -273,13 +300,13 @@ class Uneven(Windows):
         return rows, counted
 
 
-@pytest.mark.parametrize("parts", [2, 8])
-def test_a_batch_in_parts_makes_the_step_of_the_whole_batch(corpus, parts):
+def test_a_batch_in_parts_makes_the_step_of_the_whole_batch(corpus):
     losses_of_whole, whole = one_step(corpus)
-    losses_of_parts, in_parts = one_step(corpus, accumulate=parts)
-    assert losses_of_parts == pytest.approx(losses_of_whole, abs=1e-5)
-    for one, other in zip(whole, in_parts, strict=True):
-        assert one == pytest.approx(other, abs=2e-4)
+    for parts in (2, 8):
+        losses_of_parts, in_parts = one_step(corpus, accumulate=parts)
+        assert losses_of_parts == pytest.approx(losses_of_whole, abs=1e-5)
+        for one, other in zip(whole, in_parts, strict=True):
+            assert one == pytest.approx(other, abs=2e-4)
 
 
 def test_a_batch_that_cannot_be_split_is_refused(corpus):
@@ -287,11 +314,13 @@ def test_a_batch_that_cannot_be_split_is_refused(corpus):
         pretrain(corpus, replace(QUICK, accumulate=3))
 
 
-def test_in_16_bits_the_loss_is_nearly_the_same_and_the_weights_keep_32(corpus):
-    plain, mixed = (
-        pretrain(corpus, replace(QUICK, dtype=d)) for d in ("float32", "mixed_bfloat16")
-    )
-    assert mixed.validation_loss == pytest.approx(plain.validation_loss, rel=0.02)
+def test_in_16_bits_the_loss_is_nearly_the_same_and_the_weights_keep_32(corpus, run, capsys):
+    mixed = pretrain(corpus, replace(QUICK, dtype="mixed_bfloat16"), SNAPSHOT)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "(dtype float32, not mixed_bfloat16), so training" in said
+    assert f"--run {run.folder.name}" in said
+    assert mixed.folder != run.folder and is_finished(run.folder)
+    assert mixed.validation_loss == pytest.approx(run.validation_loss, rel=0.02)
     model = load_preset(mixed.preset)
     assert model.backbone.dtype_policy.name == "float32", "it is used in 32 bits afterwards"
     assert {weight.dtype for weight in model.backbone.get_weights()} == {np.dtype("float32")}

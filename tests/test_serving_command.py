@@ -86,12 +86,33 @@ def started(*words):
             process.kill()
 
 
+def answers_the_network(url):
+    """It answers at all addresses of this machine, to the hosts and the pages that may ask."""
+    addresses = [
+        entry.address
+        for entries in psutil.net_if_addrs().values()
+        for entry in entries
+        if entry.family == socket.AF_INET
+    ]
+    port = url.rpartition(":")[2]
+    with requests.Session() as session:
+        session.trust_env = False
+        for address in addresses:
+            assert session.get(f"http://{address}:{port}/healthz").ok
+    for host, status in [("evil.example", 421), ("chat.example", 200)]:
+        assert requests.get(f"{url}/healthz", headers={"Host": host}).status_code == status
+    answer = requests.options(f"{url}/generate", headers={"Origin": "http://a.example"})
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://a.example"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
-def test_it_serves_a_model_and_ends_in_good_order(preset):
-    words = ["--preset", preset, "--port", 0, "--slots", 1, "--queue", 400]
+def test_it_serves_a_model_to_the_network_and_ends_in_good_order(preset):
+    words = ["--preset", preset, "--port", 0, "--slots", 1, "--queue", 400, "--host", "0.0.0.0"]
+    words += ["--allow-host", "chat.example", "--cors", "http://a.example/"]
     with started(*words) as (process, url):
         assert url.startswith("http://127.0.0.1:")
         assert requests.get(f"{url}/v1/models").json()["data"][0]["id"] == "my-model"
+        answers_the_network(url)
         answers: list = []
 
         def ask():
@@ -257,28 +278,6 @@ def test_the_addresses_that_are_shown_can_be_opened(monkeypatch):
     assert all(url in sentence for url in urls) and "0.0.0.0" not in sentence
 
 
-def test_a_server_of_the_network_answers_at_all_its_addresses(preset):
-    words = ["--preset", preset, "--port", 0, "--slots", 1, "--host", "0.0.0.0"]
-    with started(*words, "--allow-host", "chat.example", "--cors", "http://a.example/") as (_, url):
-        assert requests.get(f"{url}/healthz").ok
-        here = [
-            entry.address
-            for entries in psutil.net_if_addrs().values()
-            for entry in entries
-            if entry.family == socket.AF_INET
-        ]
-        port = url.rpartition(":")[2]
-        with requests.Session() as session:
-            session.trust_env = False
-            for address in here:
-                assert session.get(f"http://{address}:{port}/healthz").ok
-        for host, status in [("evil.example", 421), ("chat.example", 200)]:
-            answer = requests.get(f"{url}/healthz", headers={"Host": host})
-            assert answer.status_code == status
-        answer = requests.options(f"{url}/generate", headers={"Origin": "http://a.example"})
-        assert answer.headers["Access-Control-Allow-Origin"] == "http://a.example"
-
-
 def test_a_port_that_is_taken_is_one_sentence(capsys):
     with listen("127.0.0.1", 0) as other:
         port = other.getsockname()[1]
@@ -296,7 +295,7 @@ def test_hosts_that_are_none_are_one_sentence():
 
 
 def test_by_default_nobody_else_can_connect():
-    with listen("127.0.0.1", 0) as listener:
+    with listen(read_command_line([]).host, 0) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
         assert listener.family == socket.AF_INET
 
