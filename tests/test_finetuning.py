@@ -41,7 +41,7 @@ from utils.training import runs
 from utils.training.finetuning import finetune, finetune_on, packed_batches, split
 from utils.training.optimizers import WarmupStableDecay
 from utils.training.presets import load_preset, save_preset
-from utils.training.recipes import ChatRecipe
+from utils.training.recipes import OWN_DIALOGUES, ChatRecipe
 from utils.training.runs import Run
 
 END = 9
@@ -301,7 +301,7 @@ def own_file(tmp_path):
     return write_own(tmp_path)
 
 
-OWN = ChatRecipe(steps=40, batch_size=2, learning_rate=0.02)
+OWN = replace(OWN_DIALOGUES, steps=40, learning_rate=0.02)
 
 
 @pytest.fixture(scope="module")
