@@ -7,8 +7,8 @@
 # You need: [lesson 0](00_setup.ipynb) passed on this machine, and school mathematics: a straight
 # line, a derivative, the chain rule, a logarithm. One section uses linear algebra: a matrix times a
 # vector, the transpose, and two linear equations with two unknowns; it explains eigenvectors
-# itself. It is marked *Can be skipped at a first reading*, and nothing after it depends on the
-# algebra.
+# itself. It is marked *Can be skipped at a first reading*. What you need from it later are two
+# results, which it states at its beginning; of the exercises, 2 to 4 use its formula.
 #
 # A GPT, the kind of model behind ChatGPT, is trained by the same loop that you are about to write.
 
@@ -96,10 +96,10 @@ def gradient(w, b, x, y):
 print(gradient(0.0, 0.0, x, y))
 
 # %% [markdown]
-# Always check a derivative that you have worked out. Increase `w` by a tiny amount, then `b`, and
-# divide the change of the loss by that amount. The results must equal the gradient, except for a
-# small difference that comes from the size of the change. This is a **gradient check** by **finite
-# differences**.
+# Always check a derivative that you have worked out. Increase only `w` by a tiny amount, and divide
+# the change of the loss by that amount; then do the same with only `b`. The results must equal the
+# gradient, except for a small difference that comes from the size of the change. This is a
+# **gradient check** by **finite differences**.
 
 # %%
 nudge = 1e-6
@@ -361,11 +361,11 @@ plt.show()
 # its length. Such vectors are the **eigenvectors** of the matrix, and the factors, here 3 and 1,
 # are its **eigenvalues**. $(1, 0)$ is no eigenvector: it is turned.
 #
-# A matrix that is symmetric, like this one and like every Hessian, has as many eigenvectors as it
-# has rows, at right angles to each other. Every vector is a sum of parts along them, and the matrix
-# multiplies each part by its own eigenvalue. For example $(1, 0)$ is half of $(1, 1)$ plus half of
-# $(1, -1)$, so it becomes $\frac{1}{2} \cdot 3 \cdot (1, 1) + \frac{1}{2} \cdot 1 \cdot (1, -1) =
-# (2, 1)$.
+# A matrix that is symmetric (mirrored at its diagonal), like this one and like every Hessian, has
+# as many directions of eigenvectors as it has rows, at right angles to each other. Every vector is
+# a sum of parts along them, and the matrix multiplies each part by its own eigenvalue. For example
+# $(1, 0)$ is half of $(1, 1)$ plus half of $(1, -1)$, so it becomes $\frac{1}{2} \cdot 3 \cdot (1,
+# 1) + \frac{1}{2} \cdot 1 \cdot (1, -1) = (2, 1)$.
 
 # %% [markdown]
 # Now the Hessian. Its eigenvectors are the two axes of the ellipses, the steep and the flat
@@ -381,8 +381,9 @@ print(f"condition number {eigenvalues[1] / eigenvalues[0]:.0f}")
 # %% [markdown]
 # ### One factor for each direction
 #
-# At distance $d$ from the goal along an eigenvector with eigenvalue $\lambda$, the gradient points
-# straight away from the goal and has the length $\lambda d$. A step with the learning rate $\eta$
+# Stand at distance $d$ from the goal, in the direction of one eigenvector with the eigenvalue
+# $\lambda$. There the gradient points straight away from the goal and has the length $\lambda d$. A
+# step with the learning rate $\eta$
 # therefore leads from $d$ to $d - \eta\lambda d = (1 - \eta\lambda)\,d$. Every epoch multiplies the
 # distance by the same factor.
 
@@ -437,10 +438,10 @@ figure.suptitle("The formula runs through every dot", fontsize="medium")
 plt.show()
 
 # %% [markdown]
-# Measured along the two eigenvectors, only two numbers are left to follow: the distances to the
-# goal. On a logarithmic scale equal factors are equal steps, so each distance is a straight line.
-# The steep one falls until it reaches the last digit of `float32`; below that, the line shows only
-# rounding errors. The flat one falls slowly.
+# Measured along the eigenvectors, the two distances to the goal no longer mix: each shrinks by its
+# own factor. On a logarithmic scale equal factors are equal steps, so each distance is a straight
+# line. The steep one falls until it reaches the last digit of `float32`; below that, the line shows
+# only rounding errors. The flat one falls slowly.
 
 # %%
 distances = np.abs((keras_path - goal) @ eigenvectors)  # (epochs + 1, 2)

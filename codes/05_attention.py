@@ -114,8 +114,8 @@ show("context vectors", contexts)
 # * the **value** $v = x W_v$: what do I pass on to those who find me?
 #
 # In a dictionary, you get the value of the key that equals your query. Attention is a *soft*
-# look-up: every key matches a little. Soft has a derivative, so gradient descent can learn what to
-# look for.
+# look-up: every key matches a little. An exact match is yes or no and has no gradient; a soft one
+# changes smoothly, so gradient descent can learn what to look for.
 #
 # One set of three matrices is a **head**. The left frame of the diagram is one head, with the
 # shapes of our tokens; steps 3 and 4 add the rest.
@@ -179,7 +179,8 @@ print("two matrices, scores symmetric:", np.array_equal(scores, scores.T))
 #
 # Why are large scores bad? Softmax turns them into attention weights near 1 and 0, where it is
 # flat: nudge a score and the weights hardly change, so hardly any gradient comes back. We measure
-# both, with 32 keys for each query.
+# both, with 32 keys for each query. The effect grows with $d$: it is slight for few numbers, and
+# for many of them nothing is left of the gradient.
 
 # %%
 dims = 2 ** np.arange(1, 11)
@@ -257,7 +258,8 @@ figure.supxlabel("… at this one (attention weights in per cent)", fontsize=10)
 plt.show()
 
 # %% [markdown]
-# All three are one function of ten lines, **scaled dot-product attention**:
+# Steps 2 and 3 are one function of ten lines, **scaled dot-product attention** (step 1 was the same
+# without the division):
 # $\mathrm{softmax}(QK^\top / \sqrt{d})\,V$. (Vaswani and others, *Attention Is All You Need*, 2017,
 # section 3.2.1.)
 
@@ -716,8 +718,10 @@ plt.show()
 
 # %% [markdown]
 # Each of the two heads has taken one letter, and the output projection puts the digits together.
-# Which head takes which depends on the random start. A single head gets one mean of both digits and
-# makes more mistakes. (With eight numbers it can manage, by unequal shares: try `head_dim=8`.)
+# Which head takes which depends on the random start. A single head of the same size gets one mean
+# of both digits and makes more mistakes. So a second head helps here; that is not to say that a
+# single one could not do it with more numbers: with eight it can, by unequal shares (try
+# `head_dim=8`).
 #
 # ## Two layers find the trick themselves
 #
@@ -779,7 +783,8 @@ panels[1].set_title("Layer 2: a letter looks at its digit (circle)")
 plt.show()
 
 # %% [markdown]
-# The first layer writes into each digit which letter stands before it: the help that we took away.
+# The first layer writes into each digit before the dot which letter stands before it: the help that
+# we took away.
 # The second layer looks that up. Gradient descent found this by itself. A head like that of layer 2
 # is called an **induction head**: *the last time this token occurred, what came next?* Large
 # language models contain many. (Olsson and others, *In-context Learning and Induction Heads*,
@@ -805,9 +810,9 @@ for time in [128, 256, 512, 1024, 2048]:
 # Twice the text takes about four times the memory (softmax holds three arrays of the scores' size
 # at once). And the arithmetic? With $f$ features, the projections need $4 f^2$ multiplications for
 # each token, the scores $n f$, the context vectors $n f$ more. In a transformer a **feed-forward
-# network** follows (lesson 6): two `Dense` layers, from $f$ features to $4 f$ and back, another
-# $8 f^2$. So looking at other tokens costs as much as all the rest where $2 n f = 12 f^2$, at
-# $n = 6 f$. Here is the smallest GPT-2.
+# network** follows (lesson 6): two `Dense` layers, from $f$ features to $4 f$ and back, another $8
+# f^2$. For each token, attention itself costs $2 n f$ and everything else $12 f^2$. They are equal
+# at $n = 6 f$. Here is the smallest GPT-2.
 
 # %% tags=["nbval-check-output"]
 width, lengths = 768, 4 ** np.arange(3, 9)

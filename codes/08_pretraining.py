@@ -134,7 +134,8 @@ assert np.array_equal(rows, by_hand) and np.array_equal(loss_mask, by_hand_mask)
 #
 # The loss is the cross-entropy of lesson 2, averaged over the targets that count: multiply by the
 # loss mask, add, divide by the sum of the mask. Below, the logits are random. The plain mean would
-# be misleading, because a model soon learns that `END` follows `END`.
+# mislead: a model soon learns that `END` follows `END`, so padding would make the mean look better
+# than the model is. (Not yet here, where nothing is learnt.)
 
 # %%
 targets = rows[:, 1:]  # (batch, time)
@@ -153,9 +154,9 @@ assert abs(masked_mean - in_keras) < 1e-5
 # %% [markdown]
 # ## From gradient descent to AdamW
 #
-# Back to lesson 1: four points, a line, and a loss that is a narrow valley. **Gradient descent**
-# bounces between the walls and creeps along the bottom, because one learning rate must serve both
-# directions.
+# Back to lesson 1: four points, a line, and a loss that is a narrow valley. The learning rate is
+# now just below the limit of lesson 1. So **gradient descent** bounces between the walls and still
+# creeps along the bottom, because one learning rate must serve both directions.
 
 # %%
 x = np.array([1.0, 2.0, 3.0, 4.0])
@@ -181,20 +182,21 @@ def momentum_descent(rate, steps, beta=0.0):
 
 
 # %% [markdown]
-# **Momentum** follows a decaying sum of the gradients instead of the latest one. Across the valley
-# the gradients change sign and cancel; along it they agree and add up.
+# **Momentum** follows a decaying sum of the gradients instead of the latest one. Along the valley
+# the gradients agree and add up, so it moves faster. Across the valley they change sign, and after
+# the first swings they cancel.
 #
 # **Adam** keeps two running means for each parameter: $m$ of its gradients, $v$ of their squares.
 # In each step a mean keeps the share $\beta$ of its old value and takes $1 - \beta$ of the new one.
-# The parameter moves by $m / \sqrt v$ times the learning rate: by about the learning rate if its
-# gradients agree, whether they are large or small, and by less if they change sign. Both means
-# start at 0, so at step $t$ they are too small by the factor $1 - \beta^t$; dividing by it is
-# called **bias correction** (Kingma and Ba, *Adam*, 2015).
+# The parameter moves by $m / \sqrt v$ times the learning rate. If its gradients agree, that is
+# about the learning rate, however large they are; if they change sign, it is less. Both means start
+# at 0, so at step $t$ they are too small by the factor $1 - \beta^t$; dividing by it is called
+# **bias correction** (Kingma and Ba, *Adam*, 2015).
 #
 # **Regularisation** is anything that keeps a model from fitting its training data too closely.
 # **Weight decay** is the most usual kind: in each step every parameter also shrinks by a small
-# share of itself, so that only those stay large which the gradients keep large. Adam with weight
-# decay applied in this way is **AdamW** (Loshchilov and Hutter, *Decoupled Weight Decay
+# share of itself, so a parameter stays large only if the gradients keep pushing it up. Adam with
+# weight decay applied in this way is **AdamW** (Loshchilov and Hutter, *Decoupled Weight Decay
 # Regularization*, 2019).
 
 
@@ -263,9 +265,9 @@ plt.show()
 # Before bias correction the very first $m$ is $0.1\,g$ and $v$ is $0.001\,g^2$. After it they are
 # exactly $g$ and $g^2$, so $m/\sqrt v$ is $+1$ or $-1$: the first step is a full one for *every*
 # parameter, even if its gradient is nothing but noise. The left figure shows a thousand such
-# parameters. Hence **warm-up**: the learning rate rises from zero. At the end it falls, because the
-# noise of the batches makes the parameters jitter, the more the larger the steps. Half a **cosine**
-# is the usual way down.
+# parameters: only after some steps are the means worth following. Hence **warm-up**: the learning
+# rate rises from zero. At the end it falls, because the noise of the batches makes the parameters
+# jitter, the more the larger the steps. Half a **cosine** is the usual way down.
 
 
 # %%
@@ -398,7 +400,7 @@ assert difference < 1e-3
 # ## The real run
 #
 # Now the real size, with a context window into which each tale fits. A **training configuration**
-# (a *recipe* for short) is the list of everything that decides the result. This is all of it.
+# (a *recipe* for short) is the list of what decides the result, apart from the corpus and the code.
 
 # %%
 settings_of_run = {name: value for name, value in vars(args).items() if name != "corpus"}
@@ -418,14 +420,14 @@ for name, value in optimizer.items():
         print(f"  {name:20} {value}")
 
 # %% [markdown]
-# **Dropout** would set a random share of the features to 0 in each step, another regularisation. It
-# is 0 here, there is no clipping, and only the parameters that AdamW moves have a little weight
-# decay: the text is read only a few times, and runs without the others did well. **Gradient
+# **Dropout** would set a random share of the numbers in each token's vector to 0 in each step,
+# another regularisation. Dropout and clipping are off, and only the parameters that AdamW moves
+# have a little weight decay: the text is read only a few times. **Gradient
 # accumulation** (`accumulate`) splits a batch into parts and adds up their gradients, for when a
 # batch does not fit into memory. **Mixed precision** (`dtype`) would multiply in 16 bits, which is
-# fast on GPUs. The optimizer is **Muon**: for matrices it does what Adam does for single numbers,
-# and it leaves the rest to AdamW. [Lesson 13](13_optimizers.ipynb) builds it and measures what it
-# gains.
+# fast on GPUs. The optimizer is **Muon**, a faster one for matrices; AdamW moves the other
+# parameters. [Lesson 13](13_optimizers.ipynb) builds it, measures what it gains, and explains its
+# settings.
 
 # %%
 windows, validation = windows_of(corpus, recipe.size.context)
@@ -440,11 +442,10 @@ if corpus.documents:
 # %% [markdown]
 # The windows of the tales are shorter than the context window, since no tale is longer.
 #
-# Training takes some minutes. You can stop it: run the cell again, and it goes on from its last
-# checkpoint. A finished run is not trained again but prints its **evaluations**: every so many
-# steps the loss on part of the validation text is measured. `loss` is the mean over the steps since
-# the evaluation before. **Perplexity** is $e$ to the loss: the number of equally likely tokens that
-# the model hesitates between.
+# Training takes some minutes. A finished run is not trained again but prints its **evaluations**:
+# every so many steps the loss on part of the validation text is measured. `loss` is the mean over
+# the steps since the previous evaluation. **Perplexity** is $e$ to the loss: the number of equally
+# likely tokens that the model hesitates between.
 
 # %%
 run = pretrain(corpus, recipe, SNAPSHOTS)
@@ -458,8 +459,9 @@ if floor:
     assert run.validation_loss > floor
 
 # %% [markdown]
-# No model can be below the **floor**. For ordinary text nobody knows it. For the tales we do, so
-# the ratio says how much there is left to learn.
+# The **floor** is the mean loss, on new tales, of a reader who knows the grammar that the tales are
+# made from. No model can be better than that on new text. For ordinary text nobody knows the floor.
+# For the tales we do, so the ratio says how much there is left to learn.
 #
 # ### What the curve means
 #
@@ -521,9 +523,10 @@ plt.show()
 # %% [markdown]
 # Before the first step the model guesses, and its loss is the logarithm of the vocabulary's size.
 # Where it passes the dash-dotted line, it has learnt at least how frequent tokens are; where it
-# passes the dashed one, more than which token follows which. The change is gradual, with a slight
-# bend at the frequencies. What comes after, no table could hold: phrases, sentences, the order of a
-# tale, and at last who is who. Now the whole run, and its end enlarged.
+# falls below the dashed one, it knows more than which token usually follows which. The change is
+# gradual, with a slight bend at the frequencies. What comes after, no table of pairs could hold:
+# phrases, sentences, the order of a tale, and at last who is who. Now the whole run, and its end
+# enlarged.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
@@ -578,10 +581,10 @@ for stage, (text, *_) in written.items():
     )
 
 # %% [markdown]
-# At first noise, made of pieces of words. Soon there are sentences, but nobody remembers anything:
-# names change, and so do the things that are lost. At the end it reads like a story. Is it one? The
-# tales have a parser: it says whether a text is a tale, and if not, in which sentence it stops
-# being one. Eight texts for each stage:
+# At first noise, made of pieces of words. Soon there are beginnings of sentences, but what follows
+# does not fit what came before: the parser below finds that. At the end it reads like a story. Is
+# it one? The tales have a parser: it says whether a text is a tale, and if not, in which sentence
+# it stops being one. Eight texts for each stage:
 
 
 # %%
@@ -623,7 +626,7 @@ if failed:
 # A loss is a mean, and a mean hides things. The **surprisal** of a word is $-\log$ of its
 # probability. What does each word of a held-out tale cost the model? And what *must* it cost? A
 # reader who knows the grammar of the tales exactly is not surprised by most words. But when one of
-# twelve equally likely names is told, even that reader pays $\log 12$, about 2.5 nats. `surprisals`
+# $n$ equally likely names is told, even that reader pays $\log n$ nats. `surprisals`
 # computes this exactly, for each word after those before it. The model predicts tokens, so we add
 # up the tokens of each word.
 
@@ -679,18 +682,20 @@ if english:
 
 # %% [markdown]
 # Where the tale makes a choice (who it is about, what got lost), there is a bar, and it ends near
-# the mark: the model knows not only what may come, but how probable it is. Once a phrase has begun,
-# its words are nearly free. The hero's name costs where it is first told, and later only where the
-# grammar could have begun the sentence in another way. **The loss of a language model is the price
-# of the choices. Everything else it has learnt.**
+# the mark in most cases: the model knows not only what may come, but how probable it is. Once a
+# phrase has begun, its words are nearly free. The hero's name costs where it is first told, and
+# later only where the grammar could have begun the sentence in another way. **The loss of a
+# language model is the price of the choices. All the rest the model has learnt to predict, at
+# almost no cost.**
 
 # %% [markdown]
 # ## Overfitting: memorising instead of learning
 #
 # A falling *training* loss proves nothing about new texts. A model that **memorises** its training
 # text gets better there and worse elsewhere: **overfitting**. Watch the validation loss, keep the
-# parameters with which it was lowest, and stop when it has not improved for some evaluations, the
-# **patience**. That is **early stopping**. Try it on a text that is much too short.
+# parameters with which it was lowest, and stop when it has not improved for
+# some evaluations, the **patience**. That is **early stopping**. Try it on a text that is much too
+# short.
 
 
 # %%
@@ -867,9 +872,9 @@ print("".join(c if c.isprintable() or c == "\n" else "·" for c in sample[:900])
 # %% [markdown]
 # This is far from good. The model has the look of the manual, its words and short phrases, but
 # sentences do not hold together and nothing in them can be relied on. The validation loss passes
-# `pairs` and then hardly falls, while the training loss goes on: overfitting begins, because the
-# text is short and is read several times. Real English has many more words and facts than the
-# tales. Sense over many sentences takes far more text and a far larger model.
+# `pairs` and then falls ever more slowly, while the training loss goes on: the gap between them is
+# the first sign of overfitting, because the text is short and is read several times. Sense over
+# many sentences takes far more text and a far larger model.
 #
 # ## What a run leaves behind
 
@@ -880,7 +885,8 @@ for path in sorted(run.folder.iterdir()):
 
 # %% [markdown]
 # `preset` is the trained model with its tokenizer; `from_preset` reads it, and the next lessons
-# will. `checkpoint-…` are the last two checkpoints, `snapshot-…` early parameters, `best` those
+# will. `checkpoint-…` are the last two checkpoints, `snapshot-…` the parameters at each
+# evaluation, `best` those
 # with the lowest validation loss, `run.json` says what the run was made of, `result.json` has its
 # evaluations. `logs` is for **TensorBoard**, which draws the curves of all your runs in a browser:
 # `tensorboard --logdir checkpoints`.
@@ -905,8 +911,8 @@ for path in sorted(run.folder.iterdir()):
 # * Momentum adds up gradients; Adam gives every parameter steps of about the same size; AdamW adds
 #   weight decay. The learning rate rises, then falls; clipping tames odd batches.
 # * A training loop is: batch, loss, backpropagation, update. `fit` does the same.
-# * A loss means something beside others: guessing, counting, and the floor. It is the price of the
-#   choices in the text.
+# * A loss means something only next to other losses: guessing, counting, and the floor. It is the
+#   price of the choices in the text.
 # * The validation loss shows overfitting and says when to stop. A checkpoint is parameters, the
 #   optimizer's state and the step.
 

@@ -2,7 +2,7 @@
 # # 10. Chat: from a text to a conversation
 #
 # At the end of this lesson your small GPT-2 will answer questions: it will talk with you about a
-# tale, in whatever words you ask, over several turns, and stop when it is your turn. You will know
+# tale, understand most wordings of a question, and stop when it is your turn. You will know
 # what had to be added for that, and how to measure what it has gained.
 #
 # You need: the loss mask and the training loop from [lesson 8](08_pretraining.ipynb), the small
@@ -96,11 +96,11 @@ print("asked:   ", first_question)
 print("goes on: ", tokenizer.decode(row[len(prompt) :]))
 
 # %% [markdown]
-# No answer. The model takes the question for a part of the tale, finishes the sentence, and ends
-# the text or goes on with it. To continue a text is all that a language model does, and it will do
-# nothing else in this lesson. Every chat model turns a conversation into a *text*, in which it is
-# marked who speaks, as in a transcript. If the last mark says that the assistant speaks now, the
-# likeliest continuation is what an assistant would say. Three things have to be added:
+# No answer. The model takes the question for a part of the tale: it ends the sentence, and then the
+# text, or it goes on with the tale. To continue a text is all that a language model does, and it
+# will do nothing else in this lesson. Every chat model turns a conversation into a *text*, in which
+# it is marked who speaks, as in a transcript. If the last mark says that the assistant speaks now,
+# the likeliest continuation is what an assistant would say. Three things have to be added:
 #
 # 1. a way to write conversations down, the **chat template**;
 # 2. conversations, many of them;
@@ -191,9 +191,10 @@ targets, weights = toy_ids[1:], toy_weights[1:]  # answer all but the first
 print(f"masked loss {masked_loss(toy_logits, targets, weights):.4f}")
 
 # %% [markdown]
-# Is the rest really ignored? The gradient says so. That of $-\log p$ with respect to the logits is
-# the probabilities minus 1 at the target (lesson 2), and here each row of it has its weight as a
-# factor. Where the weight is 0 it is zero: exactly, not nearly.
+# Is the rest really ignored? The gradient says so. For each token, the gradient of $-\log p$ with
+# respect to the logits is the probabilities, minus 1 at the target (lesson 2). Here it is
+# multiplied by the token's mask and divided by the sum of the mask. Where the mask is 0, the
+# gradient is exactly zero.
 
 
 # %%
@@ -251,8 +252,8 @@ assert sum(i >= END for i in ids) == 1  # that of the user, before the message
 #
 # The new ids need vectors. The embedding table of the model gets three rows more, and since the
 # table also makes the logits (lesson 7), there are three more logits. A random new row would do.
-# But the model has a token that stands before each text, `END`, so each role begins as the sum of
-# its row and a random one, which tells the roles apart.
+# But the model has a token that stands before each text, `END`. So each new row is the row of `END`
+# plus a random row of its own, which tells the roles apart.
 
 # %%
 model = resize_token_embeddings(base, new=len(template.role_ids), init_from=END)
@@ -305,7 +306,8 @@ for dialogue in told[-2:]:
 #
 # Small talk is short, and a row with one such dialogue would be mostly **padding**: `END` ids with
 # mask 0 that fill the row. So several dialogues are **packed** into a row, one behind the other.
-# (Padding on the right needs no attention mask: no token looks to the right.)
+# Here each still sees those before it; the next section mends that. (Padding on the right needs no
+# attention mask: no token looks to the right.)
 
 # %%
 CONTEXT = model.backbone.max_sequence_length
@@ -342,7 +344,8 @@ plt.show()
 # ### One tale, many conversations
 #
 # The remedy is to read the tale once and to have *many* short conversations about it in the same
-# row. None may see another one, or a question could be answered from the reply to an earlier one.
+# row. No conversation may see another one of the row, which may already contain the answer. (The
+# turns of one conversation do see each other.)
 # Two things make a row of several conversations equal to each of them alone:
 #
 # * an **attention mask** for each segment: a token sees the tale (segment 0) and what stands
@@ -476,10 +479,10 @@ assert changed == 0
 #
 # * **A smaller learning rate.** The model should learn to talk and not forget the language. The
 #   optimizer is that of pretraining, [Muon](13_optimizers.ipynb).
-# * **Small batches.** With so low a rate, many small steps get further than few large ones.
+# * **Small batches.** Many steps on small batches get further here than few on large ones.
 # * **A curriculum.** The first rows ask in plain words, typed well: the model learns first to find
 #   answers in a tale. Only then come all the other words, the typing errors, and questions without
-#   an answer. (Bengio and others, *Curriculum Learning*, 2009.) In one go it learns neither well.
+#   an answer. (Bengio and others, *Curriculum Learning*, 2009.)
 # * **A schedule that stays high.** The rate goes up quickly, stays, and falls in a line at the end.
 #   (Hu and others, *MiniCPM*, 2024, section 4.)
 # * **Early stopping.** Small talk is seen many times, so the model could begin to memorise it
@@ -506,9 +509,9 @@ plt.show()
 # and the validation loss, which is that of all kinds of questions, stays high. It falls when the
 # other words come.
 #
-# In the end the training loss is the lower one. That is to be expected of small talk, where the
-# reply stands nowhere in the conversation and can only be memorised. What counts is that the
-# validation loss falls all the same. Do the answers about tales carry over?
+# The training loss stays the lower one. The validation has new small talk, whose replies stand
+# nowhere in the conversation and can only be memorised; and it has new wordings. What counts is
+# that the validation loss falls all the same. Do the answers about tales carry over?
 #
 # ## Before and after
 #
@@ -577,14 +580,17 @@ for question, reply in wrong[:6]:
 # %% [markdown]
 # ### In other words
 #
-# These five hundred were asked in the plain words that the training began with. The examination
-# asks harder things, about tales of the test split, each question by itself:
+# These five hundred were asked in the plain words that the training began with, one after the
+# other. The examination asks each question by itself, right after a tale of the test split, and it
+# asks harder things:
 #
 # * *plain words*, and the same in lower case without punctuation, and with one typo;
 # * *other words*: rewordings written by hand, by somebody who had not seen the grammar of the
-#   questions; a test proves that this grammar has none of them;
+#   questions; an automatic test checks that this grammar cannot produce any of them;
 # * *no answer*: what the tale does not say, and what has nothing to do with it;
 # * *small talk* with a tale on the page: right is the reply of the same topic.
+#
+# *Refused* are the replies that say that the tale does not say; under *no answer* these are right.
 
 # %%
 parts = {name: part[: args.questions] for name, part in examination(args.language).items()}
@@ -598,7 +604,8 @@ for name, part in parts.items():
     print(f"{name:28}{len(part):9}{right:9.1%}{refused:9.1%}")
 
 # %% [markdown]
-# Here are the first ten rewordings with their answers, right or wrong.
+# Here are the first ten rewordings with their answers, right or wrong. They are all about one
+# topic; the table counts all of them.
 
 # %%
 reworded = zip(parts["other words"], answered["other words"], strict=True)
@@ -609,7 +616,7 @@ for question, reply in islice(reworded, 10):
 # %% [markdown]
 # ### Several turns
 #
-# A follow-up such as "What was it like?" has no answer without what was said before. Here is a
+# A follow-up such as "Who lived with her?" has no answer without what was said before. Here is a
 # conversation from the test split with the replies that *your* model gives, and that it then has to
 # live with: unlike above, its own answers stand in the history.
 
@@ -639,8 +646,8 @@ for first, reply in zip(firsts, replies, strict=True):
 # %% [markdown]
 # Each topic has 27 lines in training, nearly all with the same reply. Where the model recognizes
 # the topic of a new line, the reply fits. Where it does not, it does not say so: it gives the reply
-# to something else. A large model hides this better, because it has seen nearly everything; the
-# reason is the same.
+# to something else. A large model has the same weakness; it shows less often, because few lines are
+# new to it.
 #
 # ### Talk to it
 #
@@ -655,7 +662,7 @@ for first, reply in zip(firsts, replies, strict=True):
 # `/tale` tells a new tale to talk about, `/reset` forgets everything, `/quit` ends, Ctrl-C stops an
 # answer. `--temperature`, `--top-k` and `--top-p` set the sampling. A conversation grows, and the
 # **context window** of the model has a fixed length: when there is no room left, the oldest
-# exchange is forgotten, but never the system's message.
+# exchanges are forgotten, but never the system's message.
 
 # %%
 history = [Message("system", tale.text)]
