@@ -644,7 +644,7 @@ for first, reply in zip(firsts, replies, strict=True):
     print(f"{first.content:44} {reply}")
 
 # %% [markdown]
-# Each topic has 27 lines in training, nearly all with the same reply. Where the model recognizes
+# Each topic has many lines in training, nearly all with the same reply. Where the model recognizes
 # the topic of a new line, the reply fits. Where it does not, it does not say so: it gives the reply
 # to something else. A large model has the same weakness; it shows less often, because few lines are
 # new to it.

@@ -69,7 +69,9 @@ def test_no_option_is_empty_by_mistake():
     """A number alone would be read as a weight."""
     for language in LANGUAGES:
         for rule in grammar(language).rules.values():
-            assert all(option.pieces or "|" in rule.title for option in rule.options), rule.title
+            texts = rule.title.split("|") if "|" in rule.title else ["some text"]
+            empty = sum(not option.pieces for option in rule.options)
+            assert empty == texts.count(""), rule.title
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
