@@ -14,7 +14,7 @@ from utils.course.settings import settings
 
 args = settings(
     language="en",
-    steps=3600,
+    steps=3300,
     batch_size=4,
     learning_rate=0.005,
     seed=0,
@@ -479,7 +479,8 @@ assert changed == 0
 #
 # * **A smaller learning rate.** The model should learn to talk and not forget the language. The
 #   optimizer is that of pretraining, [Muon](13_optimizers.ipynb).
-# * **Small batches.** Many steps on small batches get further here than few on large ones.
+# * **Small batches.** A step has few rows, but each row has a tale and many conversations about
+#   it.
 # * **A curriculum.** The first rows ask in plain words, typed well: the model learns first to find
 #   answers in a tale. Only then come all the other words, the typing errors, and questions without
 #   an answer. (Bengio and others, *Curriculum Learning*, 2009.)

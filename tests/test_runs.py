@@ -206,6 +206,7 @@ def test_without_what_was_kept_before_a_checkpoint_it_starts_again(
         pretrain(corpus, QUICK, SNAPSHOT)
     said = capsys.readouterr().err
     assert f"{damaged} is missing or damaged: training starts from the beginning" in said
+    assert not (run.folder / damaged).exists(), "what exists would not be written again"
 
 
 def test_a_run_that_started_again_ends_as_before(corpus, run, capsys):

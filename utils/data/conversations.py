@@ -24,13 +24,16 @@ from utils.paths import DATASETS
 from utils.tales import Question, Story, corpus
 from utils.tales.wordings import UNANSWERED, wording
 
-# What the assistant says where the tale has no answer.
+# What the assistant says where the tale has no answer. With a tale on the page it is also the reply
+# to small talk of the kind `UNKNOWN`, such as the question for the capital of France.
 REFUSALS = {
     "en": ("The tale does not say.", "The tale does not tell us that.", "That is not in the tale."),
     "zh": ("故事里没有说。", "故事没有讲这个。", "这个故事里没有提到。"),
 }
-SMALL_TALK_PROBABILITY = 0.20
+UNKNOWN = "unknown"
+SMALL_TALK_PROBABILITY = 0.21
 UNANSWERED_PROBABILITY = 0.28
+PLAIN_PROBABILITY = 0.10  # a question in plain words, among all the other words
 # A conversation goes on to another topic with this probability.
 GO_ON_PROBABILITY = 0.35
 # What is hard to find in a tale is asked more often; any other topic has the weight 1.
@@ -140,6 +143,14 @@ def small_talk_turns(dialogue: Dialogue) -> list[Turn]:
     return [(before[-1].content, reply, kind) for before, reply, kind in dialogue.replies()]
 
 
+def _with_tale(dialogue: Dialogue, story: Story, rng: Random) -> list[Turn]:
+    """The turns of a dialogue when a tale is on the page."""
+    turns = small_talk_turns(dialogue)
+    if UNKNOWN not in dialogue.kinds:
+        return turns
+    return [(turns[0][0], rng.choice(REFUSALS[story.language]), "unanswered")]
+
+
 def _in_plain_words(question: Question, story: Story, rng: Random) -> list[Turn]:
     return [
         (rng.choice(one.phrasings), as_sentence(one.answer, story.language), one.kind)
@@ -152,7 +163,7 @@ def _as_people_ask(
 ) -> list[Turn]:
     luck = rng.random()
     if luck < SMALL_TALK_PROBABILITY:
-        return small_talk_turns(rng.choice(talk))
+        return _with_tale(rng.choice(talk), story, rng)
     if luck < SMALL_TALK_PROBABILITY + UNANSWERED_PROBABILITY:
         return [_unanswered(story, rng)]
     follow_ups = _some(question.follow_ups, rng)
@@ -160,7 +171,10 @@ def _as_people_ask(
 
 
 def _asked(question: Question, story: Story, rng: Random, follow_up: bool = False) -> Turn:
-    said = wording(question.topic, story.memory, story.language, rng, follow_up)
+    if rng.random() < PLAIN_PROBABILITY:
+        said = rng.choice(question.phrasings)
+    else:
+        said = wording(question.topic, story.memory, story.language, rng, follow_up)
     return said, as_sentence(question.answer, story.language), question.kind
 
 

@@ -38,7 +38,7 @@ class TaleRows:
     ):
         self.stories, self.talk, self.template = stories, talk, template
         self.plain_rows, self.context = plain_rows, context
-        self.length = 1 + context * 3 // 2
+        self.length = 1 + context * 2
 
     def batch(self, step: int, batch_size: int, seed: int) -> Arrays:
         """The rows of one step, a function of the step and the seed: see `as_arrays`."""

@@ -1,9 +1,43 @@
-"""How people really type: without capital letters, without punctuation, with a typo."""
+"""How people really type: in lower case, without punctuation, with a typo, with words left out."""
 
 from random import Random
 
 # Characters that sound alike, as an input method offers them.
 SLIPS = dict(zip("在哪的帮住谁什做", "再那得邦主水甚作", strict=True))
+# English words that are left out in a hurry, and those that are put in and mean nothing.
+LEFT_OUT = {
+    "a",
+    "an",
+    "the",
+    "did",
+    "do",
+    "does",
+    "was",
+    "were",
+    "is",
+    "this",
+    "that",
+    "it",
+    "of",
+    "to",
+}
+LEFT_OUT |= {
+    "in",
+    "at",
+    "by",
+    "with",
+    "for",
+    "on",
+    "from",
+    "you",
+    "me",
+    "his",
+    "her",
+    "their",
+    "and",
+}
+FILLERS = ("please", "then", "again", "really", "actually", "exactly", "now", "just", "also", "um")
+FEWEST_WORDS = 4  # a message needs so many for one to be left out
 
 
 def without_capitals(text: str) -> str:
@@ -39,17 +73,30 @@ def _can_slip(text: str, i: int) -> bool:
     return i > 0 and text[i - 1 : i + 3].isalpha()
 
 
+def with_loose_words(text: str, rng: Random) -> str:
+    """One small word left out, or one put in that means nothing; Chinese stays as it is."""
+    first, *words = text.split(" ")
+    at = [i for i, word in enumerate(words) if word.lower() in LEFT_OUT]
+    if rng.random() < 0.7 and at and len(words) >= FEWEST_WORDS - 1:
+        del words[rng.choice(at)]
+    elif words and text.isascii():
+        words.insert(rng.randrange(len(words)), rng.choice(FILLERS))
+    return " ".join([first, *words])
+
+
 def as_typed(text: str, rng: Random) -> str:
-    """A message as somebody may have typed it: one in three as it is, the others with noise."""
+    """A message as somebody may have typed it: one in five as it is, the others with noise."""
+    if rng.random() < 0.25:
+        text = with_loose_words(text, rng)
     luck = rng.random()
-    if luck < 0.32:
+    if luck < 0.22:
         return text
-    if luck < 0.44:
+    if luck < 0.33:
         return without_punctuation(without_capitals(text))
-    if luck < 0.48:
+    if luck < 0.36:
         return without_punctuation(text)
-    if luck < 0.52:
+    if luck < 0.39:
         return without_capitals(text)
-    if luck < 0.85:
+    if luck < 0.80:
         return with_typo(text, rng)
     return with_typo(without_punctuation(without_capitals(text)), rng)

@@ -9,7 +9,7 @@ from itertools import cycle, islice
 from random import Random
 from typing import NamedTuple
 
-from utils.data.conversations import REFUSALS, tales_with_room
+from utils.data.conversations import REFUSALS, UNKNOWN, tales_with_room
 from utils.data.dialogues import (
     Dialogue,
     Message,
@@ -137,4 +137,5 @@ def _answer(story: Story, topic: str) -> str | None:
 def _small_talk(held_out: list[Dialogue], stories: list[Story]) -> Iterator[Question]:
     for dialogue, story in zip(held_out, cycle(stories), strict=False):
         said, reply = dialogue.messages[:2]
-        yield _asked(story, said.content, reply.content, dialogue.kinds[0])
+        answer = REFUSE if UNKNOWN in dialogue.kinds else reply.content
+        yield _asked(story, said.content, answer, dialogue.kinds[0])

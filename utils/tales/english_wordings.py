@@ -2,11 +2,12 @@
 """How people ask about a tale in English: a grammar of questions.
 
 It is written in the notation of the tales, `utils.tales.notation`. A question is about a topic of
-`utils.tales.english.QUESTIONS`, and each topic has three kinds of words:
+`utils.tales.english.QUESTIONS`, and each topic has four kinds of words:
 
     direct    a question without its question mark: where did Zoe live
     clause    what follows "tell me": where Zoe lived
     noun      what is asked for, as a thing: Zoe's home
+    command   a request of its own: say where Zoe lived
 
 What the grammar may recall: all that the tale remembers, and the names of what is talked about, which
 are pronouns in a question that follows another one:
@@ -1172,45 +1173,14 @@ noun found:
     {whose} find
 
 direct errand:
-    2 why did {who} go to {place}
-    2 what did {who} go to {place} for
-    why did {who} [walk|run|hurry] to {place}
-    what did {who} want [at|in] that place
-    for what [purpose|reason] did {who} go to {place}
-    what was the reason for {whose} [walk|way|trip] to {place}
-    why was {who} going to {place}
-    what [took|led|brought|made] {whom} go to {place}
-    what brought {whom} to {place}
-    what did {who} want to do when {who} went to {place}
-    what made {whom} go to {place}
-    what was {whose} plan when {who} went to {place}
-    how come {who} went to {place}
-    with what [plan|aim] did {who} go to {place}
-    what did {who} have in mind when {who} went to {place}
-    {who} had a reason to go to {place}, didn't {pron}? What was it
-    with what [aim|plan] did {who} set out[ for {place}|]
-    what was {whose} [plan|aim|reason] in going to {place}
-    what did {who} mean to do[ in that place| when {pron} left home|]
-    why was {place} the place where {who} went
-    what was the [point|purpose|aim] of {whose} [walk|trip]
-    what did {who} hope to do when {pron} went to {place}
-    why did {who} [set out|set off|leave home|make {their} way] [for|to] {place}
-    what was {who} going to do when {pron} set out
-    what did {who} have to do out there
+    25 [direct search]
     say with which plan {who} went to {place}
 
 clause errand:
-    2 why {who} went to {place}
-    what {who} went to {place} for
-    what {who} wanted to do when {who} went to {place}
-    what [brought|took|led] {whom} to {place}
-    for what reason {who} went to {place}
-    what the reason for {whose} walk to {place} was
+    [clause search]
 
 noun errand:
-    the reason why {who} went to {place}
-    the reason for {whose} [walk|trip|way] to {place}
-    {whose} plan at the start
+    [noun search]
 
 # --- Food ------------------------------------------------------------------------------------------------------------
 
@@ -1258,7 +1228,112 @@ noun snack:
 
 # --- What no tale says -----------------------------------------------------------------------------------------------
 
+somebody:
+    5 {who}
+    2 {whose} {relative}
+    2 {pal}
+    the {helper}
+    {whose} [mother|father|uncle|aunt|teacher|neighbour|best friend]
+
+detail:
+    birthday
+    [last|family|second] name
+    nickname
+    [phone|telephone|house|passport] number
+    [shoe|hat|coat] size
+    star sign
+    blood type
+    height
+    weight
+    salary
+    job
+    religion
+    [native|second] language
+    mother tongue
+    nationality
+    password
+    email address
+    eye colour
+    hair colour
+    wish for [Christmas|the new year|next birthday]
+    secret
+    biggest [fear|wish|dream|mistake|problem at school]
+    favourite [colour|dish|subject|sport|season|month|number|teacher|flower|tree|film|singer|drink|fruit|breakfast|music]
+    best [mark|friend at school|subject|joke|trick]
+    worst [mark|subject|day|habit]
+    hobby
+    grade in school
+    bedtime
+    [mother's|father's|sister's|brother's|dog's|doctor's] name
+
+acquaintance:
+    [best friend at school|teacher|boss|cousin|neighbour|uncle|aunt|dentist|boyfriend|first love|godmother|hero on television|coach]
+
+possession:
+    a [bicycle|car|piano|telephone|computer|garden|sister|brother|twin|cousin|television|passport|horse at home|swimming pool|watch|beard|scar|cold]
+    any [brothers|sisters|pets|children|enemies|money|toys at home|homework]
+
+countable:
+    [brothers|sisters|cousins|uncles|pets|books|rooms|windows|toys at home|coins|shoes|coats|languages|lessons|enemies|neighbours]
+
+category:
+    [colour|song|book|game|film|sport|subject|season|fruit|vegetable|drink|soup|holiday|month|city|language|television show|toy shop]
+
+skill:
+    [swim|ride a bicycle|ride a horse|play the piano|play chess|read|write|cook|dance|whistle|count to a hundred|drive|speak French|sing well|ski]
+
+pastime:
+    [school|music|soup|carrots|reading|snow|football|dancing|the rain|swimming|painting|winter|coffee|homework|cats|thunder]
+
+habit:
+    [get up|go to bed|eat breakfast|have dinner|go to school|leave for work|take a bath|do the homework|go on holiday]
+
+occasion:
+    [on Monday|on Sunday|at the weekend|last year|last week|yesterday|the day before|the next day|the week after|in winter|every morning|after school|on holiday|at Christmas|ten years later|at night|for a living|all day]
+
 direct unsaid:
+    5 what [is|was] [somebody]'s [detail]
+    3 what's [somebody]'s [detail]
+    2 which is [somebody]'s [detail]
+    2 who [is|was] [somebody]'s [acquaintance]
+    what is [somebody]'s [acquaintance] called
+    2 [does|did] [somebody] have [possession]
+    has [somebody] got [possession]
+    4 how many [countable] [does|did] [somebody] [have|own]
+    how many [countable] has [somebody] got
+    how many [countable] are there in [somebody]'s [house|room|family|school]
+    3 [what|which] [category] [does|did] [somebody] [like best|like most|prefer|hate|choose|love]
+    what is the [category] that [somebody] likes best
+    2 can [somebody] [skill]
+    how well can [somebody] [skill]
+    who taught [somebody] to [skill]
+    when did [somebody] learn to [skill]
+    2 does [somebody] like [pastime]
+    what does [somebody] think about [pastime]
+    2 [when|at what time|at what hour] [does|did] [somebody] [habit]
+    how often does [somebody] [habit]
+    3 what [does|did] [somebody] do [occasion]
+    2 what [does|did] [somebody] [eat|wear|cook|buy|read|drink|dream of] [occasion]
+    who does [somebody] [visit|meet|call|play with] [occasion]
+    where [does|did] [somebody] [work|go on holiday|buy bread|learn to swim|keep {their} money|do the shopping|study|get married|spend the winter]
+    in which [shop|school|hospital|office|street|city] [does|did] [somebody] [work|buy shoes|meet friends|study]
+    where was [somebody] born
+    in which [year|month|country|town] was [somebody] born
+    how [tall|heavy|strong|rich|clever|fast] is [somebody]
+    how much money does [somebody] [have|earn|spend]
+    how much does [somebody] weigh
+    is [somebody] [married|rich|a good pupil|left-handed|the oldest child|taller than {whose} {relative}]
+    why does [somebody] [like|hate|fear] [pastime]
+    who is [somebody] [in love with|angry with]
+    who [visits|owns|built|cleans|discovered|guards] {place}[ every day| every year|]
+    how many people [visit|live near|work at|know] {place}[ in a year| every day|]
+    how [big|old|far away|famous] is {place}
+    when was {place} [discovered|first seen|on television]
+    what does the {prize} [cost|weigh]
+    how [old|heavy|expensive|big] [is|was] the {prize}
+    who [made|sold|invented] the {prize}
+    in which shop was the {prize} bought
+    how long [has|had] {who} had the {prize}
     what is [{whose}|the {relative}'s|the {helper}'s] [favourite|best-loved] [colour|food|song|book|game|animal|day]
     what was the name of {whose} [{relative}|mother|father|school|teacher|brother|sister|dog|cat|best friend|doll]
     what was {whose} {relative} called
@@ -1338,6 +1413,15 @@ direct unsaid:
     what shoes did {who} wear
 
 clause unsaid:
+    6 what [somebody]'s [detail] [is|was]
+    2 who [somebody]'s [acquaintance] is
+    3 how many [countable] [somebody] has
+    2 [if|whether] [somebody] has [possession]
+    2 [what|which] [category] [somebody] likes best
+    [if|whether] [somebody] can [skill]
+    when [somebody] [got up|went to bed|had dinner]
+    2 what [somebody] did [occasion]
+    where [somebody] [works|was born|buys bread|goes to school]
     what {whose} favourite [colour|food|song|book|game] [is|was]
     what {whose} {relative} was called
     what {whose} {relative}'s name was
@@ -1362,6 +1446,9 @@ clause unsaid:
     what {who} dreamt of
 
 noun unsaid:
+    5 [somebody]'s [detail]
+    2 [somebody]'s [acquaintance]
+    the number of [somebody]'s [countable]
     {whose} [favourite colour|favourite food|birthday|last name|shoe size|teacher|school|weight]
     the name of {whose} [{relative}|mother|father|teacher|school|dog|cat]
     the colour of {whose} [hair|eyes|shoes|coat]
@@ -1392,10 +1479,9 @@ direct world:
     in which year did the [war|first world war|French revolution] [end|begin|start]
     when was [Napoleon|Mozart|Einstein|Columbus] born
     when did [Napoleon|Mozart|Einstein|Columbus] die
-    what [day|date|time] is it today
     who won the [match|game|world cup|election][ yesterday| last year|]
     how do I [bake bread|cook rice|boil an egg|fix a bicycle|write a letter|plant a tree|tie a knot]
-    what is the [weather|news|price of gold][ today| tomorrow|]
+    what is the [news|price of gold][ today| tomorrow|]
     how [fast|high] can [a horse run|a bird fly|a car drive|a plane fly|a cat jump]
     which [country|city|planet|number] is [bigger|larger|smaller|older], [Rome or Paris|nine or seven|the moon or the sun|Mars or Venus]
     how is [cheese|glass|paper|steel|wine] made
@@ -1417,7 +1503,6 @@ direct world:
     what comes after [seven|Monday|June|winter|the letter B]
     when does the [train|bus|shop|school|film] [leave|open|start|close]
     what should I [cook|wear|buy|watch|plant] [today|tomorrow|for dinner]
-    can you [do my homework|order a pizza|play music|call my mother|open the door]
     translate ["dog"|"house"|"thank you"] into [French|Spanish|German]
     which [sea|river|mountain] is in [Egypt|Italy|China|Spain]
     what colour do you get from [red and blue|yellow and blue|black and white]

@@ -43,7 +43,7 @@ from utils.training.runs import (
 )
 
 VALIDATION_TALES = 40
-PLAIN_ROWS = 4000  # they come first, in plain words
+PLAIN_SHARE = 0.28  # of the rows; they come first, in plain words
 HELD_OUT = 10  # one dialogue in so many is for validation
 PASSES, FEWEST_STEPS = 10, 100  # over somebody's own dialogues; early stopping may end it sooner
 
@@ -78,7 +78,7 @@ def finetune(
 
     def read() -> Lesson:
         return Lesson(
-            train_rows(language, tales, template),
+            train_rows(language, tales, template, recipe),
             validation_rows(language, tales or VALIDATION_TALES, template),
         )
 
@@ -103,10 +103,13 @@ def identity_of(base: Run, language: str, recipe: ChatRecipe, tales: int | None 
     return identify(__name__, f"chat-{language}", data, recipe)
 
 
-def train_rows(language: str, tales: int | None, template: Template) -> TaleRows:
+def train_rows(
+    language: str, tales: int | None, template: Template, recipe: ChatRecipe
+) -> TaleRows:
     """The course's own conversations for training, about some tales or about all of them."""
     stories = tales_with_room(language, "train", tales)
-    return TaleRows(stories, small_talk(language, "train"), template, PLAIN_ROWS)
+    plain_rows = int(PLAIN_SHARE * recipe.steps * recipe.batch_size)
+    return TaleRows(stories, small_talk(language, "train"), template, plain_rows)
 
 
 def validation_rows(language: str, tales: int, template: Template) -> tuple[np.ndarray, np.ndarray]:

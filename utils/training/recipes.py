@@ -68,7 +68,7 @@ class ChatRecipe(TrainingRecipe):
         optimizer: "muon" or "adamw".
     """
 
-    steps: int = 3600
+    steps: int = 3300
     batch_size: int = 4
     learning_rate: float = 0.005
     patience: int = 6

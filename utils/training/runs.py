@@ -284,6 +284,8 @@ def _drop_orphaned_checkpoints(identity: Identity) -> None:
             file=sys.stderr,
         )
         forget_checkpoints(folder)
+        for name in damaged:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _finish(folder: Path, method: Method, history: list[dict], validation_loss: float) -> None:
@@ -393,4 +395,5 @@ def compiled(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> keras
         from_logits=True, reduction="mean_with_sample_weight"
     )
     model.compile(optimizer=optimizer, loss=loss, weighted_metrics=[], jit_compile=True)
+    optimizer.build(model.trainable_variables)  # else `fit` compiles its step a second time
     return model
