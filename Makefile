@@ -32,8 +32,8 @@ run: $(INSTALLED) ## install what is missing, then train the small GPT-2 on the 
 test: $(INSTALLED) ## install what is missing, then run every test and every notebook
 	$(PY) $(PYTEST)
 
-chat: $(INSTALLED) ## train what is missing, then serve the chat page; PRESET=FOLDER: another GPT-2
-	$(PY) -m utils.serving $(if $(PRESET),--preset "$(PRESET)")
+chat: $(INSTALLED) ## train what is missing, then serve the chat page; PRESET=FOLDER or MODEL=smollm2
+	$(PY) -m utils.serving $(if $(PRESET),--preset "$(PRESET)") $(if $(MODEL),--model "$(MODEL)")
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(PY) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
@@ -52,8 +52,8 @@ check: $(INSTALLED) ## style, types, notebooks in step, links, locks, workflows;
 	$(PY) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(VENV)/bin/zizmor --offline --quiet .github/workflows
 
-data: $(INSTALLED) ## download everything optional, for a workshop without network
-	$(PY) -m utils.data.downloads --all
+data: $(INSTALLED) ## download everything optional, for a workshop without network; DATA=NAME: only that
+	$(PY) -m utils.data.downloads $(or $(DATA),--all)
 
 # With NANOGPT=path/to/checkout and SHAKESPEARE=file, measure beside nanoGPT instead; TORCH_PYTHON=
 # names the Python to run it with, if that is not the one of the checkout.

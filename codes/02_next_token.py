@@ -127,9 +127,10 @@ print(f"loss {loss_of_guessing:.3f}, perplexity {np.exp(loss_of_guessing):.1f}")
 # ### In which direction: the gradient
 #
 # How does the loss change when a logit changes? Insert softmax into the loss: for the target $t$ it
-# is $-z_t + \log \sum_j e^{z_j}$. The derivative with respect to the logits is one of the simplest
-# formulas of the course: *predicted minus true probabilities*. The true ones are 1 for the target
-# and 0 for every other class.
+# is $-z_t + \log \sum_j e^{z_j}$. By the chain rule, the derivative of the logarithm with respect
+# to $z_i$ is $e^{z_i} / \sum_j e^{z_j}$, the probability $p_i$. So the derivative of the loss with
+# respect to the logits is one of the simplest formulas of the course: *predicted minus true
+# probabilities*. The true ones are 1 for the target and 0 for every other class.
 
 
 # %%
@@ -473,9 +474,9 @@ for context in ["Once upon a ", "flew through the ", "said "]:
 
 # %% [markdown]
 # So let it see more. Count which character follows each *pair* of characters, each *triple*, and so
-# on. This is an **n-gram** model. The tokens that a model sees are its **context**, and their
-# largest number is its **context window**. A table with a row for every possible context no longer
-# fits into memory, so keep a dictionary of those that occurred.
+# on. This is an **n-gram** model. The tokens that a model sees are its **context**; the largest
+# number that it can see is its **context window**. A table with a row for every possible context no
+# longer fits into memory, so keep a dictionary of those that occurred.
 
 
 # %%
@@ -489,7 +490,7 @@ def ngram_loss(text, length, runs, contexts):
     total = 0.0
     for i in range(length, len(text)):
         context, run = text[i - length : i], text[i - length : i + 1]
-        # Every possible next character is seen SMOOTHING times more, hence the sum below the line.
+        # Every possible next character is seen SMOOTHING times more, hence the added term.
         seen = contexts[context] + SMOOTHING * vocabulary_size
         total -= np.log((runs[run] + SMOOTHING) / seen)
     return total / (len(text) - length)
@@ -498,7 +499,7 @@ def ngram_loss(text, length, runs, contexts):
 # %%
 lengths = [0, 1, 2, 3, 4, 6, 8, 10, 12]
 train_losses, validation_losses = [], []
-part_of_training = train_text[: len(validation_text)]
+part_of_training = train_text[: len(validation_text)]  # equally long, which saves time
 for length in lengths:
     runs, contexts = count_runs(train_text, length + 1), count_runs(train_text, length)
     train_losses.append(ngram_loss(part_of_training, length, runs, contexts))
@@ -518,7 +519,8 @@ for length in lengths:
 # program makes each choice with a known probability. The product of these probabilities is the
 # probability of the tale, and its $-\log$, per character, is the loss of a model that knows the
 # program. Its mean is the **entropy** of the tales. On average no model can have a lower loss, so
-# the course calls it the **entropy floor**.
+# the course calls it the **entropy floor**. We compute it as a mean over the validation tales; the
+# *standard error* says how far the choice of these tales typically moves such a mean.
 
 # %%
 lowest, standard_error = floor(validation_tales)

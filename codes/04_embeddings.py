@@ -462,7 +462,7 @@ for word in common_words("duck lucy pip kite lake brave mother pancake she"):
     print(f"{word:8}", "  ".join(f"{text:16}" for text in found))
 
 # %% [markdown]
-# Nobody told the model which words are animals or names. It even distinguishes more than these
+# Nobody told the model which words are animals or names. It even distinguishes kinds within these
 # kinds. The two nearest neighbours of "duck" are animals that swim as well. The neighbours of
 # "lucy" are names of other children, while the neighbours of "pip", the name of an animal that
 # helps, are names of other helpers.
@@ -768,11 +768,11 @@ print(f"the averages differ by {np.abs(first.mean(axis=0) - second.mean(axis=0))
 assert np.allclose(first.mean(axis=0), second.mean(axis=0), atol=1e-6)
 
 # %% [markdown]
-# For the mean, a sentence is a **bag of words**: only which words it contains counts, not their
-# order. And no single vector contains its position in the sentence: "duck" has the same vector in
-# both sentences. GPT-2 solves this with a second table, which has a row for each position. The
-# vector of the word and the vector of its position are added. The rows of the second table are
-# called **position embeddings**. In keras-nlp both tables are one layer.
+# The mean treats a sentence as a **bag of words**: it depends on which words the sentence contains,
+# not on their order. And no single vector contains its position in the sentence: "duck" has the
+# same vector in both sentences. GPT-2 solves this with a second table, which has a row for each
+# position. The vector of the word and the vector of its position are added. The rows of the second
+# table are called **position embeddings**. In keras-nlp both tables are one layer.
 #
 # Our position embeddings are untrained, so they are random numbers. That is enough to see what they
 # do. First we check that the layer is the sum of two look-ups.

@@ -249,7 +249,7 @@ print("ids", ids.shape, "→ logits", gpt2(ids, tiny_weights, tiny).shape)
 # token is a **special token** that stands for no piece of text: `<|endoftext|>` follows every tale,
 # and a model generates it to say that the text is finished. (It is the last id, never the first,
 # because keras-nlp uses id 0 for **padding**, the extra tokens that make short rows as long as the
-# others. If the end of text had id 0, the model would take each of them for an end.)
+# others. If the end of text had id 0, it could not be told from padding.)
 
 # %%
 tokenizer = load_tokenizer("en")
@@ -571,9 +571,10 @@ print(f"logits: {table_deviation * 128**0.5:.3f} expected, {fresh_logits.std():.
 # %% [markdown]
 # Logits that differ so little give nearly equal probabilities. What if they differed more? The loss
 # is the logarithm of the sum of all $e^z$, minus the logit of the right token. For logits from a
-# **normal distribution** with standard deviation $\sigma$ the mean of $e^z$ is $e^{\sigma^2/2}$,
-# the sum is $V$ times that, and the right token's logit is 0 on average. So the loss should rise to
-# about $\ln V + \sigma^2/2$. Multiply the table by larger and larger factors and measure.
+# **normal distribution** with mean 0 and standard deviation $\sigma$, the mean of $e^z$ is known
+# from statistics to be $e^{\sigma^2/2}$. Then the sum is about $V$ times that, and the right
+# token's logit is 0 on average. So the loss should rise to about $\ln V + \sigma^2/2$. Multiply the
+# table by larger and larger factors and measure.
 
 # %%
 factors = [0.1, 1, 2, 5, 10, 20, 50, 100]
@@ -600,7 +601,7 @@ left.loglog(factors, measured, marker="o", label="measured")
 left.loglog(factors, by_formula, marker="s", label="ln V + σ²/2")
 left.axhline(np.log(VOCABULARY_SIZE), color=GREEN, linestyle=":", label="ln V")
 left.set(xlabel="table multiplied by", ylabel="first loss, nats per token")
-left.set_title("A large table: a bad start")
+left.set_title("Large numbers in the table: a bad start")
 left.legend()
 places = np.arange(1, VOCABULARY_SIZE + 1)
 for factor in [1, 5, 20]:
@@ -615,7 +616,7 @@ plt.show()
 # does not follow the normal distribution. The last column says which: that of the token itself.
 # This is the effect of the three words at the beginning of the lesson. Input and output use one
 # table, and when its rows are long, they outweigh what the blocks add. At factor 5 the token's own
-# logit is mostly the largest already, but too small to matter. Beyond that it takes nearly all the
+# logit is already the largest, but too small to matter. Beyond that it takes nearly all the
 # probability, and the loss is about as large as this logit. The right picture shows a single
 # prediction of each model: with a large factor, an untrained model is sure of its answer. Training
 # would first have to undo that.
@@ -735,7 +736,7 @@ print(f", guessing {np.log(VOCABULARY_SIZE):.2f}")
 #
 # ### Look inside
 #
-# Now back to the picture of the three words. After each block, take the **residual stream** and
+# Now back to the picture of the three words. After each block, take the **residual stream** $x$ and
 # treat it as if the model ended there: apply the last normalization and compute the logits. Which
 # token does $x$ predict, the one that went in or the one that comes next?
 
@@ -766,18 +767,18 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# At the input $x$ predicts the token itself, after the last block the next one. (This model has
-# memorised one tale, and we look at that tale. A model trained on many tales comes only as near as
-# the next token can be predicted.) The output of the middle blocks was never trained for this. This
-# way of looking into a model is called the **logit lens** (nostalgebraist, *interpreting GPT: the
-# logit lens*, 2020).
+# Before the first block, $x$ predicts the token itself; after the last block, it predicts the next
+# one. (This model has memorised one tale, and we look at that tale. A model trained on many tales
+# comes only as near as the next token can be predicted.) Only the output of the last block was
+# trained for this. This way of looking into a model is called the **logit lens** (nostalgebraist,
+# *interpreting GPT: the logit lens*, 2020).
 #
 # ## A model as a folder
 #
 # Models are exchanged as folders in the format of Hugging Face, a public library of models: a few
 # small text files and one large file of numbers. To show that the format does not depend on Keras,
-# make a model without Keras first: random parameters, in a size of our own. The three numbers
-# ending in `pdrop` are dropout rates.
+# make a model without Keras first: random parameters, in a size of our own. The three settings
+# whose names end in `pdrop` are dropout rates.
 
 # %%
 config = {

@@ -18,8 +18,8 @@ print(args)
 
 # %% [markdown]
 # These settings belong to the long training in the second half. `corpus` may also be `tales-zh`,
-# `shakespeare`, `python_docs` or the path of a text file of yours. The demonstrations before it are
-# small and always the same.
+# `shakespeare`, `python_docs` or the path of a text file of yours. Fewer than 120 `steps` shorten
+# the demonstrations, too.
 
 # %%
 import textwrap
@@ -54,7 +54,7 @@ from utils.training.runs import compiled
 plt.style.use(STYLE)
 rng = np.random.default_rng(args.seed)
 np.set_printoptions(precision=3, suppress=True)
-corpus = load_corpus(args.corpus, args.vocabulary_size)  # now, so that a bad file is told at once
+corpus = load_corpus(args.corpus, args.vocabulary_size)  # now: a bad file is told at once
 
 # %% [markdown]
 # ## From a text to batches
@@ -338,7 +338,8 @@ assert difference < 1e-5
 
 
 # %%
-SHORT, BATCH, STEPS, PEAK, WARMUP = 32, 16, 120, 0.002, 6  # of the demonstrations
+SHORT, BATCH, PEAK, WARMUP = 32, 16, 0.002, 6  # of the demonstrations
+STEPS, CUT = (120, 87) if args.steps >= 120 else (20, 13)
 
 
 def training_loop(model, optimizer, windows):
@@ -422,12 +423,11 @@ for name, value in optimizer.items():
 # %% [markdown]
 # **Dropout** would set a random share of the numbers in each token's vector to 0 in each step,
 # another regularisation. Dropout and clipping are off, and only the parameters that AdamW moves
-# have a little weight decay: the text is read only a few times. **Gradient
-# accumulation** (`accumulate`) splits a batch into parts and adds up their gradients, for when a
-# batch does not fit into memory. **Mixed precision** (`dtype`) would multiply in 16 bits, which is
-# fast on GPUs. The optimizer is **Muon**, a faster one for matrices; AdamW moves the other
-# parameters. [Lesson 13](13_optimizers.ipynb) builds it, measures what it gains, and explains its
-# settings.
+# have a little weight decay: the text is read only a few times. **Gradient accumulation**
+# (`accumulate`) splits a batch into parts and adds up their gradients, for when a batch does not
+# fit into memory. **Mixed precision** (`dtype`) would multiply in 16 bits, which is fast on GPUs.
+# The optimizer is **Muon**, a faster one for matrices; AdamW moves the other parameters. [Lesson
+# 13](13_optimizers.ipynb) builds it, measures what it gains, and explains its settings.
 
 # %%
 windows, validation = windows_of(corpus, recipe.size.context)
@@ -460,8 +460,8 @@ if floor:
 
 # %% [markdown]
 # The **floor** is the mean loss, on new tales, of a reader who knows the grammar that the tales are
-# made from. No model can be better than that on new text. For ordinary text nobody knows the floor.
-# For the tales we do, so the ratio says how much there is left to learn.
+# made from. No model can be better on new text. For ordinary text nobody knows the floor. For the
+# tales we do, so the ratio says how much there is left to learn.
 #
 # ### What the curve means
 #
@@ -534,7 +534,7 @@ plt.sca(left)
 plot_losses(run.history, floor)
 left.set_yticks([0.3, 0.5, 1, 2, 4], [0.3, 0.5, 1, 2, 4])
 left.minorticks_off()
-late = [evaluation for evaluation in run.history if evaluation["step"] >= 0.7 * args.steps]
+late = [e for e in run.history if e["step"] >= 0.7 * args.steps]
 for name, label, style in [("loss", "training", "o-"), ("validation_loss", "validation", "s--")]:
     right.plot([e["step"] for e in late], [e[name] for e in late], style, label=label, markersize=4)
 if floor:
@@ -693,13 +693,12 @@ if english:
 #
 # A falling *training* loss proves nothing about new texts. A model that **memorises** its training
 # text gets better there and worse elsewhere: **overfitting**. Watch the validation loss, keep the
-# parameters with which it was lowest, and stop when it has not improved for
-# some evaluations, the **patience**. That is **early stopping**. Try it on a text that is much too
-# short.
+# parameters with which it was lowest, and stop when it has not improved for some evaluations, the
+# **patience**. That is **early stopping**. Try it on a text that is much too short.
 
 
 # %%
-schedule = warmup_cosine(0.03, STEPS, WARMUP)  # with the optimizer of the real run, which is faster
+schedule = warmup_cosine(0.03, STEPS, WARMUP)  # the real run's optimizer: faster
 muon = Muon(schedule, adam_lr_ratio=0.5, adam_beta_2=0.98, weight_decay=None)
 model = compiled(shorter_gpt2(), muon)
 muon.build(model.trainable_variables)
@@ -727,7 +726,7 @@ def validated_training(text, patience, every=10):
         losses.append(train_step(step, windows))
         if (step + 1) % every == 0:
             evaluations.append((step + 1, np.mean(losses[-every:]), short_losses.mean(*unseen)))
-            best = min(evaluations, key=lambda evaluation: evaluation[2])
+            best = min(evaluations, key=lambda one: one[2])
             if step + 1 - best[0] >= patience * every:
                 break
     return np.array(evaluations)
@@ -779,7 +778,7 @@ def train(folder, cut_at=None):
         step += 1
         if step % 10 == 0:
             save_checkpoint(folder, model, step, history)
-    return [evaluation["loss"] for evaluation in history]
+    return [one["loss"] for one in history]
 
 
 temporary = TemporaryDirectory()  # deleted when Python ends
@@ -795,7 +794,7 @@ parameters_in_one_piece = model.get_weights()
 # %% tags=["nbval-check-output"]
 put_back()
 try:
-    train(killed, cut_at=87)
+    train(killed, cut_at=CUT)
 except RuntimeError as error:
     print(error)
 put_back()
@@ -807,26 +806,27 @@ print(f"the same losses: {same_losses}; the same weights, bit for bit: {same_wei
 assert same_losses and same_weights
 
 # %% [markdown]
-# What if a program saves nothing but the parameters? Take them from step 110 and forget the rest.
+# What if a program saves nothing but the parameters? Take them from ten steps before the end.
 
 # %%
 (killed / f"checkpoint-{STEPS:07}.npz").unlink()
 step, history = load_checkpoint(killed, model)
 parameters = model.get_weights()
-put_back()  # the optimizer's state is as before the first step
+put_back()  # the optimizer's state, too
 model.set_weights(parameters)
 save_checkpoint(killed, model, step, history)
 weights_only = train(killed)
 for name, losses in [("in one piece", in_one_piece), ("parameters only", weights_only)]:
     print(f"{name:15} mean loss of the last ten steps {np.mean(losses[step:]):.3f}")
 assert weights_only[: step + 1] == in_one_piece[: step + 1]
-assert np.mean(weights_only[step:]) > np.mean(in_one_piece[step:]) + 0.05
+assert STEPS < 120 or np.mean(weights_only[step:]) > np.mean(in_one_piece[step:]) + 0.05
 
 # %%
-plt.plot(range(60, STEPS), in_one_piece[60:], label="in one piece")
-plt.plot(range(80, STEPS), resumed[80:], "o", color=ORANGE, fillstyle="none", label="resumed at 80")
+half, at = STEPS // 2, CUT // 10 * 10
+plt.plot(range(half, STEPS), in_one_piece[half:], label="in one piece")
+plt.plot(range(at, STEPS), resumed[at:], "o", color=ORANGE, mfc="none", label=f"resumed at {at}")
 plt.plot(range(step, STEPS), weights_only[step:], "x--", color=PURPLE, label="parameters only")
-plt.axvline(87, color="grey", linestyle=":", label="power cut")
+plt.axvline(CUT, color="grey", linestyle=":", label="power cut")
 plt.xlabel("step")
 plt.ylabel("loss, nats per token")
 plt.title("A complete checkpoint leaves no trace")
@@ -885,11 +885,10 @@ for path in sorted(run.folder.iterdir()):
 
 # %% [markdown]
 # `preset` is the trained model with its tokenizer; `from_preset` reads it, and the next lessons
-# will. `checkpoint-…` are the last two checkpoints, `snapshot-…` the parameters at each
-# evaluation, `best` those
-# with the lowest validation loss, `run.json` says what the run was made of, `result.json` has its
-# evaluations. `logs` is for **TensorBoard**, which draws the curves of all your runs in a browser:
-# `tensorboard --logdir checkpoints`.
+# will. `checkpoint-…` are the last two checkpoints, `snapshot-…` the parameters at each evaluation,
+# `best` those with the lowest validation loss, `run.json` says what the run was made of,
+# `result.json` has its evaluations. `logs` is for **TensorBoard**, which draws the curves of all
+# your runs in a browser: `tensorboard --logdir checkpoints`.
 #
 # ## If your result looks different
 #

@@ -277,7 +277,8 @@ assert difference < 1e-5
 # If each question were always asked in the same words, the model would learn these words, and
 # nothing else would reach it. So the questions have a grammar, too
 # ([English](../utils/tales/english_wordings.py), [Chinese](../utils/tales/chinese_wordings.py)).
-# Here is one question in some of its wordings, and each as somebody may have typed it.
+# Here is one question in some of its wordings, and each as somebody may have typed it: in lower
+# case, with a typo, with a small word left out or put in.
 
 # %%
 chance = Random(args.seed)
@@ -589,7 +590,8 @@ for question, reply in wrong[:6]:
 # * *other words*: rewordings written by hand, by somebody who had not seen the grammar of the
 #   questions; an automatic test checks that this grammar cannot produce any of them;
 # * *no answer*: what the tale does not say, and what has nothing to do with it;
-# * *small talk* with a tale on the page: right is the reply of the same topic.
+# * *small talk* with a tale on the page: right is the reply of the same topic, or a refusal if the
+#   line asks for general knowledge.
 #
 # *Refused* are the replies that say that the tale does not say; under *no answer* these are right.
 

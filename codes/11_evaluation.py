@@ -55,9 +55,10 @@ np.set_printoptions(precision=3, suppress=True)
 #
 # ## Perplexity
 #
-# A text of four tokens, with the probability that some model gives to each after reading those
-# before it. **Perplexity** is $e$ to the power of the mean loss (lesson 2). Where a batch is filled
-# up, only tokens that count go into the mean, as their weights say.
+# Here is a text of four tokens, with the probability that some model gives to each after reading
+# those before it. **Perplexity** is $e$ to the power of the mean loss (lesson 2). Where a batch
+# contains padding, the weights keep it out of the mean: they are 1 for the tokens of the text and 0
+# for padding.
 
 # %% tags=["nbval-check-output"]
 words = ["the", "cat", "sat", "."]
@@ -76,13 +77,13 @@ print(f"probability of the text: 1 in {1 / p.prod():.0f}")
 print(f"perplexity {perplexity(losses):.2f}, its 4th power {perplexity(losses) ** 4:.0f}")
 
 # %% [markdown]
-# A text of as many tokens, each drawn from four equally likely ones, would have the same
+# A text of as many tokens, each sampled from four equally likely ones, would have the same
 # probability. So a perplexity of 4 means: as unsure as between four tokens at each place.
 #
 # ### The same in keras-nlp
 #
 # keras-nlp has it as a metric, which wants the probabilities of the whole vocabulary. Ours has two
-# tokens, the right one and the other. We give it two texts, the second one short and filled up.
+# tokens, the right one and the other. We give it two texts, the second one short and padded.
 
 # %% tags=["nbval-check-output"]
 p = np.array([[1 / 2, 1 / 4, 1 / 8, 1 / 4], [1 / 2, 1 / 2, 1, 1]])  # (batch, time)
@@ -104,10 +105,10 @@ print(f"keras-nlp, both in one batch  {library_perplexity(p, weights, 2):.3f}")
 print(f"keras-nlp, one after another  {library_perplexity(p, weights, 1):.3f}")
 
 # %% [markdown]
-# The last one differs. Of each batch keras-nlp takes the mean loss, and then the mean of those,
-# weighted by how many *texts* the batch has, not how many *tokens*. So the short text counts as
-# much as the long one. If batches hold unequal numbers of tokens, collect the losses yourself and
-# take one mean at the end. The same for a thousand texts of two to twelve tokens:
+# The last one differs. keras-nlp takes the mean loss of each batch and then the mean of these
+# means, weighted by the number of *texts* in the batch, not of *tokens*. So the short text counts
+# as much as the long one. If batches hold unequal numbers of tokens, collect the losses yourself
+# and take one mean at the end. The same for a thousand texts of two to twelve tokens:
 
 # %%
 p = rng.uniform(0.05, 1, size=(1000, 12))
@@ -133,8 +134,8 @@ for pieces in [2, 4, 8]:
 # tokenizers must not be compared; divide the loss of the whole text by its characters or words
 # instead.
 #
-# Now your own GPT-2. Lesson 8 kept its loss on the held-out tales, and the tales have a floor: the
-# chance in the grammar itself, below which no model gets.
+# Now your own GPT-2. Lesson 8 kept its loss on the held-out tales, and the tales have a floor,
+# which comes from the random choices of the grammar: no model can get below it.
 
 # %%
 run = pretrained("tales")
@@ -146,14 +147,14 @@ floor = load_corpus("tales").floor
 print(f"the model {perplexity(run.validation_loss):.3f}, the floor {perplexity(floor):.3f}")
 
 # %% [markdown]
-# To look at single tales, put each into a row of its own, between two ends. `TokenLosses` of lesson
-# 8 gives the loss at each token. Their sum we can divide by tokens, words or characters. And for
-# some tales we give the model's logits to keras-nlp.
+# To look at single tales, put each into a row of its own, between two end tokens. `TokenLosses` of
+# lesson 8 gives the loss at each token. Their sum we can divide by tokens, words or characters. And
+# for some tales we give the model's logits to keras-nlp.
 
 
 # %%
 def framed(texts):
-    """Rows (texts, CONTEXT + 1) of END, a text, END, filled up, and weights (texts, CONTEXT)."""
+    """Rows (texts, CONTEXT + 1) of END, a text, END, padding, and weights (texts, CONTEXT)."""
     rows = np.full((len(texts), CONTEXT + 1), END, "int32")
     weights = np.zeros((len(texts), CONTEXT))
     for row, weight, text in zip(rows, weights, texts, strict=True):
@@ -192,8 +193,8 @@ assert abs(by_hand - float(metric.result())) < 1e-4
 #
 # Does perplexity tell a good text from a bad one? It is a mean over tokens, and a contradiction is
 # often a single word. And it asks the model, which does not see its own mistakes. Let it write
-# tales, drawing from all tokens, so that it makes some; `parse` (lesson 9) tells grammatical
-# mistakes from contradictions. What perplexity do these tales have?
+# tales, sampling from all tokens, so that it makes some mistakes; `parse` (lesson 9) tells
+# grammatical mistakes from contradictions. What perplexity do these tales have?
 
 
 # %%
@@ -256,14 +257,14 @@ assert value < np.median(measured["real"])
 # %% [markdown]
 # ## Answers: exact match and F1
 #
-# Now let somebody write, and compare. The easiest case are short answers, such as those to
-# questions about a tale. Is `a red kite` the same as `The red kite.`? It should not fail for a
-# capital letter and a full stop. So both are **normalized** first: lower case, no punctuation, no
-# articles, no spare spaces. These are the rules of SQuAD, a well-known set of questions. (Rajpurkar
-# and others, *SQuAD: 100,000+ Questions for Machine Comprehension of Text*, 2016.)
+# Now let somebody write, and compare. The easiest case is short answers, such as those to questions
+# about a tale. Is `a red kite` the same as `The red kite.`? A capital letter and a full stop should
+# make no difference. So both are **normalized** first: lower case, no punctuation, no articles, no
+# spare spaces. These are the rules of SQuAD, a well-known set of questions. (Rajpurkar and others,
+# *SQuAD: 100,000+ Questions for Machine Comprehension of Text*, 2016.)
 #
-# Chinese has no articles, but punctuation marks of its own, and no spaces between words. So let
-# each Chinese character be a token, and a run of Latin letters or digits another.
+# Chinese has no articles, but punctuation marks of its own, and no spaces between words. So each
+# Chinese character is a token, and so is each run of Latin letters or digits.
 
 # %% tags=["nbval-check-output"]
 PUNCTUATION = {
@@ -292,12 +293,12 @@ for text in ["在小镇边上。", "“一只 iPhone！”"]:
 
 # %% [markdown]
 # Call the text to be judged the *candidate*, the right one the *reference*. **Exact match** is 1 if
-# nothing differs any more, else 0.
+# the two are equal after normalization, else 0.
 #
 # **F1** gives credit for a part. Count the tokens that both have, each as often as it is in both.
-# *Precision* is their share of the answer: is what it says right? *Recall* is their share of
-# the reference: did it say everything? F1 is the harmonic mean of the two, which is small if either
-# is. With $m$ matches among $c$ tokens of the candidate and $r$ of the reference:
+# *Precision* is their share of the candidate: is what it says right? *Recall* is their share of the
+# reference: did it say everything? F1 is the harmonic mean of the two, which is small if either is.
+# With $m$ matches among $c$ tokens of the candidate and $r$ of the reference:
 #
 # $$P = \frac{m}{c} \qquad R = \frac{m}{r} \qquad F_1 = \frac{2 P R}{P + R} = \frac{2m}{c + r}$$
 
@@ -520,11 +521,12 @@ print("as a corpus ", round(bleu(counts.sum(axis=0)), 1))
 # %% [markdown]
 # ### The same in sacrebleu
 #
-# BLEU depends on the tokens as well. Papers used to cut in their own ways, and their numbers could
-# not be compared; the library **sacrebleu** ended that by doing the cutting itself. (Post, *A Call
-# for Clarity in Reporting BLEU Scores*, 2018.) It has a tokenizer called `13a` for English and `zh`
-# for Chinese. For the tales our `tokens` cuts like both. In general it does not: `13a` has rules
-# for numbers such as `3.14`, for instance. So for a paper use the library.
+# BLEU depends on the tokens as well. Papers used to split texts into tokens in their own ways, and
+# their numbers could not be compared; the library **sacrebleu** ended that by doing the
+# tokenization itself. (Post, *A Call for Clarity in Reporting BLEU Scores*, 2018.) It has a
+# tokenizer called `13a` for English and `zh` for Chinese. For the tales our `tokens` agrees with
+# both. In general it does not: `13a` has rules for numbers such as `3.14`, for instance. So for a
+# paper use the library.
 #
 # The pairs are made of the first two sentences of a thousand held-out tales, and of spoilt
 # copies.
@@ -556,25 +558,26 @@ for language, name in [("en", "13a"), ("zh", "zh")]:
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
 ratio = np.linspace(0.2, 1.6, 100)  # candidate's length over the reference's
 left.plot(ratio, np.minimum(1, np.exp(1 - 1 / ratio)))
-left.set(xlabel="length of the candidate / of the reference", title="Brevity penalty")
+left.set(xlabel="length of the candidate / of the reference", ylabel="factor B")
+left.set_title("Brevity penalty")
 for shift, (language, counts) in zip([-0.2, 0.2], all_counts.items(), strict=True):
     sums = counts.sum(axis=0)
     bars = right.bar(np.arange(1, 5) + shift, sums[:4] / sums[4:8], 0.38, label=language)
     right.bar_label(bars, fmt="%.2f", fontsize=8)
-right.set(xlabel="n", title="Precision of n-grams", ylim=(0, 1))
+right.set(xlabel="n", ylabel="precision", title="Precision of n-grams", ylim=(0, 1))
 right.set_xticks(range(1, 5))
 right.legend()
 plt.show()
 
 # %% [markdown]
-# On the left: a candidate of half the length loses most of its BLEU, one that is too long loses
+# On the left: a candidate of half the length loses most of its BLEU; one that is too long loses
 # nothing here (its precision suffers instead). On the right: the longer the run, the less of it
 # survives.
 #
 # ### keras-nlp, and Chinese
 #
-# keras-nlp has `Bleu`, too, from 0 to 1. It cuts as `13a` does. First our thousand pairs, then a
-# Chinese text compared with itself.
+# keras-nlp has `Bleu`, too, from 0 to 1. It tokenizes as `13a` does. First our thousand pairs, then
+# a Chinese text compared with itself.
 
 
 # %%
@@ -598,11 +601,11 @@ print(f"compared with itself: {itself:.1f}")
 assert itself == 0
 
 # %% [markdown]
-# English agrees, Chinese does not at all. The reason is the cut: `13a` separates words at spaces
-# and at *ASCII* punctuation. Chinese has neither, so a whole text is one single token. One wrong
-# character, and nothing is right; and where nothing is wrong, there still is no pair of tokens, let
-# alone a quadruple. So cut it ourselves: put spaces between our tokens, and tell keras-nlp to
-# separate at spaces and nowhere else.
+# English agrees, Chinese does not at all. The reason is the tokenization: `13a` separates words at
+# spaces and at *ASCII* punctuation. Chinese has neither, so a whole text is one single token. One
+# wrong character, and nothing is right; and where nothing is wrong, there still is no pair of
+# tokens, let alone a quadruple. So we split the text ourselves: put spaces between our tokens, and
+# tell keras-nlp to separate at spaces and nowhere else.
 #
 # A second difference shows only in small samples: by default keras-nlp does not smooth. If no
 # quadruple is right, it says zero. The last line below is for `on the mat sat the cat.`
@@ -811,6 +814,7 @@ for axes, (how, values) in zip(panels, seen.items(), strict=True):
     for value, label, marker in zip(values.T, MEASURES, "os^D", strict=True):
         axes.plot(SHARES, value, marker=marker, markersize=4, label=label)
     axes.set(xlabel="share of the tokens", title=f"Tokens {how}", ylim=(0, 1.03))
+panels[0].set_ylabel("score")
 panels[0].legend()
 plt.show()
 
@@ -826,7 +830,7 @@ plt.show()
 # ## How they are fooled
 #
 # None of them knows what a word means. Here is a question about a tale, the right answer, and some
-# candidates, of which one knows at once whether they are right.
+# candidates. A person sees at once which are right.
 
 # %%
 print("Why couldn't Jack get the kite?")
@@ -871,8 +875,8 @@ assert all(wrong[name] > other_words[name] for name in wrong if name != "match")
 #   both wrong ones.
 # * **Word salad** has all words, so F1 and ROUGE-1 are 1.
 #
-# Chinese characters bring a trap of their own. Turn two of them round, and they are another word;
-# here a sea becomes a city. And `不`, not, is a single character.
+# Chinese characters bring a trap of their own. Exchange two of them, and they are another word:
+# `海上` (at sea) becomes `上海` (Shanghai). And `不` (not) is a single character.
 
 # %% tags=["nbval-check-output"]
 for given_answer, right_answer in [("在上海。", "在海上。"), ("因为水不深。", "因为水很深。")]:
@@ -888,12 +892,12 @@ for given_answer, right_answer in [("在上海。", "在海上。"), ("因为水
 # ## How sure?
 #
 # Make up a model: it gives the right answers to a hundred questions, but with a quarter of the
-# tokens replaced. We know its mean F1. With a hundred other questions it
-# would have been another number. How far off might it be? We have no other questions; but these are
-# our best picture of what questions are like. So draw from *them*: a hundred at random, each put
-# back after it was drawn, so that some come twice and some not at all. Compute the mean. Do this a
-# few thousand times. This is the **bootstrap**. (Efron, *Bootstrap Methods: Another Look at the
-# Jackknife*, 1979.)
+# tokens replaced. We know its mean F1. With a hundred other questions it would have been another
+# number. How far off might it be? We have no other questions, but these are our best picture of
+# what questions are like. So sample from *them*: a hundred at random *with replacement*, which
+# means that a question can be chosen again, so that some come twice and some not at all. Compute
+# the mean. Do this a few thousand times. This is the **bootstrap**. (Efron, *Bootstrap Methods:
+# Another Look at the Jackknife*, 1979.)
 
 # %%
 answers = correct["en"][:100]
@@ -930,8 +934,9 @@ assert abs(means.std() / by_formula - 1) < 0.05
 
 # %% [markdown]
 # The middle 95 % of those means is the **percentile interval**. For a mean there is also a formula:
-# its standard deviation is that of the scores, divided by the root of their number. The bootstrap
-# finds the same without a formula, and also works where there is no simple one.
+# its standard deviation (the *standard error*) is that of the scores, divided by the root of their
+# number. The bootstrap finds the same without a formula, and also works where there is no simple
+# one.
 #
 # ### Which of two is better?
 #
@@ -952,11 +957,12 @@ assert intervals["second"][1] > intervals["first"][0] and low > 0
 assert widths[2] < min(widths[:2])
 
 # %% [markdown]
-# The two intervals overlap, and one might say: nobody knows. But the second shares the mistakes of
-# the first, as real models often fail at the same questions, so both means waver *together*.
-# Compare question by question instead: take the bootstrap of the differences. Its interval is
-# narrower and does not contain zero, so the first model is better on questions of this kind.
-# (Koehn, *Statistical Significance Tests for Machine Translation Evaluation*, 2004.)
+# The two intervals overlap, so one might think that the difference is chance. But the second shares
+# the mistakes of the first, as real models often fail at the same questions, so both means vary
+# *together*. Compare question by question instead: take the bootstrap of the differences (a *paired
+# bootstrap*). Its interval is narrower and does not contain zero, so the first model is better on
+# questions of this kind. (Koehn, *Statistical Significance Tests for Machine Translation
+# Evaluation*, 2004.)
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
@@ -964,6 +970,7 @@ for values, color in [(scores, BLUE), (second_scores, ORANGE)]:
     name = "first" if values is scores else "second"
     left.hist(bootstrap(values), bins=40, alpha=0.6, color=color, label=name)
 left.set(xlabel="mean F1", yticks=[], title="Each by itself: they overlap")
+left.set_ylabel("number of resamples")
 left.legend()
 right.hist(bootstrap(scores - second_scores), bins=40, alpha=0.6, color=GREEN)
 right.axvline(0, color="black")
@@ -975,9 +982,9 @@ plt.show()
 # %% [markdown]
 # ### BLEU, too
 #
-# BLEU is no mean over pairs, so there is no formula. But its counts are sums: draw pairs, add their
-# counts, compute BLEU. sacrebleu does this when asked, and writes the mean of the draws as μ and
-# half the interval behind ±.
+# BLEU is no mean over pairs, so there is no formula. But its counts are sums: sample pairs, add
+# their counts, compute BLEU. sacrebleu does this when asked, with other random numbers. It writes
+# the mean of the samples as μ and half the interval behind ±.
 
 # %%
 counts = all_counts["en"][:200]
@@ -996,8 +1003,8 @@ print("sacrebleu ", sacrebleu.BLEU(force=True).corpus_score(*pairs, n_bootstrap=
 # intervals should contain the truth. With a real model nobody knows the truth. So let us make one
 # up: a model that answers each question right with the probability 0.8. Examine it many times.
 #
-# (To draw $n$ scores from $n$, of which $k$ are 1, and add them up, is to draw from a binomial
-# distribution with the probability $k/n$. That saves the resampling itself.)
+# (If $k$ of $n$ scores are 1, the sum of $n$ resampled scores has a binomial distribution with the
+# probability $k/n$. So we sample this sum directly, which is faster.)
 
 # %%
 TRUTH, EXAMS = 0.8, 1000
@@ -1028,16 +1035,17 @@ left.axhline(TRUTH, color="black", linewidth=1)
 left.set(xlabel="exam", ylabel="share of right answers", title="Fifty exams of 100 questions")
 right.semilogx(list(covered), list(covered.values()), marker="o")
 right.axhline(0.95, color="black", linestyle=":", linewidth=1)
-right.set(xlabel="questions", title="Share of intervals with the truth in them", ylim=(0.5, 1))
+right.set(xlabel="questions", title="With few questions, too many miss", ylim=(0.5, 1))
+right.set_ylabel("share of intervals with the truth")
 right.set_xticks(list(covered), list(covered))
 right.minorticks_off()
 plt.show()
 
 # %% [markdown]
 # On the left, the intervals in orange have missed. On the right: with fifty questions or more the
-# promise is nearly kept; with few it is not, for few questions are a poor picture of all. The worst
-# case is a perfect result: whoever has only right answers will draw only right answers, and the
-# interval has no width. Sure of everything after five questions? (Exercise 5.)
+# promise is nearly kept; with few it is not, because few questions are a poor picture of all. The
+# worst case is a perfect result: if all answers are right, every resample has only right answers,
+# and the interval has no width. Sure of everything after five questions? (Exercise 5.)
 #
 # Look at the widths, too: to halve an interval takes four times as many questions.
 
@@ -1047,10 +1055,10 @@ plt.show()
 # Now the real thing. Three systems answer the five hundred questions of lesson 10, about tales
 # that neither training has seen:
 #
-# * **base**, the GPT-2 of lesson 8, which reads tale and question as one text and goes on;
+# * **base**, the GPT-2 of lesson 8, which reads tale and question as one text and continues it;
 # * **fine-tuned**, the chat model of lesson 10;
-# * **copy**, which repeats the question. It knows nothing, so whatever it gets is for nothing.
-#   Always have such a baseline.
+# * **copy**, which repeats the question. It knows nothing, so its score shows what shared words
+#   alone are worth. Always have such a baseline.
 
 # %%
 base_run, chat = pretrained("tales"), chat_run("en")
@@ -1104,6 +1112,7 @@ for number, (name, colour) in enumerate(zip(report, [ORANGE, BLUE, GREEN], stric
     axes.errorbar(places, values, [values - lows, highs - values], fmt="none", ecolor="black")
 axes.set_xticks(range(len(values)), list(report["copy"]))
 axes.set(ylim=(0, 1.05), title=f"{len(questions)} questions about tales never seen")
+axes.set_ylabel("score, from 0 to 1")
 figure.legend(loc="outside right upper")
 plt.show()
 
@@ -1177,9 +1186,9 @@ for question, reply in invented[:8]:
     print(f"{question.messages[-1].content:58} said: {reply}")
 
 # %% [markdown]
-# The questions of the second line are worded as no training has worded them. What is neither
-# refused nor right is a wrong answer, given with the same assurance: to the question that the model
-# took this one for, or with a detail of another place in the tale.
+# The questions with an answer are worded in ways that no training text has used. A reply that is
+# neither a refusal nor right is a wrong answer, given with the same assurance. It may fit another
+# question, for which the model took this one, or name a detail from another place in the tale.
 #
 # Large models hallucinate for the same reason, and the remedies are those of this course: examples
 # of "I don't know" in the training (lesson 10), and texts to answer from, with their source.
@@ -1189,13 +1198,13 @@ for question, reply in invented[:8]:
 # * **A Chinese measure is exactly zero.** Then the text has no tokens, or only one: look at what
 #   the tokenizer makes of it, before you look at the model.
 # * **Your BLEU differs from somebody else's.** Ask whether theirs is a mean over pairs, how they
-#   cut, whether in lower case, and how they smoothed; sacrebleu's `get_signature()` says the last
-#   three.
+#   tokenized, whether in lower case, and how they smoothed; sacrebleu's `get_signature()` says the
+#   last three.
 # * **F1 is high and the answers are poor.** Read twenty of them. Is one word wrong that decides?
 # * **Two runs differ.** Do their intervals overlap? Then they decide nothing: take the differences
 #   question by question, or ask more questions.
 # * **Your model writes other tales than those on this page.** Another processor rounds differently
-#   in training. What is made of the tales of the grammar is the same everywhere.
+#   in training. What is computed from the grammar's own tales is the same everywhere.
 #
 # ## Recap
 #
@@ -1203,7 +1212,7 @@ for question, reply in invented[:8]:
 #   hardly moves it.
 # * Exact match and F1 are for short answers, after normalization. BLEU is clipped precision of
 #   n-grams with a brevity penalty, over a whole corpus. ROUGE-N adds recall, ROUGE-L allows gaps.
-# * All of them compare tokens, not meanings. And all depend on how the text is cut, in Chinese
+# * All of them compare tokens, not meanings. And all depend on the tokenization, in Chinese
 #   entirely.
 # * The bootstrap says how far chance goes: sample the questions again. Compare two models on the
 #   same questions, by their differences.

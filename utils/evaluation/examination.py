@@ -2,6 +2,7 @@
 
 Each part asks for something else: the plain wording of a question, wordings that the grammar of the
 training does not have, careless typing, what no tale says, and small talk with a tale on the page.
+Small talk that asks for general knowledge is to be refused, too.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -40,6 +40,9 @@ class CachedModel(NamedTuple):
             of its arrays the rows of a text lie together, text after text.
         context: the length of the longest text, in tokens.
         vocabulary_size: the number of tokens in the vocabulary.
+        any_length: whether the time of a step depends on the length of the texts, not on that of
+            the cache. Then the cache need not grow, and `read_tokens` takes `slot`, too: the number
+            of its first row among the texts of a larger cache, which it changes in place.
     """
 
     weights: Any
@@ -47,6 +50,7 @@ class CachedModel(NamedTuple):
     empty_cache: Callable[[int, int], list[LayerCache]]
     context: int
     vocabulary_size: int
+    any_length: bool = False
 
     @classmethod
     def from_gpt2(cls, model: keras.Model) -> Self:
@@ -85,6 +89,7 @@ class Generator:
         self.weights = tf.nest.map_structure(tf.Variable, parts.weights)
         self.read_tokens, self.empty_cache = parts.read_tokens, parts.empty_cache
         self.context, self.vocabulary_size = parts.context, parts.vocabulary_size
+        self.any_length = parts.any_length
         self.end_id = end_id
 
     def update(self, model: keras.Model | CachedModel) -> None:
@@ -135,7 +140,8 @@ class Generator:
             row[: len(prompt)] = prompt
         uniform = np.stack([random_numbers(seed, row, length) for row in range(len(prompts))])
         shortest = min(map(len, prompts))
-        sizes = [*range(CACHE_GROWTH, length, CACHE_GROWTH), length]  # of the cache, in positions
+        growth = length if self.any_length else CACHE_GROWTH
+        sizes = [*range(growth, length, growth), length]  # of the cache, in positions
         sizes = [size for size in sizes if size >= shortest]
         position, cache = self._read_prompts(rows, shortest, sizes[0])
         state = tf.constant(rows), tf.constant(position), tf.ones(len(prompts), tf.bool)

@@ -14,6 +14,7 @@ What a request goes through, file by file:
     prompts.py      from a text or a chat to the ids that the model continues
     engine.py       the queue, and the one thread that owns the model
     batching.py     the compiled step for several texts at once
+    memory.py       how long a text may be, where its cache is large
     answers.py      from ids to an answer, whole or as a stream
     server.py       sockets, signals, graceful shutdown
     page.html       the chat page

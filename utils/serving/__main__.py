@@ -3,6 +3,7 @@
 python -m utils.serving                          # then open the address that it prints
 python -m utils.serving --host 0.0.0.0           # let others in the network chat, too
 python -m utils.serving --preset FOLDER          # another GPT-2, such as one of Hugging Face
+python -m utils.serving --model smollm2          # SmolLM2-135M-Instruct, see lesson 16
 """
 
 import argparse
@@ -21,6 +22,10 @@ if TYPE_CHECKING:  # takes seconds to import, which --help need not wait for
 
     from utils.serving.engine import Engine
     from utils.serving.prompts import Render
+
+
+SLOTS, SMOLLM2_SLOTS = 16, 8
+ROOM_FOR_REPLY = 512  # tokens of SmolLM2's context that a long chat leaves free
 
 
 def origin(text: str) -> str:
@@ -42,10 +47,12 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     add("--host", default="127.0.0.1", help="address; 0.0.0.0 lets the whole network in")
     add("--port", type=whole_number(0, 65535), default=8000, help="0 takes one that is free")
     add("--queue", type=whole_number(0, 400), default=64, help="requests that may wait")
-    add("--slots", type=whole_number(1, 64), default=16, help="texts that are written at once")
+    add("--model", type=one_of("small", "smollm2"), default="small", help="small: the course's own")
     add("--language", type=one_of("en", "zh"), default="en", help="of the course's models")
-    parser.set_defaults(preset=None, cors=[], allow_host=[])
+    parser.set_defaults(preset=None, cors=[], allow_host=[], slots=None)
     unset = argparse.SUPPRESS  # in the list of options these have no default
+    slots = f"texts that are written at once ({SLOTS}, or {SMOLLM2_SLOTS} with smollm2)"
+    add("--slots", type=whole_number(1, 64), default=unset, metavar="SLOTS", help=slots)
     add(
         "--preset",
         type=Path,
@@ -57,7 +64,12 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     add("--cors", action="append", type=origin, default=unset, metavar="ORIGIN", help=cors)
     host = "answer for this host name, too, such as that of a proxy; may be repeated"
     add("--allow-host", action="append", default=unset, metavar="NAME", help=host)
-    return parser.parse_args(words)
+    args = parser.parse_args(words)
+    if args.preset and args.model != "small":
+        parser.error("--preset and --model name two models: give one of them")
+    if args.slots is None:
+        args.slots = SMOLLM2_SLOTS if args.model == "smollm2" else SLOTS
+    return args
 
 
 class Models(NamedTuple):
@@ -90,6 +102,38 @@ def small_models(language: str, slots: int, queue: int) -> Models:
     engine, render = load_engine(Path(chat.preset), f"small-chat-{language}", slots, queue)
     writer, _ = load_engine(Path(base.preset), f"small-gpt2-{language}", slots, queue)
     return Models(engine, render, writer)
+
+
+def smollm2(slots: int, queue: int) -> Models:
+    """SmolLM2-135M-Instruct, which answers chats and continues texts; downloaded if it is missing.
+
+    Its context is as long as memory allows: see `utils.serving.memory`.
+
+    Raises:
+        CourseError: if it cannot be downloaded, is damaged, or does not fit into memory.
+    """
+    from utils.data.downloads import download
+    from utils.data.gguf import read_gguf
+    from utils.data.smollm2 import ChatTemplate, read_tokenizer
+    from utils.generation.cached_llama import cached_llama
+    from utils.generation.generator import Generator
+    from utils.models.llama import read_config, read_weights
+    from utils.serving.engine import Engine
+    from utils.serving.memory import capped_context, free_memory
+
+    file = read_gguf(download("smollm2"))
+    config, tokenizer = read_config(file.metadata), read_tokenizer(file.metadata)
+    context, sentence = capped_context(config, slots, free_memory())
+    if sentence:
+        print(sentence, flush=True)
+    print("Compiling SmolLM2, which takes up to a minute.", flush=True)
+    config = config._replace(context=context)
+    generator = Generator(
+        cached_llama(config, read_weights(config, file.tensors)), tokenizer.end_id
+    )
+    room = min(ROOM_FOR_REPLY, context // 4)
+    engine = Engine(generator, tokenizer, "SmolLM2-135M-Instruct", slots, queue, room, False)
+    return Models(engine, ChatTemplate(tokenizer).prompt, engine)
 
 
 def load_engine(folder: Path, name: str, slots: int, queue: int) -> "tuple[Engine, Render]":
@@ -158,7 +202,9 @@ def main(words: list[str] | None = None) -> int:
         from utils.serving.app import create_app
 
         size = (args.slots, args.queue)
-        if args.preset:
+        if args.model == "smollm2":
+            models = smollm2(*size)
+        elif args.preset:
             models = own_model(args.preset, *size)
         else:
             models = small_models(args.language, *size)

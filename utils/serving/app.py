@@ -116,9 +116,12 @@ def read_json() -> object:
 
 
 def _model(engine: Engine, started: int) -> dict:
-    """A model in OpenAI's format; its context has the name that vLLM's server gives it."""
+    """A model in OpenAI's format; its context has the name that vLLM's server gives it.
+
+    `tells_tales` tells the page whether to offer a new tale.
+    """
     about = {"id": engine.name, "object": "model", "created": started, "owned_by": "you"}
-    return {**about, "max_model_len": engine.context}
+    return {**about, "max_model_len": engine.context, "tells_tales": engine.tells_tales}
 
 
 def _health(*engines: Engine) -> Response:

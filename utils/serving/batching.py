@@ -13,8 +13,8 @@ from utils.generation.sampling import ATTEMPTS, Sampling, random_numbers, sample
 
 # Tokens of a prompt that are read at a time, and how many such pieces between two steps. Pieces are
 # large because each call of the model costs more than some more tokens do; but while they are read,
-# all other texts wait.
-CHUNK, PIECES = 256, 2
+# all other texts wait. Of a large model, 64 tokens keep the processors busy just as well.
+CHUNK, LARGE_MODEL_CHUNK, PIECES = 256, 64, 2
 EVERYTHING = np.iinfo("int32").max  # top_k that cuts nothing off
 
 
@@ -61,6 +61,10 @@ class Batch:
     without a text goes through the step as well: its token is not used. Without penalties, each
     text is the one that `Generator.stream` would write.
 
+    A model of `any_length` has two more ways to save time, which change its numbers in the last
+    digits only: a text that is alone is written by a step of its own, and a prompt that begins like
+    the last text of its slot, as in the next turn of a chat, is read from where the two differ.
+
     Args:
         generator: the model; its weights are shared, not copied.
         slots: texts at once.
@@ -70,9 +74,8 @@ class Batch:
         self.generator, self.slots = generator, slots
         self.texts: dict[int, Text] = {}
         length = generator.context
-        cache = generator.empty_cache(slots, length)
         # Variables, because XLA changes them in place; a tensor would be copied in each step.
-        self.cache = tf.nest.map_structure(tf.Variable, cache)
+        self.cache = tf.nest.map_structure(tf.Variable, generator.empty_cache(slots, length))
         self.temperature = np.ones((slots, 1), "float32")  # as `sample_tokens` divides the logits
         self.top_k = np.full(slots, EVERYTHING, "int32")
         self.top_p = np.ones(slots, "float32")
@@ -80,7 +83,11 @@ class Batch:
         # so a server that nobody asks for penalties does not wait for them.
         self.bias = np.zeros((slots, generator.vocabulary_size), "float32")
         self._models_bias, self._bias_changed = tf.Variable(self.bias), False
-        self.chunk = min(CHUNK, length)
+        self.chunk = min(LARGE_MODEL_CHUNK if generator.any_length else CHUNK, length)
+        self._left: dict[int, list[int]] = {}  # by slot: the ids of its last text in the cache
+        if generator.any_length:
+            self._step_alone = compiled(self._write_alone, tf.constant(0), *self._inputs([0]))
+            self._step_alone(tf.constant(0), *self._inputs([0]))
         self._step = compiled(self._write_one, *self._inputs())
         self._read = compiled(self._read_piece, *piece_at(0, np.zeros((1, self.chunk), "int32"), 0))
         self.step()
@@ -96,16 +103,34 @@ class Batch:
         penalties: Penalties = NO_PENALTIES,
     ) -> None:
         """Begin a text of at most `length` tokens, prompt included, in a free slot."""
-        self.texts[slot] = Text(list(prompt), random_numbers(seed, 0, length), penalties, set())
+        uniform, known = random_numbers(seed, 0, length), self._known(slot, prompt)
+        self.texts[slot] = Text(list(prompt), uniform, penalties, set(), known)
         for token, value in penalties.logit_bias.items():
             self._add_bias(slot, token, value)
         self.temperature[slot] = sampling.temperature
         self.top_k[slot] = sampling.top_k
         self.top_p[slot] = sampling.top_p
 
+    def best_slot(self, free: Sequence[int], prompt: Sequence[int]) -> int:
+        """The free slot for a prompt: whose cache saves the most, and is the smallest loss."""
+
+        def gain(slot: int) -> int:
+            return 2 * self._known(slot, prompt) - len(self._left.get(slot, []))
+
+        return max(free, key=gain)
+
+    def _known(self, slot: int, prompt: Sequence[int]) -> int:
+        """How many tokens of a prompt a free slot has in its cache; the last is read anew."""
+        left = self._left.get(slot, [])
+        most = min(len(left), len(prompt) - 1)
+        return next((n for n in range(most) if left[n] != prompt[n]), most)
+
     def stop(self, slot: int) -> None:
         """Forget the text in a slot."""
-        if self.texts.pop(slot).penalties is not NO_PENALTIES:
+        text = self.texts.pop(slot)
+        if self.generator.any_length:
+            self._left[slot] = text.ids[: text.position]
+        if text.penalties is not NO_PENALTIES:
             self.bias[slot], self._bias_changed = 0, True
         self.temperature[slot], self.top_k[slot], self.top_p[slot] = 1, EVERYTHING, 1
 
@@ -116,7 +141,7 @@ class Batch:
         if self._bias_changed:
             self._models_bias.assign(self.bias)
             self._bias_changed = False
-        sampled = self._step(*self._inputs()).numpy().tolist()
+        sampled = self._sampled()
         new = {
             slot: sampled[slot]
             for slot, text in self.texts.items()
@@ -125,6 +150,16 @@ class Batch:
         for slot, token in new.items():
             self._penalize(slot, token)
         return new
+
+    def _sampled(self) -> dict[int, int]:
+        """What follows the token at the position of each text, by slot."""
+        if self.generator.any_length and len(self.texts) == 1:
+            slots = list(self.texts)
+            sampled = self._step_alone(tf.constant(slots[0]), *self._inputs(slots))
+        else:
+            slots = list(range(self.slots))
+            sampled = self._step(*self._inputs())
+        return dict(zip(slots, sampled.numpy().tolist(), strict=True))
 
     def _penalize(self, slot: int, token: int) -> None:
         """Make a token that has just been generated as unlikely as the text's penalties want."""
@@ -139,15 +174,23 @@ class Batch:
         self.bias[slot, token] += value
         self._bias_changed = True
 
-    def _inputs(self) -> tuple:
-        """What the next step reads: tokens, positions, random numbers, sampling settings."""
+    def _inputs(self, slots: Sequence[int] | None = None) -> tuple:
+        """What the next step reads: tokens, positions, random numbers, sampling settings.
+
+        Args:
+            slots: whose; None for all.
+        """
         tokens, positions = np.zeros((self.slots, 1), "int32"), np.zeros(self.slots, "int32")
         uniform = np.zeros((self.slots, ATTEMPTS), "float32")
+        for slot, left in self._left.items():  # a free slot reads its first token again,
+            tokens[slot] = left[:1] or 0  # which changes nothing in its cache
         for slot, text in self.texts.items():
             tokens[slot], positions[slot] = text.ids[text.position], text.position
             uniform[slot] = text.uniform[text.position]
-        settings = Sampling(*map(tf.constant, (self.temperature, self.top_k, self.top_p)))
-        return *map(tf.constant, (tokens, positions, uniform)), settings
+        settings = self.temperature, self.top_k, self.top_p
+        rows = slice(None) if slots is None else slots
+        inputs = [tf.constant(array[rows]) for array in (tokens, positions, uniform, *settings)]
+        return *inputs[:3], Sampling(*inputs[3:])
 
     def _read_ahead(self) -> None:
         """Read a piece of the first prompt that is not read yet, if there is one.
@@ -175,8 +218,25 @@ class Batch:
         tf.nest.map_structure(lambda variable, array: variable.assign(array), self.cache, cache)
         return sample_tokens(logits[:, 0] + self._models_bias, uniform, sampling)
 
+    def _write_alone(self, slot, tokens, positions, uniform, sampling):
+        """The same for the text in one slot: each of the inputs has one row."""
+        logits = self._read_in_place(slot, tokens, positions)
+        bias = tf.gather(self._models_bias, slot[None])
+        return sample_tokens(logits[:, 0] + bias, uniform, sampling)
+
+    def _read_in_place(self, slot, tokens, position):
+        """Read tokens, (1, new), in one slot of a model of any length; their logits."""
+        cache = tf.nest.map_structure(tf.convert_to_tensor, self.cache)
+        read, weights = self.generator.read_tokens, self.generator.weights
+        logits, cache = read(weights, tokens, position, cache, slot)
+        tf.nest.map_structure(lambda variable, array: variable.assign(array), self.cache, cache)
+        return logits
+
     def _read_piece(self, slot, tokens, position):
         """Read a piece of a prompt, (1, chunk), in one slot."""
+        if self.generator.any_length:
+            self._read_in_place(slot, tokens, position)
+            return
 
         def rows_of_slot(array):  # each slot has equally many, one for each head
             rows = array.shape[0] // self.slots

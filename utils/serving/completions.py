@@ -74,7 +74,8 @@ class Completions:
         self._check_name(body, [self.engine.name])
         asked, engine = self._check_chat(body), self.engine
         messages = [as_message(one) for one in asked["messages"]]
-        kept = remembered(messages, self.render, engine.context, engine.tokenizer)
+        about = engine.context, engine.tokenizer, engine.room_for_reply
+        kept = remembered(messages, self.render, *about)
         _check_size(engine, [message.content for message in kept], "messages")
         prompt = self.render(kept)
         _check_room(engine, prompt, "messages")

@@ -19,10 +19,12 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from utils.data.bpe import Tokenizer
+from utils.data.chat_template import ROOM_FOR_REPLY
 from utils.errors import CourseError
 from utils.generation.generator import Generator
 from utils.generation.sampling import Sampling
 from utils.serving.batching import NO_PENALTIES, Batch, Penalties
+from utils.serving.prompts import special_ids
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +113,8 @@ class Engine:
         name: the model's name in requests.
         slots: the number of texts that are written at once.
         queue: the number of texts that may wait.
+        room_for_reply: tokens of the context that are kept free for the reply in a long chat.
+        tells_tales: whether the model writes a tale when it is given nothing.
     """
 
     def __init__(
@@ -120,8 +124,12 @@ class Engine:
         name: str,
         slots: int = 16,
         queue: int = 64,
+        room_for_reply: int = ROOM_FOR_REPLY,
+        tells_tales: bool = True,
     ):
         self.tokenizer, self.name = tokenizer, name
+        self.room_for_reply, self.tells_tales = room_for_reply, tells_tales
+        self._special_ids = special_ids(tokenizer)
         self.context, self.end_id = generator.context, generator.end_id
         self.vocabulary_size = generator.vocabulary_size
         self.slots, self.queue = slots, queue
@@ -204,9 +212,10 @@ class Engine:
                     return False
                 self._changed.wait()
             self._drop_unwanted()
-            free = (slot for slot in range(self.slots) if slot not in self._running)
-            for slot, reply in zip(free, list(self._waiting), strict=False):
-                self._waiting.popleft()
+            while self._waiting and len(self._running) < self.slots:
+                reply = self._waiting.popleft()
+                free = [slot for slot in range(self.slots) if slot not in self._running]
+                slot = self._batch.best_slot(free, reply.request.prompt)
                 self._running[slot] = reply
                 self._batch.start(slot, *reply.request)
         return True
@@ -223,13 +232,18 @@ class Engine:
         if not self._running:  # all that waited was cancelled
             return
         for slot, number in self._batch.step().items():
-            if number == self.end_id or number >= len(self.tokenizer.tokens):
+            if self._ends_text(number):
                 self._leave(slot, "stop")
                 continue
             reply = self._running[slot]
             reply._add(number)
             if len(self._batch.texts[slot].ids) == reply.request.length:
                 self._leave(slot, "length")
+
+    def _ends_text(self, number: int) -> bool:
+        """Whether a token is the end of a text, or no text."""
+        is_special = number in self._special_ids or number >= len(self.tokenizer.tokens)
+        return is_special or number == self.end_id
 
     def _leave(self, slot: int, reason: str) -> None:
         self._batch.stop(slot)

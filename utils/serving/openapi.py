@@ -53,6 +53,7 @@ def described(engine: Model, writer: Model) -> dict[str, Any]:
         created=_INTEGER,
         owned_by=_TEXT,
         max_model_len=_INTEGER,
+        tells_tales={"type": "boolean"},
     )
     models = _object(object={"const": "list"}, data={"type": "array", "items": model})
     health = _object(status={"enum": ["ok"]}, model=_TEXT, running=_INTEGER, waiting=_INTEGER)

@@ -1,0 +1,64 @@
+"""How long a text may be: the KV caches of all slots have to fit into memory."""
+
+from pathlib import Path
+
+import psutil
+
+from utils.errors import CourseError
+from utils.models.llama import Config
+
+SHARE = 0.5  # of the memory that the weights leave free, for the caches
+SMALLEST = 512  # tokens; with less, a chat is no fun
+STEP = 256  # tokens; a context is a multiple of these
+BYTES = 4  # of a number in float32
+COPIES = 3  # of the weights at the same time, while the model is being made
+GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container on Linux
+GROUP_USE = Path("/sys/fs/cgroup/memory.current")
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: what the machine has, and what its container may."""
+    free = psutil.virtual_memory().available
+    try:
+        limit, used = GROUP_LIMIT.read_text("utf-8").strip(), int(GROUP_USE.read_text("utf-8"))
+    except (OSError, ValueError):
+        return free
+    return free if limit == "max" else max(0, min(free, int(limit) - used))
+
+
+def capped_context(config: Config, slots: int, free: int) -> tuple[int, str]:
+    """The context that fits into memory, at most the model's own.
+
+    Args:
+        config: the numbers of the model.
+        slots: texts that are written at once; each has a cache of its own.
+        free: bytes of memory.
+
+    Returns:
+        The context in tokens, and a sentence that says why it is capped, empty if it is not.
+
+    Raises:
+        CourseError: if not even a short context fits.
+    """
+    each = 2 * config.num_layers * config.num_kv_heads * config.head_dim * BYTES  # keys, values
+    each *= slots
+    left = free - COPIES * BYTES * num_parameters(config)
+    context = min(config.context, int(SHARE * left / each) // STEP * STEP)
+    if context < min(SMALLEST, config.context):
+        raise CourseError(
+            f"SmolLM2 with {slots} slots does not fit into the {free / 1e9:.1f} GB of memory that"
+            " are free: close other programs, or give it fewer --slots."
+        )
+    if context == config.context:
+        return context, ""
+    return context, (
+        f"The context is {context:,} tokens, not {config.context:,}, because the caches of {slots}"
+        f" texts share the memory that is free: fewer --slots leave more to each."
+    )
+
+
+def num_parameters(config: Config) -> int:
+    """The parameters of a Llama whose output layer is its token embedding."""
+    query_rows = config.num_heads * config.head_dim
+    rows = 2 * query_rows + 2 * config.num_kv_heads * config.head_dim + 3 * config.inner
+    return config.width * (config.vocabulary_size + config.num_layers * (rows + 2) + 1)
