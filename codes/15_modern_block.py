@@ -606,7 +606,8 @@ plt.show()
 # %% [markdown]
 # Read the last column. If the whole interval lies on one side of zero, the change has made this
 # model better or worse. *No difference* means that these runs do not show one: it may be zero, or
-# too small for so few seeds.
+# too small for so few seeds. Note also how short the runs are: they end far above the floor, and
+# what helps at the beginning of a training need not help at its end.
 #
 # Does a part that brings no difference deserve its place? Most of the five were not chosen for a
 # lower loss. RMSNorm has less to compute, models without biases train more stably when they are
@@ -689,7 +690,9 @@ plt.show()
 # new ground, in different ways. The table has rows there, but they still hold the random numbers of
 # the beginning. Rotary positions need no rows, but queries now meet keys at distances, and so at
 # angles, that never occurred in training. The distance from the curves of the long-trained models
-# is what that costs. Models with a long context are trained on long texts, at least in the last
+# is what that costs. (Why is the table of the long-trained model worse everywhere? It has four times
+# as many rows, and the same number of tokens to learn them from. Rotary positions have nothing to
+# learn.) Models with a long context are trained on long texts, at least in the last
 # part of their training, often after all angles have been made smaller. (Chen and others,
 # *Extending Context Window of Large Language Models via Positional Interpolation*, 2023.)
 #
