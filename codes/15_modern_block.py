@@ -3,7 +3,7 @@
 #
 # At the end of this lesson you will have built the five changes that lead from GPT-2's block to the
 # block of Llama, which many open models use today, shown that keras-nlp computes the same, and
-# measured what each change brings.
+# judged from measured runs what each change brings.
 #
 # You need: attention from [lesson 5](05_attention.ipynb), the block from [lesson
 # 6](06_transformer.ipynb), the floor and the training loop from [lesson 8](08_pretraining.ipynb),
@@ -64,8 +64,8 @@ np.set_printoptions(precision=3, suppress=True)
 #
 # Each part is first built by hand, then compared with the library's: the same input and the same
 # parameters must give the same output and the same gradients. The library's parts come from a small
-# `LlamaBackbone`, keras-nlp's Llama. Its norms contain a small `epsilon`; remember that it is set
-# here.
+# `LlamaBackbone`, keras-nlp's Llama. Its norms contain a small `epsilon`, which is set here; the
+# next section shows why that matters.
 
 # %%
 EPSILON = 1e-5
@@ -154,10 +154,10 @@ compare("RMSNorm", lambda x: rms_norm(x, norm.scale), norm, x, norm.weights)
 # ### The trap: epsilon
 #
 # `epsilon` prevents a division by zero. Published models were trained with their own value, often
-# $10^{-5}$, and `LlamaBackbone` takes $10^{-6}$ if you do not tell it. If you load such a model
-# with the wrong epsilon and test it with inputs of size 1, you see hardly any difference. But the
-# vectors of a token table are small at the beginning of training: keras-nlp samples them with a
-# standard deviation of 0.01. Their mean square is then $10^{-4}$, and $10^{-5}$ is a tenth of that.
+# $10^{-5}$, and `LlamaBackbone` takes $10^{-6}$ if you do not tell it. With the wrong epsilon and
+# inputs of size 1, you see hardly any difference. With small inputs you do, for instance with the
+# vectors of an untrained token table: keras-nlp samples them with a standard deviation of 0.01.
+# Their mean square is then $10^{-4}$, and $10^{-5}$ is a tenth of that.
 
 # %%
 for size in (1.0, 0.1, 0.01):
@@ -207,8 +207,8 @@ for query_position, key_position in [(5, 3), (15, 13), (105, 103), (5, 2), (105,
 #
 # Which features make a pair is a convention. The paper takes neighbours, features 0 and 1, 2 and 3,
 # and so on. Keras takes feature $i$ of the first half and feature $i$ of the second half. Both
-# work, but weights that were trained with one are wrong with the other, until the columns of
-# queries and keys are permuted.
+# work, but weights that were trained with one are wrong with the other, until the columns of the
+# query and key matrices are permuted.
 
 
 # %%
@@ -230,7 +230,8 @@ print(f"turning changes no length: {np.allclose(*lengths, atol=1e-5)}")
 
 # %% [markdown]
 # How does the score depend on the distance? Take a query and a key that are both a vector of ones,
-# in a head of 64 features as in GPT-2. Their score is then a sum of cosines, one for each pair.
+# in a head of 64 features as in GPT-2. Their score is then proportional to a sum of cosines, one
+# for each pair.
 
 # %%
 distances = np.arange(200)
@@ -253,8 +254,8 @@ right.legend(ncols=2, fontsize=9)
 plt.show()
 
 # %% [markdown]
-# On average over the pairs, near keys get higher scores than far ones. That is only the start:
-# training chooses the queries and keys, and so which pairs a head listens to.
+# On average over the pairs, near keys get higher scores than far ones. That holds for these two
+# vectors: training chooses the queries and keys, and so which pairs matter to a head.
 #
 # ## SwiGLU: a feed-forward network with a gate
 #
@@ -273,9 +274,9 @@ print("products        ", values * silu)
 
 # %% [markdown]
 # With GELU, each hidden number decides by itself whether it passes. With a gate, another number
-# decides, and it comes from a matrix of its own. So the network can multiply two functions of its
-# input, which a network with GELU can only approximate. The paper gives no explanation of why this
-# works better, and says so.
+# decides, and it comes from a matrix of its own. A gate is not limited to 0 to 1: here one is 3.9.
+# So the network can multiply two functions of its input, which a network with GELU can only
+# approximate. The paper gives no explanation of why this works better, and says so.
 
 
 # %%
@@ -391,10 +392,9 @@ for name, layers, heads, kv_heads, head_dim, context in MODELS:
 #
 # ## No biases
 #
-# The last change is to leave something out. A `Dense` layer of Llama is a product with a matrix and
-# nothing else. The reason given is that large models train more stably without biases. (Chowdhery
-# and others, *PaLM: Scaling Language Modeling with Pathways*, 2022, section 2.) There were never
-# many of them:
+# A `Dense` layer of Llama only multiplies by a matrix. The reason given is that large models train
+# more stably without biases. (Chowdhery and others, *PaLM: Scaling Language Modeling with
+# Pathways*, 2022, section 2.) There were never many of them:
 
 # %% tags=["nbval-check-output"]
 SIZE = SIZES["small"]
@@ -464,15 +464,15 @@ assert difference < 1e-5
 # %% [markdown]
 # ## Equal parameters, equal tokens
 #
-# What does each change bring? Articles about these parts rarely say. To find out, we change the
-# small GPT-2 of lesson 8 in one part at a time, and then in all.
+# To find out what each change brings, we change the small GPT-2 of lesson 8 in one part at a time,
+# and then in all.
 #
 # A comparison must be fair. Each part also changes the number of parameters: rotary positions need
 # no table, grouped keys have smaller matrices, a gate costs a third matrix. A larger model is
 # better for that reason alone. So every model here has the same number of parameters: what a part
 # saves is spent on a wider feed-forward network, what it costs is taken from there. An experiment
 # in which one part is changed at a time is called an **ablation**. All models see the same batches
-# in the same order, with the optimizer of lesson 13 at the same learning rate.
+# in the same order, with the optimizer of lesson 13, Muon, at the same learning rate.
 
 # %% tags=["nbval-check-output"]
 results = json.loads(shipped("modern_block.json").read_text(encoding="utf-8"))
@@ -487,14 +487,14 @@ for name, parts in PARTS.items():
 
 # %% [markdown]
 # The width is a whole number, so the parameters cannot be matched exactly, only to within one
-# hidden unit in each block. Note what this means: `grouped` and `rotary` have a wider feed-forward
-# network than GPT-2, so a part is judged together with what its savings buy. Nor do equal
-# parameters mean equal time; that is measured below.
+# hidden unit in each block. `grouped` and `rotary` have a wider feed-forward network than GPT-2, so
+# a part is judged together with what its savings buy. Nor do equal parameters mean equal time; that
+# is measured below.
 #
 # ## The beginning of two trainings
 #
 # Here are the first steps of two runs, of GPT-2 and of all five changes. The learning rate follows
-# the schedule of the whole run.
+# the schedule of the whole run. The losses are in nats per token.
 
 # %%
 tales = load_corpus("tales")
@@ -606,14 +606,15 @@ plt.show()
 # %% [markdown]
 # Read the last column. If the whole interval lies on one side of zero, the change has made this
 # model better or worse. *No difference* means that these runs do not show one: it may be zero, or
-# too small for so few seeds. Note also how short the runs are: they end far above the floor, and
-# what helps at the beginning of a training need not help at its end.
+# too small for so few seeds. The runs are short: they end far above the entropy floor of lesson 8,
+# and what helps at the beginning of a training need not help at its end.
 #
 # Does a part that brings no difference deserve its place? Most of the five were not chosen for a
 # lower loss. RMSNorm has less to compute, models without biases train more stably when they are
 # large, grouped queries make the cache small, rotary positions are meant for long texts. For such a
-# part "no difference" is good news: it costs nothing. And what is true of a small model need not be
-# true of a large one.
+# part "no difference" is good news: it costs nothing. SwiGLU is the exception: it was chosen for a
+# lower loss, and here the loss is higher. But what is true of a small model, trained briefly, need
+# not be true of a large one.
 #
 # Two more questions before you believe it. First: lesson 13 tuned the learning rate for GPT-2. Is
 # it as good for the model with all changes? Here are three rates for both, each about three times
@@ -626,8 +627,8 @@ for name in ("GPT-2", "all"):
     print(f"{name:11}", *[f"{loss:7.3f}" for loss in ends], " times the floor")
 
 # %% [markdown]
-# If a model were best at another rate than the middle one, the comparison above would have been
-# unfair to it. Second: what does a step cost?
+# Of these three rates, the middle one is best for both. If one were best at another, the comparison
+# above would have been unfair to it. Second: what does a step cost?
 
 # %%
 times = {
@@ -645,8 +646,9 @@ for name, time in times.items():
 #
 # A model with a table of positions cannot read further than the table goes. In the next runs the
 # table is long enough, but training uses only its first rows: the windows are short pieces of
-# running text, one tale after the other. Then the models read windows that are four times as long.
-# For comparison, the same models were also trained on the long windows, on as many tokens in all.
+# running text (122 tokens), one tale after the other. Then the models read windows that are four
+# times as long (488). For comparison, the same models were also trained on the long windows, on as
+# many tokens in all, with one seed.
 
 
 # %%
@@ -690,20 +692,21 @@ plt.show()
 # new ground, in different ways. The table has rows there, but they still hold the random numbers of
 # the beginning. Rotary positions need no rows, but queries now meet keys at distances, and so at
 # angles, that never occurred in training. The distance from the curves of the long-trained models
-# is what that costs. (Why is the table of the long-trained model worse everywhere? It has four times
-# as many rows, and the same number of tokens to learn them from. Rotary positions have nothing to
-# learn.) Models with a long context are trained on long texts, at least in the last
-# part of their training, often after all angles have been made smaller. (Chen and others,
-# *Extending Context Window of Large Language Models via Positional Interpolation*, 2023.)
+# is what that costs. (Why is the long-trained table worse than rotary positions everywhere?
+# Probably because it has four times as many rows to learn as the short-trained one, from the same
+# number of tokens. Rotary positions have nothing to learn.) Models with a long context are trained
+# on long texts, at least in the last part of their training, often after all angles have been made
+# smaller (**position interpolation**). (Chen and others, *Extending Context Window of Large
+# Language Models via Positional Interpolation*, 2023.)
 #
 # ## Mixture of experts
 #
 # *Can be skipped at a first reading.* In a **mixture of experts** (MoE) each block has several
-# feed-forward networks, the experts. A small matrix, the **router**, gives every expert a share for
-# each token, and with **top-1 routing** the token passes only through the expert with the largest
-# one. So a model can have more parameters without more arithmetic for each token. (Fedus and
-# others, *Switch Transformers: Scaling to Trillion Parameter Models with Simple and Efficient
-# Sparsity*, 2021, section 2.)
+# feed-forward networks, the experts. A small matrix, the **router**, gives every expert a share (a
+# probability) for each token, and with **top-1 routing** the token passes only through the expert
+# with the largest one. So a model can have more parameters without more arithmetic for each token.
+# (Fedus and others, *Switch Transformers: Scaling to Trillion Parameter Models with Simple and
+# Efficient Sparsity*, 2021, section 2.)
 #
 # The choice has no gradient: change the router a little, and the same expert is chosen. Therefore
 # the expert's output is multiplied by its share. Through the share the router learns.
@@ -735,7 +738,7 @@ compare(
 
 # %% [markdown]
 # Nothing keeps the router from sending every token to the same expert, and the other one then
-# learns nothing. A **balancing loss** works against that. For each expert take the part of the
+# learns nothing. A **load-balancing loss** works against that. For each expert take the part of the
 # tokens that it gets, times its mean share; add up, and multiply by the number of experts. If the
 # tokens are spread evenly this is 1, and it grows with the unevenness.
 
@@ -753,10 +756,10 @@ print("evenly  ", balancing(np.array([[0.9, 0.1], [0.1, 0.9], [0.8, 0.2], [0.2, 
 print("all to 0", balancing(np.array([[0.9, 0.1], [0.9, 0.1], [0.8, 0.2], [0.8, 0.2]])).round(2))
 
 # %% [markdown]
-# The file has three kinds of such models. In `experts` the two networks together are as large as
-# that of GPT-2, so the model has equal parameters, and a token uses only one half of them. In `wide
-# experts` each is as large as that of GPT-2: equal arithmetic for each token, and more parameters.
-# `unbalanced experts` are like the first kind, without the balancing loss.
+# `modern_block.json` has three kinds of such models. In `experts` the two networks together are as
+# large as that of GPT-2, so the model has equal parameters, and a token uses only one half of them.
+# In `wide experts` each is as large as that of GPT-2: equal arithmetic for each token, and more
+# parameters. `unbalanced experts` are like the first kind, without the balancing loss.
 
 # %%
 MIXTURES = ["GPT-2", "experts", "wide experts", "unbalanced experts"]
@@ -770,9 +773,11 @@ for name, change in zip(MIXTURES[1:], changes, strict=True):
     print(f"   {change:+.3f} ± {half:.3f}  {verdict(change, half)}")
 
 # %% [markdown]
-# The busiest expert is the one that reads more of the held-out tokens, the mean over the blocks; at
-# 50 % both are in equal use. Our code computes both experts for every token and drops one, so it
-# saves nothing. Real implementations send each token to the machine on which its expert lives.
+# The busiest expert is the one that reads more of the held-out tokens, the mean over blocks and
+# seeds; at 50 % both are in equal use. All three kinds end worse than GPT-2, even the one with more
+# parameters, probably because in so short a run each expert learns from only a part of the tokens.
+# Our code computes both experts for every token and drops one, so it saves nothing. Real
+# implementations send each token to the machine on which its expert lives.
 #
 # ## If your result looks different
 #

@@ -2,14 +2,14 @@
 # # 16. A real model: SmolLM2, in code you could have written
 #
 # At the end of this lesson you will have read a published language model out of its file, number by
-# number, and talked to it, with a tokenizer and a model that you know in every line. It is
+# number, and talked to it, with a tokenizer and a model whose every line you know. It is
 # SmolLM2-135M-Instruct, trained by Hugging Face, and small enough for a laptop (Allal and others,
 # *SmolLM2: When Smol Goes Big*, 2025).
 #
 # You need: byte-pair encoding from [lesson 3](03_tokenization.ipynb), attention from [lesson
 # 5](05_attention.ipynb), the KV cache from [lesson 9](09_generation.ipynb), the chat template from
 # [lesson 10](10_chat.ipynb). RMSNorm, rotary positions, SwiGLU and grouped-query attention come
-# from [lesson 15](15_modern_block.ipynb); here each is said again in a sentence.
+# from [lesson 15](15_modern_block.ipynb); here each is repeated in a sentence.
 
 # %%
 import os
@@ -57,8 +57,9 @@ np.set_printoptions(precision=3, suppress=True)
 # 3. for each tensor its name, its sizes, how its numbers are stored, and where they start
 # 4. the numbers themselves
 #
-# One understands a format best by writing it. The next cell writes texts and values as GGUF wants
-# them: a text is its length and then its bytes, and a value has the number of its type before it.
+# The best way to understand a format is to write it. The next cell writes texts and values as GGUF
+# wants them: a text is its length and then its bytes, and a value is preceded by the number of its
+# type. Numbers are **little-endian**: the lowest byte comes first.
 
 
 # %%
@@ -94,9 +95,9 @@ print(value_bytes("hi").hex(" "))
 #
 # $$w \approx \text{low} + \text{scale} \cdot n, \qquad n = 0, 1, \dots, 15$$
 #
-# `low` and `scale` are stored once a block, with 16 bits each. GGUF calls this kind Q4_1. Two
-# numbers $n$ share a byte: the first 16 of a block lie in the lower halves of its 16 bytes, the
-# others in the upper halves.
+# `low` and `scale` are stored once a block, with 16 bits each; that adds one bit a number. GGUF
+# calls this kind Q4_1. Two numbers $n$ share a byte: the first 16 of a block lie in the lower
+# halves of its 16 bytes, the others in the upper halves.
 
 # %%
 Q4_1 = np.dtype([("scale", "<f2"), ("low", "<f2"), ("pairs", "u1", 16)])
@@ -159,9 +160,9 @@ assert np.allclose(rounded(weights, 4), unpack(block), atol=5e-3)
 # %% [markdown]
 # ## A file of our own
 #
-# A toy with the same parts as the real model: its settings under the usual names, the merges of the
-# course's English tokenizer, and random weights. `write_gguf` is the whole format. The data of each
-# tensor begin at a multiple of 32 bytes.
+# First we write a toy with the same parts as the real model: its settings under the usual names,
+# the merges of the course's English tokenizer, and random weights. `write_gguf` is the whole
+# format. The data of each tensor begin at a multiple of 32 bytes.
 
 
 # %%
@@ -218,9 +219,9 @@ write_gguf(toy_path, toy_settings, toy)
 print(f"{toy_path.name}: {toy_path.stat().st_size:,} bytes, {len(toy)} tensors")
 
 # %% [markdown]
-# Reading goes the same way, backwards. The reader is [gguf.py](../utils/data/gguf.py), some sixty
-# lines beside its comments; tensors stay on the disk until they are unpacked. Does it give back
-# what was written?
+# Reading is the reverse. The reader is [gguf.py](../utils/data/gguf.py), some sixty lines without
+# its comments; tensors stay on the disk until they are unpacked. Does it give back what was
+# written?
 
 # %% tags=["nbval-check-output"]
 toy_file = read_gguf(toy_path)
@@ -266,8 +267,8 @@ print(f"{parameters:,} parameters, {path.stat().st_size / 1e6:.1f} MB")
 
 # %% [markdown]
 # In the file of SmolLM2 the token embedding is of kind Q8_0: a scale, and 32 whole numbers from
-# −128 to 127. The few gains of the norms stay in float32. Our `unpack` from above reads a block of
-# the file as well as the reader does:
+# −128 to 127. The few gains (gamma) of the norms stay in float32. Our `unpack` from above reads a
+# block of the file as well as the reader does:
 
 # %%
 tensor = file.tensors["blk.0.attn_q.weight"]  # (outputs, inputs)
@@ -303,11 +304,12 @@ print("these words:  ", tokenizer.words("In 2024, 17 of 365"))
 print("tokens:       ", pieces(tokenizer.encode("In 2024, 17 of 365 strangest")))
 
 # %% [markdown]
-# **The ids are the file's.** The special tokens come first, and the others in no particular order.
+# **The ids are the file's.** The special tokens come first, then the single bytes, then the merges
+# in their order. (GPT-2 has its own last.)
 #
-# **Special tokens** may stand anywhere in a text. They have no merges: no text can produce them,
-# they have to be searched for before the encoding. Whether that is done must be the *program's*
-# choice. What if a user types `<|im_end|>`, the token that ends a message?
+# **Special tokens** may stand anywhere in a text. They have no merges, so merging never produces
+# them: they have to be searched for before the encoding. Whether that is done must be the
+# *program's* choice. What if a user types `<|im_end|>`, the token that ends a message?
 
 # %%
 typed = "Hello<|im_end|>"
@@ -318,8 +320,8 @@ assert tokenizer.end_id not in tokenizer.encode(typed)
 
 # %% [markdown]
 # With `special=True` for everything, a user could end their message and begin one of the system,
-# and the model would have no way to tell: a **prompt injection**. So the program encodes what it
-# was given as plain text, and puts special tokens around it itself.
+# and the model would have no way to tell: a kind of **prompt injection**. So the program encodes
+# what it was given as plain text, and puts special tokens around it itself.
 #
 # Is our tokenizer right? Hugging Face's `tokenizers` can be given the same tokens and merges. We
 # compare on random texts of letters, digits, spaces, Chinese, emoji and special tokens (the tests
@@ -369,7 +371,7 @@ ROPE_BASE = config["rope.freq_base"]
 print(f"{sum(array.nbytes for array in weights.values()) / 1e6:.0f} MB in memory")
 
 # %% [markdown]
-# Four functions make the model. The first two need no weights but a gain:
+# The model has four parts. The first two need no matrices:
 #
 # * **RMSNorm** divides a vector by the root of its mean square. It leaves out the mean and the bias
 #   of layer normalization.
@@ -402,8 +404,9 @@ def rotate(x, positions):
 # * Attention is that of lesson 5, with **grouped-query attention**: several heads of queries share
 #   one head of keys and values, so the KV cache is smaller by that factor. The cache is a pair of
 #   arrays for each layer; new keys and values are appended.
-# * The feed-forward network is **SwiGLU**: two products instead of one, and one of them, after
-#   $\mathrm{silu}(x) = x / (1 + e^{-x})$, says how much of the other passes.
+# * The feed-forward network is **SwiGLU**: the input is multiplied by two matrices instead of one.
+#   One product, the gate, after $\mathrm{silu}(x) = x / (1 + e^{-x})$, says how much of the other
+#   passes.
 
 
 # %%
@@ -547,9 +550,9 @@ copy_weights(lambda array: array)
 wrong = compare()
 
 # %% [markdown]
-# Not the same. And it is a nasty mistake: the best token often agrees, so the model would still
-# speak, only worse, and nothing would say why. The reason is the order of the numbers in a head.
-# RoPE turns pairs of numbers, and which numbers are a pair is a convention. There are two:
+# Not the same. And it is a nasty mistake: there is no error message, and the likeliest token still
+# agrees at most positions. The reason is the order of the numbers in a head. RoPE turns pairs of
+# numbers, and which numbers are a pair is a convention. There are two:
 #
 # * **neighbours**: 0 and 1, 2 and 3, and so on. That is the convention of the article on RoPE (Su
 #   and others, *RoFormer*, 2021), of GGUF files of this kind, and of our `rotate`.
@@ -580,11 +583,11 @@ print("halves          ", rotate_halves(head, at, ROPE_BASE)[0, 0])
 print("halves, in order", rotate_halves(head[..., order], at, ROPE_BASE)[0, 0])
 
 # %% [markdown]
-# The last line has the numbers of the second, in another order. So the remedy is to put the numbers
-# of each head in that order *before* they are turned. They come from the rows of the query's and
-# the key's matrix, so it is enough to permute these rows once. The dot product of query and key
-# does not notice, because both have the same order, and values are not turned at all. (The makers
-# of the file have done the reverse: the model was trained with halves.)
+# The last line has the numbers of `neighbours`, in another order. So the remedy is to put the
+# numbers of each head in that order *before* they are turned. They come from the rows of the
+# query's and the key's matrix, so it is enough to permute these rows once. The dot product of query
+# and key does not notice, because both have the same order, and values are not turned at all. (The
+# makers of the file have done the reverse: the model was trained with halves.)
 
 
 # %%
@@ -663,7 +666,8 @@ class Chat:
 # %% [markdown]
 # The generation is **greedy**: always the likeliest token, so the same question gets the same
 # reply. The list of questions was fixed before the model was asked, and every reply is shown. Under
-# a question with one right answer stands whether it occurs in the reply.
+# a question with one right answer stands whether it occurs in the reply. Long replies are cut off,
+# some in the middle of a character (�).
 
 # %%
 TALKS = [
@@ -695,7 +699,7 @@ print(f"{sum(right)} of {len(right)} questions with one right answer")
 # written in many places, and after the first question it understands *And of Japan?*. But what has
 # to be computed, or taken out of the question itself, it mostly makes up, in the same confident
 # tone: a **hallucination**. It fails in French and Chinese, because it learnt from English texts
-# above all. Larger models of the same construction do better: that is what more parameters are for.
+# above all. Larger models of the same construction do better.
 #
 # What did the cache between turns save? Without it, each turn reads the conversation from its
 # beginning.
@@ -768,13 +772,13 @@ for axes in (left, right):
 plt.show()
 
 # %% [markdown]
-# If the curve on the left jumps between one and two tokens, that is NumPy: it has another program
-# for a matrix times one vector than for a matrix times several. Beyond it the curve stays far below
-# the dotted line. Three things follow.
+# If the curve on the left jumps between one and two tokens, that is NumPy: it uses one routine for
+# a matrix times one vector and another for a matrix times several. After that the curve falls
+# further and further below the dotted line. Three things follow.
 #
-# * **The question is cheap, the reply is dear.** A question is read at once (the **prefill**). The
-#   reply comes token by token, and each token waits for all weights.
-# * **Serving many is cheap.** The server of lesson 12 lets many texts share a step.
+# * **Prefill is cheap, decoding is expensive.** A question is read at once (**prefill**). The reply
+#   comes token by token (**decoding**), and each token waits for all weights.
+# * **Serving many is cheap.** The server of lesson 12 lets many texts share a step (**batching**).
 # * **Fewer bits are faster.** Engines made for this, such as llama.cpp, never unpack the file: they
 #   fetch the packed blocks and unpack each one in the processor, just before it is used. Our model
 #   fetches float32.
@@ -789,16 +793,17 @@ print(f"KV cache: {per_token:,} bytes a token", end="")
 print(f"; without sharing of key and value heads {HEADS / KV_HEADS:.0f} times as much")
 
 # %% [markdown]
-# One practical note. The first cell of this lesson tells OpenBLAS, which computes NumPy's matrix
-# products on most machines, to use a single thread. Several threads wait for each other at every
-# product. On a machine that is busy with other things, that can make the model many times slower.
+# The cell with the settings of this lesson tells OpenBLAS, which computes NumPy's matrix products
+# on most machines, to use a single thread. Several threads wait for each other at every product. On
+# a machine that is busy with other things, that can make the model many times slower.
 #
 # ## Fewer bits: where language breaks
 #
 # The file has its matrices in 4 bits, and the model can speak. Is that the limit? Round all
 # matrices to fewer levels (or more: 8 bits hardly change what is there), in blocks of 32 as before.
 # Then measure the loss on a paragraph of ours, and let each model continue the same sentence. The
-# error is that of the first block's queries, as a share of their usual size (root mean squares).
+# printed error is that of the query matrix in the first transformer block, as a share of its size
+# (root mean squares).
 
 # %%
 PARAGRAPH = (
@@ -860,10 +865,10 @@ plt.show()
 # Down to four bits the model hardly loses anything, for the numbers of this file stand on sixteen
 # levels already; only the token embedding gets coarser. With three bits the sentence is still made
 # of words, but it goes astray. With two bits the error of a weight is no longer small against the
-# weight, and the errors of thirty blocks add up: nothing is left of the language. The loss is even
-# higher than that of guessing, for the broken model is sure of wrong tokens. All of this is plain
-# rounding after the training. Better methods choose the levels so that the *outputs* change little,
-# and get along with fewer bits.
+# weight, and the errors of thirty transformer blocks add up: nothing is left of the language. The
+# loss is even higher than that of guessing, for the broken model is sure of wrong tokens. All of
+# this is plain rounding after the training (**post-training quantization**). Better methods, such
+# as **GPTQ**, round so that the *outputs* change little, and get along with fewer bits.
 #
 # ## If your result looks different
 #
@@ -876,8 +881,8 @@ plt.show()
 #   template with a line break too many.
 # * **It is very slow.** Look for programs that need the processor or the memory. The model takes
 #   half a gigabyte, and the whole lesson several times as much, because Keras gets copies of it.
-# * **You tried 5 bits, and they are worse than 4.** The numbers of the file stand on 16 levels. Of
-#   32 levels most lie beside them.
+# * **You tried 5 bits, and they are worse than 4.** The numbers of the file stand on 16 levels, and
+#   nearly all of these lie between two of the 32 new ones.
 
 # %% [markdown]
 # ## Recap
@@ -887,7 +892,7 @@ plt.show()
 # * Its tokenizer is the byte-pair encoding of lesson 3. Special tokens are the program's, and never
 #   what a user types.
 # * The whole model is fifty lines. Equal logits in another implementation are the proof that they
-#   are right; the layout of RoPE is where such proofs usually fail first.
+#   are right; the layout of RoPE is a frequent reason why such a comparison fails.
 # * One text at a time is limited by memory bandwidth: fewer bytes, or more texts at once, are
 #   faster.
 # * Four bits a weight are enough here. Two are not.

@@ -8,7 +8,7 @@ from utils.errors import CourseError
 from utils.models.llama import Config
 
 SHARE = 0.5  # of the memory that the weights leave free, for the caches
-SMALLEST = 512  # tokens; with less, a chat is no fun
+SMALLEST = 512  # tokens; with less, a chat forgets its beginning after a few turns
 STEP = 256  # tokens; a context is a multiple of these
 BYTES = 4  # of a number in float32
 COPIES = 3  # of the weights at the same time, while the model is being made
