@@ -148,7 +148,7 @@ def main() -> int:
     import_tensorflow()
     from utils.data.dialogues import Message
     from utils.data.downloads import download
-    from utils.data.gguf import read_gguf
+    from utils.data.gguf_reader import read_gguf
     from utils.data.smollm2 import ChatTemplate, read_tokenizer
     from utils.generation.cached_llama import cached_llama
     from utils.generation.generator import Generator

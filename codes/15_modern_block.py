@@ -247,7 +247,9 @@ for pair in (0, 8, 16):
     right.plot(np.cos(distances * speeds[pair]), linewidth=1, label=f"pair {pair}")
 right.plot(np.cos(distances[:, None] * speeds).mean(axis=1), "k-", label="mean of 32 pairs")
 right.set(
-    xlabel="distance, tokens", ylabel="cos of the angle", title="On average near keys fit better"
+    xlabel="distance, tokens",
+    ylabel="cos of the angle",
+    title="Equal vectors: near keys score higher",
 )
 right.set_ylim(-1.05, 1.9)
 right.legend(ncols=2, fontsize=9)
@@ -653,7 +655,7 @@ for name, time in times.items():
 
 # %%
 def by_position(name, context):
-    """The loss along a window, the mean over the seeds: (positions / positions_per_mean,)."""
+    """The loss along a window, the mean over its runs: (positions / positions_per_mean,)."""
     prefix = f"{name}, context {context}, "
     return np.mean([run["by_position"] for key, run in runs.items() if key.startswith(prefix)], 0)
 
@@ -680,11 +682,12 @@ for (name, context), style in zip(ends, ["s--", "o-", "s:", "o:"], strict=True):
 plt.axvline(SHORT, color="black", linewidth=0.8, linestyle=":")
 plt.yscale("log")
 plt.yticks([0.5, 1, 2, 4, 8], [0.5, 1, 2, 4, 8])
+plt.ylim(0.45, 16)
 plt.minorticks_off()
 plt.xlabel("position in the window, tokens")
 plt.ylabel("loss, nats per token")
 plt.title("Right of the dotted line: positions that the short windows never had")
-plt.legend(fontsize=9)
+plt.legend(fontsize=9, ncols=2, loc="upper right")
 plt.show()
 
 # %% [markdown]

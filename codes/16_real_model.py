@@ -36,7 +36,7 @@ from utils.course.plots import ORANGE, STYLE
 from utils.data import bpe
 from utils.data.dialogues import Message
 from utils.data.downloads import fetched, how_to_fetch
-from utils.data.gguf import read_gguf
+from utils.data.gguf_reader import read_gguf
 from utils.data.keras_tokenizers import folder
 from utils.data.smollm2 import SYSTEM, ChatTemplate, read_tokenizer
 from utils.exercises import lesson_16 as check
@@ -150,7 +150,7 @@ for axes, bits in zip(panels, [4, 3, 2], strict=True):
     axes.vlines(range(32), weights, stored, color=ORANGE, linewidth=1, linestyle="-")
     axes.plot(weights, "o", markersize=4, label="weight")
     axes.plot(stored, "s", markersize=4, fillstyle="none", label="stored, on a level")
-    axes.set(xlabel="number in the block", title=f"{bits} bits: {2**bits} levels")
+    axes.set(xlabel="position in the block", title=f"{bits} bits: {2**bits} levels")
     axes.grid(False)
 panels[0].set_ylabel("weight")
 figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -219,9 +219,9 @@ write_gguf(toy_path, toy_settings, toy)
 print(f"{toy_path.name}: {toy_path.stat().st_size:,} bytes, {len(toy)} tensors")
 
 # %% [markdown]
-# Reading is the reverse. The reader is [gguf.py](../utils/data/gguf.py), some sixty lines without
-# its comments; tensors stay on the disk until they are unpacked. Does it give back what was
-# written?
+# Reading is the reverse. The reader is [gguf_reader.py](../utils/data/gguf_reader.py), some sixty
+# lines without its comments; tensors stay on the disk until they are unpacked. Does it give back
+# what was written?
 
 # %% tags=["nbval-check-output"]
 toy_file = read_gguf(toy_path)
@@ -761,10 +761,10 @@ print(f"{AT_ONCE[-1]} tokens at once: {times[-1] / times[0]:.1f} times as long a
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
 left.loglog(AT_ONCE, times / times[0], "o-", label="measured")
 left.loglog(AT_ONCE, AT_ONCE, "k:", label="if arithmetic were the limit")
-left.set(title="Many tokens in the time of few", ylabel="time / time of one token")
+left.set(title="Time grows more slowly than the tokens", ylabel="time / time of one token")
 left.legend(fontsize=8)
 right.semilogx(AT_ONCE, AT_ONCE / times, "s-", color=ORANGE)
-right.set(title="So more tokens a second", ylabel="tokens per second", ylim=(0, None))
+right.set(title="So the speed grows", ylabel="tokens per second", ylim=(0, None))
 for axes in (left, right):
     axes.set(xlabel="tokens read at once")
     axes.set_xticks(AT_ONCE, AT_ONCE)
@@ -856,7 +856,7 @@ plt.axhline(guessing, color="black", linewidth=1, linestyle=":", label="guessing
 plt.xlabel("bits a number")
 plt.ylabel("loss, nats per token")
 is_real = path != toy_path
-plt.title("Below four bits language breaks" if is_real else "The toy has nothing to lose")
+plt.title("Three bits hurt, two break the language" if is_real else "The toy has nothing to lose")
 plt.xticks(BITS)
 plt.legend()
 plt.show()

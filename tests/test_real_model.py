@@ -17,7 +17,7 @@ from tokenizers import Tokenizer as Reference
 from utils.data import bpe
 from utils.data.dialogues import Message
 from utils.data.downloads import fetched, how_to_fetch
-from utils.data.gguf import KINDS, GGUFError, read_gguf, unpack_q4_1, unpack_q8_0
+from utils.data.gguf_reader import KINDS, GGUFError, read_gguf, unpack_q4_1, unpack_q8_0
 from utils.data.keras_tokenizers import folder
 from utils.data.smollm2 import SYSTEM, ChatTemplate, PretrainedTokenizer, read_tokenizer
 

@@ -73,7 +73,7 @@ def read_config(metadata: Mapping[str, Any]) -> Config:
     """The numbers of the model in a GGUF file.
 
     Args:
-        metadata: of the file, see `utils.data.gguf`.
+        metadata: of the file, see `utils.data.gguf_reader`.
 
     Raises:
         CourseError: if the file holds another kind of model.

@@ -113,7 +113,7 @@ def smollm2(slots: int, queue: int) -> Models:
         CourseError: if it cannot be downloaded, is damaged, or does not fit into memory.
     """
     from utils.data.downloads import download
-    from utils.data.gguf import read_gguf
+    from utils.data.gguf_reader import read_gguf
     from utils.data.smollm2 import ChatTemplate, read_tokenizer
     from utils.generation.cached_llama import cached_llama
     from utils.generation.generator import Generator
