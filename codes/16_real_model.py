@@ -778,7 +778,7 @@ plt.show()
 #
 # * **Prefill is cheap, decoding is expensive.** A question is read at once (**prefill**). The reply
 #   comes token by token (**decoding**), and each token waits for all weights.
-# * **Serving many is cheap.** The server of lesson 12 lets many texts share a step (**batching**).
+# * **Serving many is cheap.** The server of lesson 12 lets many texts share a step (batching).
 # * **Fewer bits are faster.** Engines made for this, such as llama.cpp, never unpack the file: they
 #   fetch the packed blocks and unpack each one in the processor, just before it is used. Our model
 #   fetches float32.
