@@ -372,10 +372,15 @@ plt.show()
 
 # %% [markdown]
 # The logits of the packed row equal those of each conversation by itself.
+#
+# The last input of `packed_logits` are the places where a token is to be learnt; here it is given
+# all of them. In training these are few, and nothing else needs the output of the last layer. So
+# its queries, its feed-forward network and the logits are computed there alone. Its keys and values
+# are needed everywhere.
 
 # %%
 inputs, targets, mask, positions, segments = as_arrays([row], len(row.ids) + 1, END)
-everywhere = np.arange(inputs.size)
+everywhere = np.arange(inputs.size)[None]  # (batch, chosen)
 packed = np.asarray(packed_logits(model)([inputs, positions, segments, everywhere]))
 difference = 0
 for number, (question, _) in enumerate(questions, 1):
@@ -475,7 +480,7 @@ assert changed == 0
 #
 # ## Fine-tuning
 #
-# Now the real run, on rows of one tale with many conversations. One row in eight holds small talk
+# Now the real run, on rows of one tale with many conversations. One row in six holds small talk
 # only. These choices differ from pretraining:
 #
 # * **A smaller learning rate.** The model should learn to talk and not forget the language. The

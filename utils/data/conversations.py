@@ -32,7 +32,7 @@ REFUSALS = {
 }
 UNKNOWN = "unknown"
 SMALL_TALK_PROBABILITY = 0.21
-UNANSWERED_PROBABILITY = 0.28
+UNANSWERED_PROBABILITY = 0.30
 PLAIN_PROBABILITY = 0.10  # a question in plain words, among all the other words
 # A conversation goes on to another topic with this probability.
 GO_ON_PROBABILITY = 0.35

@@ -9,8 +9,8 @@ import numpy as np
 from utils.data.chat_template import Template
 from utils.data.dialogues import Dialogue
 
-PATIENCE = 4  # a row is full when so many dialogues in turn have no room in it
-MOST_LEARNT = 0.5  # of a row's ids; a bound, so that the logits of a step have one shape
+PATIENCE = 16  # a row is full when so many dialogues in turn have no room in it
+MOST_LEARNT = 0.33  # of a row's ids; a bound, so that the targets of a step have one shape
 
 Encoded = tuple[list[int], list[int]]  # ids, and for each of them a weight: to learn or not
 
@@ -146,9 +146,10 @@ class PackedRows:
         order = np.random.default_rng([seed, passes]).permutation(len(self.rows))
         return self.rows[int(order[position])]
 
-    def max_loss_tokens(self, batch_size: int) -> int:
-        """No step has more targets of weight 1 than this."""
-        return batch_size * max(sum(weights[1:]) for _, weights in self.rows)
+    @property
+    def most_learnt(self) -> int:
+        """No row has more targets of weight 1 than this."""
+        return max(sum(weights[1:]) for _, weights in self.rows)
 
     def in_order(self) -> tuple[np.ndarray, np.ndarray]:
         """Every row once: for validation."""

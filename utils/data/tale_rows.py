@@ -10,7 +10,7 @@ from utils.data.dialogues import LONGEST_DIALOGUE, Dialogue, Message
 from utils.data.typing_noise import as_typed
 from utils.tales import Story
 
-TALK_EVERY = 8  # one row in so many is small talk
+TALK_EVERY = 6  # one row in so many is small talk
 
 
 class TaleRows:
@@ -64,6 +64,7 @@ class TaleRows:
             turns = small_talk_turns(rng.choice(self.talk))
             yield new_turns([(as_typed(said, rng), reply, kind) for said, reply, kind in turns])[0]
 
-    def max_loss_tokens(self, batch_size: int) -> int:
-        """No step has more targets of weight 1 than this."""
-        return batch_size * int(MOST_LEARNT * self.length)
+    @property
+    def most_learnt(self) -> int:
+        """No row has more targets of weight 1 than this."""
+        return int(MOST_LEARNT * self.length)

@@ -36,27 +36,52 @@ def packed_logits(model: keras_nlp.models.GPT2CausalLM) -> keras.Model:
     """The same model, the same weights, for rows of several dialogues that do not see each other.
 
     Every token sees what stands before it in its own segment, and segment 0, the beginning that
-    all of them share. Logits are made where something is to be learnt only: they are about a
-    quarter of the arithmetic of a step, and few tokens of such a row are targets.
+    all of them share. Few tokens of such a row are targets, and nothing else needs the output of
+    the last layer: so that layer and the logits are computed where something is to be learnt only.
 
-    The inputs are ids, positions and segments, (batch, time) each, and the places of the targets,
-    (chosen,), counted through all rows, one behind the other; see `utils.data.dialogue_rows.Row`.
-    The output are the logits, (chosen, vocabulary).
+    The inputs are ids, positions and segments, (batch, time) each, and in each row the places of
+    the targets, (batch, chosen); see `utils.data.dialogue_rows.Row`. The output are the logits
+    there, (batch, chosen, vocabulary).
     """
-    ids, positions, segments = (keras.Input((None,), dtype="int32") for _ in range(3))
-    chosen = keras.Input((), dtype="int32")
+    ids, positions, segments, places = (keras.Input((None,), dtype="int32") for _ in range(4))
     backbone = model.backbone
     tokens = backbone.token_embedding(ids)  # (batch, time, width)
     hidden = backbone.embeddings_add(
         (tokens, backbone.position_embedding(tokens, positions=positions))
     )
     hidden = backbone.embeddings_dropout(hidden)
-    of_query, of_key = segments[:, :, None], segments[:, None, :]
-    seen = ops.logical_or(ops.equal(of_query, of_key), ops.equal(of_key, 0))
-    seen = ops.cast(seen, "int32")  # (batch, time, time)
-    for layer in backbone.transformer_layers:
-        hidden = layer(hidden, decoder_attention_mask=seen)  # the causal mask comes on top
-    hidden = backbone.layer_norm(hidden)
-    hidden = ops.take(ops.reshape(hidden, (-1, hidden.shape[-1])), chosen, axis=0)
+    *first_layers, last_layer = backbone.transformer_layers
+    for layer in first_layers:
+        # the layer puts its causal mask on top
+        hidden = layer(hidden, decoder_attention_mask=_in_view(segments, segments))
+    hidden = backbone.layer_norm(_layer_at(places, last_layer, hidden, segments))
     logits = backbone.token_embedding(hidden, reverse=True)
-    return keras.Model([ids, positions, segments, chosen], logits)
+    return keras.Model([ids, positions, segments, places], logits)
+
+
+def _in_view(of_queries, of_keys):
+    """1 where a query may see a key by their segments: (batch, queries, keys)."""
+    of_queries, of_keys = of_queries[:, :, None], of_keys[:, None, :]
+    same = ops.equal(of_queries, of_keys)
+    return ops.cast(ops.logical_or(same, ops.equal(of_keys, 0)), "int32")
+
+
+def _layer_at(places, layer, hidden, segments):
+    """The output of a layer of GPT-2 at some places of each row only: (batch, chosen, width)."""
+    normed = layer._self_attention_layer_norm(hidden)
+    number = ops.cumsum(ops.ones_like(segments), axis=1) - 1  # of each token in its row
+    causal = number[:, None, :] <= places[:, :, None]  # (batch, chosen, time)
+    in_view = _in_view(ops.take_along_axis(segments, places, axis=1), segments)
+    attended = layer._self_attention_layer(
+        query=_take(normed, places),
+        value=normed,
+        attention_mask=in_view * ops.cast(causal, "int32"),
+    )
+    chosen = _take(hidden, places) + layer._self_attention_dropout(attended)
+    inner = layer._feedforward_intermediate_dense(layer._feedforward_layer_norm(chosen))
+    return chosen + layer._feedforward_dropout(layer._feedforward_output_dense(inner))
+
+
+def _take(hidden, places):
+    """The vectors at some places of each row: (batch, chosen, width)."""
+    return ops.take_along_axis(hidden, places[:, :, None], axis=1)

@@ -16,7 +16,7 @@ from utils.data import bpe
 from utils.data.batches import every_step
 from utils.data.chat_template import ChatTokenizer, Template, with_roles
 from utils.data.conversations import conversations, tales_with_room
-from utils.data.dialogue_rows import PackedRows, encoded, pack, pad
+from utils.data.dialogue_rows import PackedRows, encoded, pad
 from utils.data.dialogues import (
     LONGEST_DIALOGUE,
     Dialogue,
@@ -42,7 +42,7 @@ from utils.training.runs import (
     train_once,
 )
 
-VALIDATION_TALES = 40
+VALIDATION_TALES = 60
 PLAIN_SHARE = 0.28  # of the rows; they come first, in plain words
 HELD_OUT = 10  # one dialogue in so many is for validation
 PASSES, FEWEST_STEPS = 10, 100  # over somebody's own dialogues; early stopping may end it sooner
@@ -113,11 +113,16 @@ def train_rows(
 
 
 def validation_rows(language: str, tales: int, template: Template) -> tuple[np.ndarray, np.ndarray]:
-    """Conversations about tales of the validation split, and the held-out small talk; see `pad`."""
-    told = conversations(language, "validation", tales)
-    talk = encoded(small_talk(language, "validation"), template)
-    rows = [*encoded(told, template), *pack(talk, LONGEST_DIALOGUE + 1)]
-    return pad(rows, LONGEST_DIALOGUE + 1, template.end_id)
+    """Conversations about tales of the validation split, with held-out small talk in them.
+
+    No rows of small talk alone: its loss tells how sure a model is of replies that it can only
+    guess, and it would hide what the model has learnt to read.
+
+    Returns:
+        ids and weights, as `pad` makes them.
+    """
+    told = encoded(conversations(language, "validation", tales), template)
+    return pad(told, LONGEST_DIALOGUE + 1, template.end_id)
 
 
 # ---- anybody's dialogues -------------------------------------------------------------------------
@@ -197,12 +202,12 @@ def packed_batches(
         seed: of what is sampled.
         first_step: number of the step to begin with.
     """
-    number = rows.max_loss_tokens(batch_size)
+    number = rows.most_learnt
 
     def choose(ids, targets, weights, positions, segments):
-        weights, chosen = tf.math.top_k(tf.reshape(weights, [-1]), number)
-        inputs = (ids, positions, segments, chosen)
-        return inputs, tf.gather(tf.reshape(targets, [-1]), chosen), weights
+        weights, places = tf.math.top_k(weights, number)  # (batch, chosen)
+        inputs = (ids, positions, segments, places)
+        return inputs, tf.gather(targets, places, batch_dims=1), weights
 
     return every_step(lambda step: rows.batch(step, batch_size, seed), first_step).map(choose)
 

@@ -1,7 +1,9 @@
 """Pretraining: from a text to a GPT-2 that writes such texts. Lesson 8 explains each part."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Protocol
 
 import keras
 import keras_nlp
@@ -58,7 +60,7 @@ def pretrain(
     identity = identity_of(corpus, recipe, snapshots)
 
     def prepare_method() -> Method:
-        return _method(corpus, recipe, processes)
+        return method_of(corpus, recipe, processes)
 
     return train_once(identity, recipe, prepare_method, quiet, processes, announce)
 
@@ -89,17 +91,39 @@ def prepare(model: keras_nlp.models.GPT2CausalLM, recipe: Recipe) -> keras.Model
     return compiled(network, optimizer)
 
 
-def _method(corpus: Corpus, recipe: Recipe, processes: Processes) -> Method:
+class Losses(Protocol):
+    """Measures a model on windows, as `TokenLosses` does."""
+
+    def mean(self, rows: np.ndarray, weights: np.ndarray) -> float:
+        """Nats per token; rows (windows, context + 1), weights (windows, context)."""
+
+
+def method_of(
+    corpus: Corpus,
+    recipe: Recipe,
+    processes: Processes = ALONE,
+    losses_of: Callable[[keras.Model], Losses] = TokenLosses,
+) -> Method:
+    """What a pretraining consists of.
+
+    Args:
+        corpus, recipe, processes: see `pretrain`.
+        losses_of: makes what evaluates the model.
+
+    Raises:
+        CourseError: see `pretrain`.
+    """
     context = recipe.size.context
     _check(corpus, recipe, processes)
     train, validation = windows_of(corpus, context)
-    check_memory(recipe, corpus.vocabulary_size, train.context)
+    share = replace(recipe, batch_size=recipe.batch_size // processes.world)
+    check_memory(share, corpus.vocabulary_size, train.context)
     gpt2 = build_gpt2(corpus.vocabulary_size, recipe.size, recipe.dtype)
     model = prepare(gpt2, recipe)
     rows, weights = validation.in_order()
     # Evenly from the whole validation text, the same at every evaluation.
     some = np.linspace(0, len(rows) - 1, min(len(rows), VALIDATION_WINDOWS)).astype(int)
-    losses = TokenLosses(model)
+    losses = losses_of(model)
     return Method(
         model=model,
         backbone=gpt2.backbone,

@@ -68,10 +68,10 @@ class ChatRecipe(TrainingRecipe):
         optimizer: "muon" or "adamw".
     """
 
-    steps: int = 3300
+    steps: int = 4200
     batch_size: int = 4
     learning_rate: float = 0.005
-    patience: int = 6
+    patience: int = 10
     optimizer: str = "muon"
 
 

@@ -234,7 +234,7 @@ def _train(
     method = prepare()
     if processes.leads:
         identity.save()
-        _drop_orphaned_checkpoints(identity)
+        drop_orphaned_checkpoints(identity)
     step, history = load_checkpoint(folder, method.model)
     keeper = CheckpointCallback(identity, method, recipe, history, processes)
     keeper.keep_snapshot(step)
@@ -273,7 +273,7 @@ def _fit(
     )
 
 
-def _drop_orphaned_checkpoints(identity: Identity) -> None:
+def drop_orphaned_checkpoints(identity: Identity) -> None:
     """Delete the checkpoints of a run if the best weights or snapshots before them are damaged."""
     folder, reached = identity.folder, newest_step(identity.folder)
     kept = [SNAPSHOT.format(step) for step in identity.snapshots if step <= reached]
@@ -353,6 +353,8 @@ class CheckpointCallback(keras.callbacks.Callback):
         """Write the weights of a step, if they are wanted."""
         path = self.folder / SNAPSHOT.format(step)
         if step in self.snapshots and self.processes.leads and not path.exists():
+            if hasattr(self.method.model, "jax_state_sync"):
+                self.method.model.jax_state_sync()  # on JAX, `fit` keeps them elsewhere
             save_weights(path, self.method.backbone)
 
     def restore_best(self) -> None:
