@@ -32,8 +32,9 @@ run: $(INSTALLED) ## install what is missing, then train the small GPT-2 on the 
 test: $(INSTALLED) ## install what is missing, then run every test and every notebook
 	$(PY) $(PYTEST)
 
-chat: $(INSTALLED) ## train what is missing, then serve the chat page; PRESET=FOLDER or MODEL=smollm2
-	$(PY) -m utils.serving $(if $(PRESET),--preset "$(PRESET)") $(if $(MODEL),--model "$(MODEL)")
+chat: $(INSTALLED) ## train what is missing, then serve the chat page; PRESET=FOLDER, MODEL=smollm2 or gpt2, DOCS=FOLDER
+	$(PY) -m utils.serving $(if $(PRESET),--preset "$(PRESET)") $(if $(MODEL),--model "$(MODEL)") \
+		$(if $(DOCS),--docs "$(DOCS)")
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(PY) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks

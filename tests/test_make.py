@@ -161,8 +161,9 @@ def test_clean_keeps_data_and_models(folder):
 def test_chat_serves_the_model_of_a_folder(folder):
     python(folder, "python3.11", GOOD)
     assert make(folder, "chat")[0] == make(folder, "chat", "PRESET=/my models/x")[0] == 0
-    assert make(folder, "chat", "MODEL=smollm2")[0] == 0
+    assert make(folder, "chat", "MODEL=smollm2")[0] == make(folder, "chat", "MODEL=gpt2")[0] == 0
+    assert make(folder, "chat", "DOCS=/my papers")[0] == 0
     calls = (folder / "calls.txt").read_text(encoding="utf-8").splitlines()
     served = [call for call in calls if "utils.serving" in call]
-    chosen = ["--preset /my models/x", "--model smollm2"]
+    chosen = ["--preset /my models/x", "--model smollm2", "--model gpt2", "--docs /my papers"]
     assert served == ["-m utils.serving", *(f"-m utils.serving {words}" for words in chosen)]

@@ -78,9 +78,12 @@ class Parrot:
 
 
 @contextlib.contextmanager
-def running(engine, render=None):
-    """The address of a server for an engine; at the end both are stopped."""
-    app = create_app(engine, render or plain_chat(engine.tokenizer))
+def running(engine, render=None, base=False):
+    """The address of a server for an engine; at the end both are stopped.
+
+    Without `render`, chats are plain transcripts, or `base`: there are none.
+    """
+    app = create_app(engine, None if base else render or plain_chat(engine.tokenizer))
     server = Server(app, [engine], listen("127.0.0.1", 0))
     server.start()
     yield server.url

@@ -222,7 +222,8 @@ def mac_text(pins: list[Pin]) -> str:
 def write(upgrade: bool) -> None:
     """Resolve once for everything, then for a Mac's file within those pins."""
     known = LOCK.read_text(encoding="utf-8") if LOCK.exists() and not upgrade else ""
-    LOCK.write_text(lock_text(resolve("--extra", "dev", known=known)), encoding="utf-8")
+    extras = [word for extra in ("dev", "cluster", "documents") for word in ("--extra", extra)]
+    LOCK.write_text(lock_text(resolve(*extras, known=known)), encoding="utf-8")
     MAC_LOCK.write_text(mac_text(resolve("--constraint", str(LOCK))), encoding="utf-8")
 
 

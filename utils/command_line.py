@@ -147,6 +147,18 @@ def file(kind: str, *names: str) -> Converter:
     return Converter(_listed([*names, f"the path of a {kind}"]), convert)
 
 
+def address() -> Converter:
+    """A host and a port, such as 192.168.0.5:7000."""
+
+    def convert(text: str) -> str:
+        host, _, port = text.rpartition(":")
+        if not host or not 0 < int(port) < 65536:
+            raise ValueError(text)
+        return text
+
+    return Converter("an address with a port, such as 192.168.0.5:7000", convert)
+
+
 def _listed(names: Sequence[str]) -> str:
     """The names as a person lists them: "a, b or c"."""
     *others, last = names

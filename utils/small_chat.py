@@ -9,7 +9,10 @@ your own, from the small GPT-2 or from a model of yours:
     python -m utils.small_chat --dialogues my.jsonl
     python -m utils.small_chat --dialogues my.jsonl --base FOLDER
 
-each line of the file is {"messages": [{"role": "user", "content": …}, …]}.
+each line of the file is {"messages": [{"role": "user", "content": …}, …]}. With LoRA, a small
+adapter for the chat model learns them, and the model itself stays as it is:
+
+    python -m utils.small_chat --dialogues my.jsonl --lora 8
 """
 
 import sys
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.command_line import run
+from utils.errors import CourseError
 from utils.training.recipes import OWN_DIALOGUES, ChatRecipe
 
 if TYPE_CHECKING:  # Keras takes seconds to import, which --help need not wait for
@@ -171,11 +175,14 @@ def main() -> None:
         language="en",
         dialogues=None,
         base=None,
+        lora=None,
         steps=None,
         batch_size=None,
         learning_rate=None,
         seed=ChatRecipe.seed,
     )
+    if args.lora and not args.dialogues:
+        raise CourseError("--lora adapts the chat model to your dialogues: give --dialogues FILE.")
     if args.dialogues:
         chat_on_own_dialogues(args)
     else:
@@ -228,10 +235,16 @@ def chat_on_own_dialogues(args: Namespace) -> None:
     from utils.data.dialogue_rows import fit_context
     from utils.data.keras_tokenizers import from_keras
     from utils.small_gpt2 import pretrained
+    from utils.training.adapters import AdapterRecipe, adapter_file, train_adapter
     from utils.training.finetuning import finetune_on, split, steps_for
     from utils.training.presets import load_preset
 
-    base = Path(args.base or pretrained(CORPORA[args.language]).preset)
+    if args.base:
+        base = Path(args.base)
+    elif args.lora:
+        base = Path(chat_run(args.language).preset)
+    else:
+        base = Path(pretrained(CORPORA[args.language]).preset)
     model = load_preset(base)
     context = model.backbone.max_sequence_length
     template = Template(from_keras(model.preprocessor.tokenizer))
@@ -242,15 +255,22 @@ def chat_on_own_dialogues(args: Namespace) -> None:
         f" {fitted.shortened} were longer than the context of {context} tokens and lost their"
         f" oldest turns, {fitted.left_out} were left out, as their last turn alone is too long"
     )
-    recipe = recipe_from(args, OWN_DIALOGUES)
+    recipe = recipe_from(args, AdapterRecipe(rank=args.lora) if args.lora else OWN_DIALOGUES)
     if args.steps is None:
         recipe = replace(recipe, steps=steps_for(train, template, context, recipe.batch_size))
-    run = finetune_on(fitted.dialogues, path.stem, base, recipe)
+    if isinstance(recipe, AdapterRecipe):
+        run = train_adapter(fitted.dialogues, path.stem, base, recipe)
+    else:
+        run = finetune_on(fitted.dialogues, path.stem, base, recipe)
     turns = [turn for dialogue in held_out for turn in dialogue.replies()][:QUESTIONS]
     replies = Assistant(run).replies([messages for messages, _, _ in turns])
     print(f"{len(turns)} replies in dialogues held out   exact match   F1")
     examine({"after": replies}, [answer for _, answer, _ in turns], args.language)
     print(f"The model is in {run.folder}. Chat: python -m utils.serving --preset {run.preset}")
+    if args.lora:
+        file = adapter_file(run)
+        print(f"The adapter alone has {file.stat().st_size / 1000:,.0f} kB: {file}")
+        print(f"Beside others: python -m utils.serving --adapter {path.stem}={file}")
 
 
 if __name__ == "__main__":

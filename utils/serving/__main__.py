@@ -4,28 +4,39 @@ python -m utils.serving                          # then open the address that it
 python -m utils.serving --host 0.0.0.0           # let others in the network chat, too
 python -m utils.serving --preset FOLDER          # another GPT-2, such as one of Hugging Face
 python -m utils.serving --model smollm2          # SmolLM2-135M-Instruct, see lesson 16
+python -m utils.serving --model gpt2             # the official GPT-2, which continues texts
+python -m utils.serving --docs FOLDER            # ask your own documents, see lesson 20
+python -m utils.serving --adapter pirate=FILE    # the chat model with an adapter, too
 """
 
 import argparse
+import os
 import re
+import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from utils.command_line import OneSentenceParser, one_of, run, whole_number
 from utils.errors import CourseError
 from utils.quiet import import_tensorflow
+from utils.serving.published import WEIGHTS, smollm2
 from utils.serving.server import Server, listen, run_until_stopped
 
 if TYPE_CHECKING:  # takes seconds to import, which --help need not wait for
     import keras_nlp
 
+    from utils.generation.generator import CachedModel
+    from utils.serving.adapted import AdaptedEngine
     from utils.serving.engine import Engine
     from utils.serving.prompts import Render
 
 
-SLOTS, SMOLLM2_SLOTS = 16, 8
-ROOM_FOR_REPLY = 512  # tokens of SmolLM2's context that a long chat leaves free
+SLOTS, LARGE_MODEL_SLOTS = 16, 8
+GPT2_CACHE = 2 * 12 * 1024 * 768 * 4  # bytes of a text: keys and values, layers, tokens, width
+MODELS = ("small", "smollm2", "gpt2")
+Adapters = Sequence[tuple[str, Path]]  # names in requests, and files
 
 
 def origin(text: str) -> str:
@@ -47,12 +58,23 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     add("--host", default="127.0.0.1", help="address; 0.0.0.0 lets the whole network in")
     add("--port", type=whole_number(0, 65535), default=8000, help="0 takes one that is free")
     add("--queue", type=whole_number(0, 400), default=64, help="requests that may wait")
-    add("--model", type=one_of("small", "smollm2"), default="small", help="small: the course's own")
+    add(
+        "--model",
+        type=one_of(*MODELS),
+        default="small",
+        help="small (the course's own), smollm2 or gpt2",
+    )
     add("--language", type=one_of("en", "zh"), default="en", help="of the course's models")
-    parser.set_defaults(preset=None, cors=[], allow_host=[], slots=None)
+    parser.set_defaults(preset=None, cors=[], allow_host=[], slots=None, adapter=[])
+    parser.set_defaults(context=None, weights=None)
+    parser.set_defaults(docs=None)
     unset = argparse.SUPPRESS  # in the list of options these have no default
-    slots = f"texts that are written at once ({SLOTS}, or {SMOLLM2_SLOTS} with smollm2)"
+    slots = f"texts that are written at once ({SLOTS}; {LARGE_MODEL_SLOTS} of smollm2 and gpt2)"
     add("--slots", type=whole_number(1, 64), default=unset, metavar="SLOTS", help=slots)
+    numbers = "of SmolLM2: int8, which is the default, or float32, as in the file but slower"
+    add("--weights", type=one_of(*WEIGHTS), default=unset, metavar="WEIGHTS", help=numbers)
+    longest = "tokens that SmolLM2 remembers at most (as many as memory allows)"
+    add("--context", type=whole_number(256, 8192), default=unset, metavar="TOKENS", help=longest)
     add(
         "--preset",
         type=Path,
@@ -60,6 +82,17 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
         metavar="FOLDER",
         help="serve the GPT-2 of this folder",
     )
+    adapter = "serve the chat model with this adapter, too, under this name; may be repeated"
+    add(
+        "--adapter",
+        action="append",
+        type=named_adapter,
+        default=unset,
+        metavar="NAME=FILE",
+        help=adapter,
+    )
+    docs = "serve a page on which this folder of documents is asked, instead of a model"
+    add("--docs", type=Path, default=unset, metavar="FOLDER", help=docs)
     cors = "let web pages of this origin use the server; * for all; may be repeated"
     add("--cors", action="append", type=origin, default=unset, metavar="ORIGIN", help=cors)
     host = "answer for this host name, too, such as that of a proxy; may be repeated"
@@ -67,89 +100,102 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(words)
     if args.preset and args.model != "small":
         parser.error("--preset and --model name two models: give one of them")
+    if (args.weights or args.context) and args.model != "smollm2":
+        parser.error("--weights and --context are for SmolLM2: add --model smollm2")
+    if args.adapter and args.model != "small":
+        parser.error(f"--adapter is for a GPT-2 of the course, not for {args.model}: leave one out")
+    names = [name for name, _ in args.adapter]
+    if len({*names, f"small-chat-{args.language}", f"small-gpt2-{args.language}"}) < 2 + len(names):
+        parser.error("--adapter: each adapter needs a name that no other model has")
     if args.slots is None:
-        args.slots = SMOLLM2_SLOTS if args.model == "smollm2" else SLOTS
+        args.slots = SLOTS if args.model == "small" else LARGE_MODEL_SLOTS
     return args
+
+
+def named_adapter(text: str) -> tuple[str, Path]:
+    """A converter for argparse: the name of an adapter and its file."""
+    found = re.fullmatch(r"([\w.-]+)=(.+)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"must be like pirate=FILE, not {text!r}")
+    return found[1], Path(found[2]).expanduser()
 
 
 class Models(NamedTuple):
     """The models of a server, as `utils.serving.app.create_app` takes them."""
 
     chat: "Engine"
-    render: "Render"
+    render: "Render | None"
     writer: "Engine"
 
 
-def own_model(folder: Path, slots: int, queue: int) -> Models:
-    """One model from a folder, which answers chats and continues texts.
+def own_model(folder: Path, slots: int, queue: int, adapters: Adapters = ()) -> Models:
+    """One model from a folder, which continues texts, and answers chats if it has been taught to.
 
     Raises:
-        CourseError: if the folder holds no GPT-2 that can be read.
+        CourseError: if the folder holds no GPT-2 that can be read, or an adapter is not for it.
     """
-    engine, render = load_engine(folder, folder.resolve().name, slots, queue)
+    engine, render = load_engine(folder, folder.resolve().name, slots, queue, adapters)
     return Models(engine, render, engine)
 
 
-def small_models(language: str, slots: int, queue: int) -> Models:
+def small_models(language: str, slots: int, queue: int, adapters: Adapters = ()) -> Models:
     """The course's own models: the chat model, and the one before fine-tuning, which writes tales.
 
     A model that is missing is trained first.
+
+    Raises:
+        CourseError: if an adapter is not for the chat model.
     """
     from utils.small_chat import CORPORA, chat_run
     from utils.small_gpt2 import pretrained
 
     chat, base = chat_run(language), pretrained(CORPORA[language])
-    engine, render = load_engine(Path(chat.preset), f"small-chat-{language}", slots, queue)
+    name = f"small-chat-{language}"
+    engine, render = load_engine(Path(chat.preset), name, slots, queue, adapters)
     writer, _ = load_engine(Path(base.preset), f"small-gpt2-{language}", slots, queue)
     return Models(engine, render, writer)
 
 
-def smollm2(slots: int, queue: int) -> Models:
-    """SmolLM2-135M-Instruct, which answers chats and continues texts; downloaded if it is missing.
+def official_gpt2(slots: int, queue: int) -> Models:
+    """The GPT-2 with 124 million parameters that OpenAI published; downloaded if it is missing.
 
-    Its context is as long as memory allows: see `utils.serving.memory`.
+    It is a base model: it has read web pages, and continues texts.
 
     Raises:
         CourseError: if it cannot be downloaded, is damaged, or does not fit into memory.
     """
     from utils.data.downloads import download
-    from utils.data.gguf_reader import read_gguf
-    from utils.data.smollm2 import ChatTemplate, read_tokenizer
-    from utils.generation.cached_llama import cached_llama
-    from utils.generation.generator import Generator
-    from utils.models.llama import read_config, read_weights
-    from utils.serving.engine import Engine
-    from utils.serving.memory import capped_context, free_memory
+    from utils.serving.memory import check_memory, free_memory
 
-    file = read_gguf(download("smollm2"))
-    config, tokenizer = read_config(file.metadata), read_tokenizer(file.metadata)
-    context, sentence = capped_context(config, slots, free_memory())
-    if sentence:
-        print(sentence, flush=True)
-    print("Compiling SmolLM2, which takes up to a minute.", flush=True)
-    config = config._replace(context=context)
-    generator = Generator(
-        cached_llama(config, read_weights(config, file.tensors)), tokenizer.end_id
-    )
-    room = min(ROOM_FOR_REPLY, context // 4)
-    engine = Engine(generator, tokenizer, "SmolLM2-135M-Instruct", slots, queue, room, False)
-    return Models(engine, ChatTemplate(tokenizer).prompt, engine)
+    folder = download("gpt2")
+    size = (folder / "model.safetensors").stat().st_size
+    check_memory("GPT-2", size, slots * GPT2_CACHE, free_memory())
+    print("Reading and compiling GPT-2, which takes up to a minute.", flush=True)
+    engine, render = load_engine(folder, "gpt2", slots, queue, tells_tales=False)
+    return Models(engine, render, engine)
 
 
-def load_engine(folder: Path, name: str, slots: int, queue: int) -> "tuple[Engine, Render]":
+def load_engine(
+    folder: Path,
+    name: str,
+    slots: int,
+    queue: int,
+    adapters: Adapters = (),
+    tells_tales: bool = True,
+) -> "tuple[Engine, Render | None]":
     """An engine with a model, and the function that makes the prompt of a chat.
 
-    The prompt follows the template of lesson 10 if the model has the tokens of the roles; otherwise
-    it is a plain transcript.
+    The prompt follows the template of lesson 10. A model that lacks the tokens of the roles is a
+    base model: it only continues texts, and there is None instead of the function. With adapters,
+    the engine writes with any of them, by their number.
 
     Raises:
-        CourseError: if the folder holds no GPT-2 that can be read.
+        CourseError: if the folder holds no GPT-2 that can be read, or an adapter is not for it.
     """
     from utils.data.chat_template import Template, role_token
     from utils.data.keras_tokenizers import from_keras
     from utils.generation.generator import Generator
     from utils.serving.engine import Engine
-    from utils.serving.prompts import plain_chat
 
     model = load_model(folder)
     in_keras = model.preprocessor.tokenizer
@@ -157,8 +203,33 @@ def load_engine(folder: Path, name: str, slots: int, queue: int) -> "tuple[Engin
     template = Template(tokenizer)
     roles = {role_token(role): number for role, number in template.role_ids.items()}
     knows_roles = roles.items() <= in_keras.vocabulary.items()
-    render = template.prompt if knows_roles else plain_chat(tokenizer)
-    return Engine(Generator(model, tokenizer.end_id), tokenizer, name, slots, queue), render
+    generator = Generator(with_adapters(model, folder, adapters), tokenizer.end_id)
+    engine = Engine(generator, tokenizer, name, slots, queue, tells_tales=tells_tales)
+    return engine, template.prompt if knows_roles else None
+
+
+def with_adapters(
+    model: "keras_nlp.models.GPT2CausalLM", folder: Path, adapters: Adapters
+) -> "keras_nlp.models.GPT2CausalLM | CachedModel":
+    """A model of a folder as `Generator` takes it, with all adapters in it, if there are any.
+
+    Raises:
+        CourseError: if a file holds no adapter, or one for another model.
+    """
+    if not adapters:
+        return model
+    from utils.generation.adapted_gpt2 import adapted_gpt2
+    from utils.training.adapters import name_of, read_adapter, with_adapter
+
+    read = [read_adapter(path) for _, path in adapters]
+    return adapted_gpt2(model, [with_adapter(load_model(folder), a, name_of(folder)) for a in read])
+
+
+def with_names(engine: "Engine", adapters: Adapters) -> "list[AdaptedEngine]":
+    """The adapters of an engine as models of their own, each under its name."""
+    from utils.serving.adapted import AdaptedEngine
+
+    return [AdaptedEngine(engine, name, number) for number, (name, _) in enumerate(adapters, 1)]
 
 
 def load_model(folder: Path) -> "keras_nlp.models.GPT2CausalLM":
@@ -193,23 +264,49 @@ def where_to_open(urls: list[str]) -> str:
     return f"Open {here} on this machine, or {' or '.join(elsewhere)} on another in the network."
 
 
+def serve_documents(args: argparse.Namespace, listener: socket.socket) -> None:
+    """Serve the page of a folder of documents until stopped.
+
+    Raises:
+        CourseError: if the folder or its index cannot be used.
+    """
+    from utils.serving.documents import create_documents_app, prepare_documents
+
+    folder = args.docs.expanduser()
+    index, encoder = prepare_documents(folder)
+    hosts = [args.host, listener.getsockname()[0], *args.allow_host]
+    server = Server(
+        create_documents_app(index, encoder, folder.resolve().name, hosts), [], listener
+    )
+    print(f"{where_to_open(server.urls)} Ctrl-C stops the server.", flush=True)
+    run_until_stopped(server)
+
+
 def main(words: list[str] | None = None) -> int:
     """Serve until stopped. A mistake of the user's is one sentence, and exit code 2."""
     args = read_command_line(words)
     try:
         listener = listen(args.host, args.port)
+        if args.docs:
+            serve_documents(args, listener)
+            return 0
+        # Before NumPy is imported: threads would wait for each other at each of its small products.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         import_tensorflow()
         from utils.serving.app import create_app
 
         size = (args.slots, args.queue)
         if args.model == "smollm2":
-            models = smollm2(*size)
+            chat, render = smollm2(*size, args.weights or WEIGHTS[0], args.context)
+            models = Models(chat, render, chat)
+        elif args.model == "gpt2":
+            models = official_gpt2(*size)
         elif args.preset:
-            models = own_model(args.preset, *size)
+            models = own_model(args.preset, *size, args.adapter)
         else:
-            models = small_models(args.language, *size)
+            models = small_models(args.language, *size, args.adapter)
         hosts = [args.host, listener.getsockname()[0], *args.allow_host]
-        app = create_app(*models, hosts=hosts, origins=args.cors)
+        app = create_app(*models, hosts, args.cors, with_names(models.chat, args.adapter))
         server = Server(app, [models.chat, models.writer], listener)
         print(f"{where_to_open(server.urls)} Ctrl-C stops the server.", flush=True)
         run_until_stopped(server)

@@ -8,13 +8,14 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from utils.serving.access import allow_origins, refuse_foreign_hosts
+from utils.serving.adapted import AdaptedEngine
 from utils.serving.answers import as_problem
 from utils.serving.completions import Completions, no_such_model
 from utils.serving.engine import Busy, Closing, Engine, ModelFailed
@@ -28,23 +29,26 @@ PAGE = Path(__file__).with_name("page.html")
 
 def create_app(
     chat: Engine,
-    render: Render,
+    render: Render | None,
     writer: Engine | None = None,
     hosts: Collection[str] = (),
     origins: Collection[str] = (),
+    adapted: Sequence[AdaptedEngine] = (),
 ) -> Flask:
     """The web application.
 
     Args:
         chat: the model that answers chats.
-        render: makes ids of the messages of a chat, up to the position where the reply begins.
+        render: makes ids of the messages of a chat, up to the position where the reply begins;
+            None for a base model, which only continues texts.
         writer: the model that continues texts; None for `chat`.
         hosts: names and addresses of the server besides those of the loopback; see `is_own`.
         origins: of other web pages that may use the server; see `allow_origins`.
+        adapted: the model that answers chats with adapters, each under a name of its own.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
-    completions = Completions(chat, render, writer or chat)
+    completions = Completions(chat, render, writer or chat, adapted)
 
     @app.post("/generate")
     def generate() -> Response:
@@ -73,14 +77,14 @@ def _answer_questions(app: Flask, completions: Completions) -> None:
 
     @app.get("/v1/models")
     def models() -> Response:
-        found = [_model(engine, started) for engine in engines.values()]
+        found = [_model(engine, started, completions) for engine in engines.values()]
         return json_answer({"object": "list", "data": found})
 
     @app.get("/v1/models/<path:name>")
     def model(name: str) -> Response:
         if name not in engines:
             raise no_such_model(name, engines)
-        return json_answer(_model(engines[name], started))
+        return json_answer(_model(engines[name], started, completions))
 
     @app.get("/healthz")
     def health() -> Response:
@@ -88,7 +92,9 @@ def _answer_questions(app: Flask, completions: Completions) -> None:
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return json_answer(described(completions.engine, completions.writer))
+        return json_answer(
+            described(completions.engine, completions.writer, list(completions.chats))
+        )
 
     @app.get("/")
     def index() -> Response:
@@ -115,13 +121,16 @@ def read_json() -> object:
         raise Problem(400, "The request body has a number that is too long.") from None
 
 
-def _model(engine: Engine, started: int) -> dict:
+def _model(engine: Engine, started: int, completions: Completions) -> dict:
     """A model in OpenAI's format; its context has the name that vLLM's server gives it.
 
-    `tells_tales` tells the page whether to offer a new tale.
+    `chats` tells the page whether to show a chat or one text that grows, and `tells_tales` whether
+    to offer a new tale.
     """
     about = {"id": engine.name, "object": "model", "created": started, "owned_by": "you"}
-    return {**about, "max_model_len": engine.context, "tells_tales": engine.tells_tales}
+    chats = completions.render is not None and engine.name in completions.chats
+    about |= {"max_model_len": engine.context, "chats": chats}
+    return {**about, "tells_tales": engine.tells_tales}
 
 
 def _health(*engines: Engine) -> Response:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from utils.generation.adapted_gpt2 import AdapterOfText
 from utils.generation.generator import Generator
 from utils.generation.sampling import ATTEMPTS, Sampling, random_numbers, sample_tokens
 
@@ -73,18 +74,24 @@ class Batch:
     def __init__(self, generator: Generator, slots: int):
         self.generator, self.slots = generator, slots
         self.texts: dict[int, Text] = {}
-        length = generator.context
-        # Variables, because XLA changes them in place; a tensor would be copied in each step.
-        self.cache = tf.nest.map_structure(tf.Variable, generator.empty_cache(slots, length))
         self.temperature = np.ones((slots, 1), "float32")  # as `sample_tokens` divides the logits
         self.top_k = np.full(slots, EVERYTHING, "int32")
         self.top_p = np.ones(slots, "float32")
-        # What penalties add to the logits. The model's copy is renewed only when this one changes,
-        # so a server that nobody asks for penalties does not wait for them.
+        # What penalties add to the logits.
         self.bias = np.zeros((slots, generator.vocabulary_size), "float32")
-        self._models_bias, self._bias_changed = tf.Variable(self.bias), False
-        self.chunk = min(LARGE_MODEL_CHUNK if generator.any_length else CHUNK, length)
+        self.chunk = min(LARGE_MODEL_CHUNK if generator.any_length else CHUNK, generator.context)
         self._left: dict[int, list[int]] = {}  # by slot: the ids of its last text in the cache
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make the cache, and compile what a step calls."""
+        generator = self.generator
+        empty = generator.empty_cache(self.slots, generator.context)
+        # Variables, because XLA changes them in place; a tensor would be copied in each step.
+        self.cache = tf.nest.map_structure(tf.Variable, empty)
+        # The model's copy of the bias is renewed only when ours changes, so a server that nobody
+        # asks for penalties does not wait for them.
+        self._models_bias, self._bias_changed = tf.Variable(self.bias), False
         if generator.any_length:
             self._step_alone = compiled(self._write_alone, tf.constant(0), *self._inputs([0]))
             self._step_alone(tf.constant(0), *self._inputs([0]))
@@ -101,8 +108,14 @@ class Batch:
         sampling: Sampling,
         seed: int,
         penalties: Penalties = NO_PENALTIES,
+        adapter: int = 0,
     ) -> None:
-        """Begin a text of at most `length` tokens, prompt included, in a free slot."""
+        """Begin a text of at most `length` tokens, prompt included, in a free slot.
+
+        A model with adapters, see `adapted_gpt2`, writes it with that of this number.
+        """
+        if isinstance(self.cache[-1], AdapterOfText):
+            self.cache[-1].number[slot].assign([[adapter]])
         uniform, known = random_numbers(seed, 0, length), self._known(slot, prompt)
         self.texts[slot] = Text(list(prompt), uniform, penalties, set(), known)
         for token, value in penalties.logit_bias.items():
@@ -138,9 +151,6 @@ class Batch:
         """Go one token ahead in every text; the new ids by slot, none where a prompt is read."""
         for _ in range(PIECES):
             self._read_ahead()
-        if self._bias_changed:
-            self._models_bias.assign(self.bias)
-            self._bias_changed = False
         sampled = self._sampled()
         new = {
             slot: sampled[slot]
@@ -153,6 +163,9 @@ class Batch:
 
     def _sampled(self) -> dict[int, int]:
         """What follows the token at the position of each text, by slot."""
+        if self._bias_changed:
+            self._models_bias.assign(self.bias)
+            self._bias_changed = False
         if self.generator.any_length and len(self.texts) == 1:
             slots = list(self.texts)
             sampled = self._step_alone(tf.constant(slots[0]), *self._inputs(slots))

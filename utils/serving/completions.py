@@ -8,6 +8,7 @@ from flask import Response, request
 
 from utils.data.decoding import as_text
 from utils.generation.sampling import Sampling, as_sampling
+from utils.serving.adapted import AdaptedEngine
 from utils.serving.answers import Answer, ChatAnswer, Choice, TextAnswer
 from utils.serving.batching import NO_PENALTIES, Penalties
 from utils.serving.engine import Busy, Closing, Engine, Reply
@@ -30,13 +31,21 @@ class Completions:
         engine: answers chats.
         render: makes the prompt of a chat.
         writer: continues texts.
+        adapted: the same model with adapters, each under a name of its own.
     """
 
-    def __init__(self, engine: Engine, render: Render, writer: Engine):
+    def __init__(
+        self,
+        engine: Engine,
+        render: Render | None,
+        writer: Engine,
+        adapted: Sequence[AdaptedEngine] = (),
+    ):
         self.engine, self.render, self.writer = engine, render, writer
-        self.engines = {engine.name: engine, writer.name: writer}
+        self.chats: dict[str, Any] = {engine.name: engine} | {one.name: one for one in adapted}
+        self.engines = {**self.chats, writer.name: writer}
         self._check_generate = Validator(generate_schema(writer.context))
-        self._check_chat = Validator(chat_schema(engine.name, engine.slots))
+        self._check_chat = Validator(chat_schema(list(self.chats), engine.slots))
         self._check_text = Validator(completion_schema(list(self.engines), writer.slots))
 
     # ---- a text to continue ----------------------------------------------------------------------
@@ -71,8 +80,12 @@ class Completions:
 
     def chat(self, body: object) -> Response:
         """The next message of a chat in OpenAI's format, whole or as a stream of events."""
-        self._check_name(body, [self.engine.name])
-        asked, engine = self._check_chat(body), self.engine
+        self._check_name(body, self.chats)
+        asked = self._check_chat(body)
+        engine = self.chats[asked["model"]]
+        if self.render is None:
+            say = f"{engine.name} is a base model: it has not been taught to chat, and continues"
+            raise Problem(400, f"{say} texts at /v1/completions.", "model", "no_chat_model")
         messages = [as_message(one) for one in asked["messages"]]
         about = engine.context, engine.tokenizer, engine.room_for_reply
         kept = remembered(messages, self.render, *about)

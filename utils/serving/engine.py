@@ -22,6 +22,7 @@ from utils.data.bpe import Tokenizer
 from utils.data.chat_template import ROOM_FOR_REPLY
 from utils.errors import CourseError
 from utils.generation.generator import Generator
+from utils.generation.int8_llama import Int8Llama
 from utils.generation.sampling import Sampling
 from utils.serving.batching import NO_PENALTIES, Batch, Penalties
 from utils.serving.prompts import special_ids
@@ -49,6 +50,7 @@ class Request(NamedTuple):
     sampling: Sampling
     seed: int
     penalties: Penalties = NO_PENALTIES
+    adapter: int = 0
 
 
 class Reply:
@@ -115,17 +117,19 @@ class Engine:
         queue: the number of texts that may wait.
         room_for_reply: tokens of the context that are kept free for the reply in a long chat.
         tells_tales: whether the model writes a tale when it is given nothing.
+        batch: what writes the texts: a function of `generator` and `slots`.
     """
 
     def __init__(
         self,
-        generator: Generator,
+        generator: Generator | Int8Llama,
         tokenizer: Tokenizer,
         name: str,
         slots: int = 16,
         queue: int = 64,
         room_for_reply: int = ROOM_FOR_REPLY,
         tells_tales: bool = True,
+        batch: Callable[..., Batch] = Batch,
     ):
         self.tokenizer, self.name = tokenizer, name
         self.room_for_reply, self.tells_tales = room_for_reply, tells_tales
@@ -134,7 +138,7 @@ class Engine:
         self.vocabulary_size = generator.vocabulary_size
         self.slots, self.queue = slots, queue
         self.is_closing = False
-        self._generator, self._batch = generator, Batch(generator, slots)
+        self._generator, self._batch = generator, batch(generator, slots)
         self._running: dict[int, Reply] = {}
         self._waiting: deque[Reply] = deque()
         self._changed = threading.Condition()
@@ -154,6 +158,7 @@ class Engine:
         seed: int,
         gone: Callable[[], bool] = lambda: False,
         penalties: Penalties = NO_PENALTIES,
+        adapter: int = 0,
     ) -> Reply:
         """Ask for a text.
 
@@ -164,6 +169,7 @@ class Engine:
             seed: the same seed, the same text, whatever else is being written.
             gone: tells whether the client has disconnected; called before each step.
             penalties: change the logits.
+            adapter: the number of the adapter that the text is written with; 0 for none.
 
         Raises:
             GenerationError: if prompt, length or seed make no sense for the model.
@@ -171,7 +177,7 @@ class Engine:
             Closing: if the server is shutting down.
         """
         self._generator.check([prompt], length, seed)
-        reply = Reply(Request(prompt, length, sampling, seed, penalties), gone)
+        reply = Reply(Request(prompt, length, sampling, seed, penalties, adapter), gone)
         with self._changed:
             if self.is_closing:
                 raise _closing()

@@ -57,6 +57,25 @@ def capped_context(config: Config, slots: int, free: int) -> tuple[int, str]:
     )
 
 
+def check_memory(name: str, weights: int, caches: int, free: int) -> None:
+    """Whether a model of a fixed context fits into memory.
+
+    Args:
+        name: of the model.
+        weights: bytes of its weights.
+        caches: bytes of the caches of all slots.
+        free: bytes of memory.
+
+    Raises:
+        CourseError: if it does not.
+    """
+    if (needed := COPIES * weights + caches) > free:
+        raise CourseError(
+            f"{name} needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free:"
+            " close other programs, or give it fewer --slots."
+        )
+
+
 def num_parameters(config: Config) -> int:
     """The parameters of a Llama whose output layer is its token embedding."""
     query_rows = config.num_heads * config.head_dim

@@ -1,5 +1,6 @@
 """The description of the server in OpenAPI 3.1, from the schemas that it checks requests with."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from utils.serving.schemas import Schema, chat_schema, completion_schema, generate_schema
@@ -39,20 +40,23 @@ class Model(Protocol):
     slots: int
 
 
-def described(engine: Model, writer: Model) -> dict[str, Any]:
+def described(engine: Model, writer: Model, chats: Sequence[str] = ()) -> dict[str, Any]:
     """The description of a server.
 
     Args:
         engine: the model that answers chats.
         writer: the model that continues texts.
+        chats: the names under which it answers chats, with adapters too; none for its own alone.
     """
-    names = list(dict.fromkeys([engine.name, writer.name]))
+    chats = list(chats) or [engine.name]
+    names = list(dict.fromkeys([*chats, writer.name]))
     model = _object(
         id={"enum": names},
         object={"const": "model"},
         created=_INTEGER,
         owned_by=_TEXT,
         max_model_len=_INTEGER,
+        chats={"type": "boolean"},
         tells_tales={"type": "boolean"},
     )
     models = _object(object={"const": "list"}, data={"type": "array", "items": model})
@@ -69,7 +73,7 @@ def described(engine: Model, writer: Model) -> dict[str, Any]:
         "paths": {
             "/generate": {"post": _generate(writer.context)},
             "/v1/completions": {"post": _complete(names, writer.slots)},
-            "/v1/chat/completions": {"post": _chat(engine.name, engine.slots)},
+            "/v1/chat/completions": {"post": _chat(chats, engine.slots)},
             "/v1/models": {"get": {"responses": {"200": _json("The models.", models)}}},
             "/v1/models/{model}": {
                 "get": {
@@ -108,9 +112,9 @@ def _complete(names: list[str], slots: int) -> dict[str, Any]:
     }
 
 
-def _chat(name: str, slots: int) -> dict[str, Any]:
+def _chat(names: list[str], slots: int) -> dict[str, Any]:
     message = _object(role={"const": "assistant"}, content=_TEXT)
-    answer = _answer("chat.completion", {"const": name}, slots, message=message)
+    answer = _answer("chat.completion", {"enum": names}, slots, message=message)
     answer["headers"] = {
         "X-Forgotten-Messages": {
             "required": True,
@@ -120,7 +124,7 @@ def _chat(name: str, slots: int) -> dict[str, Any]:
     }
     return {
         "summary": "Answer in a chat, as OpenAI's API does",
-        "requestBody": _body(chat_schema(name, slots)),
+        "requestBody": _body(chat_schema(names, slots)),
         "responses": {"200": answer, **_errors({**WHEN_WRITING, 404: "Unknown model."})},
     }
 

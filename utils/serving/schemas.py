@@ -157,11 +157,11 @@ def writing_fields(slots: int) -> dict[str, Schema]:
     }
 
 
-def chat_schema(model: str, slots: int) -> Schema:
+def chat_schema(models: list[str], slots: int) -> Schema:
     """The body of POST /v1/chat/completions."""
     most_tokens = whole_number(1, 2**31 - 1)
     properties = {
-        "model": {"type": "string", "enum": [model]},
+        "model": {"type": "string", "enum": models},
         "messages": several(message_schema(), "messages", 1, MOST_MESSAGES),
         "max_completion_tokens": {**most_tokens, "description": "The longest reply."},
         "max_tokens": {**most_tokens, "description": "The same under its older name."},

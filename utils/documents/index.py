@@ -1,0 +1,354 @@
+"""An index of a folder of documents, in one file on disk.
+
+    index = DocumentIndex(place_of(folder))
+    report = index.update(folder)                # reads what is new or changed
+    for found in index.search("How long is the warranty?"):
+        print(found.file, found.place, found.text)
+
+The index is an SQLite database; its full-text index (FTS5) finds candidates, and lesson 20's BM25
+ranks them. Each file is one transaction: whatever kills the process, the next `update` goes on with
+the file that was being read.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from utils.documents.passages import passages
+from utils.documents.ranking import bm25, fuse, rarity
+from utils.documents.readers import READERS, Section, Unreadable, sections
+from utils.documents.words import keywords, words
+from utils.errors import CourseError
+from utils.files import exclusive_lock
+from utils.paths import data_dir
+
+FORMAT = 1  # of the tables; an index of another format is made anew
+CANDIDATES = 100  # passages of each ranking that are looked at
+MOST_WORDS = 64  # of a question
+EMBEDDED = 64  # passages whose vectors are made and saved together
+
+TABLES = """
+CREATE TABLE files (id INTEGER PRIMARY KEY, path TEXT UNIQUE, size INTEGER, changed INTEGER);
+CREATE TABLE passages (id INTEGER PRIMARY KEY, file INTEGER, place TEXT, length INTEGER, text TEXT);
+CREATE INDEX by_file ON passages (file);
+CREATE INDEX by_length ON passages (length);
+CREATE TABLE vectors (passage INTEGER PRIMARY KEY, vector BLOB);
+CREATE VIRTUAL TABLE search
+    USING fts5 (words, content='', tokenize='unicode61 remove_diacritics 0');
+CREATE VIRTUAL TABLE vocabulary USING fts5vocab (search, 'row');
+"""
+
+Encoder = Callable[[Sequence[str]], np.ndarray]  # texts to vectors of length 1, (texts, width)
+
+
+class DocumentsError(CourseError):
+    """A folder that cannot be indexed, or an index that cannot be used."""
+
+
+class Report(NamedTuple):
+    """What an update has found: files by name; of the unreadable ones, why."""
+
+    read: list[str]
+    unchanged: list[str]
+    gone: list[str]
+    unreadable: dict[str, str]
+
+
+class Found(NamedTuple):
+    """A passage that fits a question.
+
+    Attributes:
+        number: of the passage in the index.
+        file: its file, relative to the folder.
+        place: where it stands in the file, such as "line 12".
+        text: the passage.
+        score: BM25 as a share of the best possible, from 0 to 1.
+        likeness: cosine of the question's and the passage's vector; None without an encoder.
+    """
+
+    number: int
+    file: str
+    place: str
+    text: str
+    score: float
+    likeness: float | None = None
+
+
+def place_of(folder: Path) -> Path:
+    """Where the index of a folder is kept: a file in `data_dir()`."""
+    full = str(folder.resolve())
+    name = f"{folder.resolve().name}-{hashlib.sha256(full.encode()).hexdigest()[:8]}.sqlite"
+    return data_dir() / "documents" / name
+
+
+def documents_in(folder: Path) -> Iterator[Path]:
+    """The files of a folder and its subfolders that can be read, without hidden ones."""
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in READERS:
+                yield Path(root, name)
+
+
+class DocumentIndex:
+    """An index; see the module.
+
+    Args:
+        path: the file of the database; made if it is missing.
+
+    Raises:
+        DocumentsError: if it cannot be used.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            (version,) = self._one("PRAGMA user_version")
+            if version != FORMAT:
+                self._make_tables()
+        except (OSError, sqlite3.Error) as error:
+            raise DocumentsError(
+                f"{path} cannot be used as an index ({error}): delete it, or set COURSE_DATA to a"
+                " folder that you may write to."
+            ) from error
+
+    def _make_tables(self) -> None:
+        for (name,) in self._all("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL%'"):
+            self._connection.execute(f"DROP TABLE {name}")
+        for (name,) in self._all("SELECT name FROM sqlite_master WHERE type = 'table'"):
+            self._connection.execute(f"DROP TABLE {name}")
+        self._connection.executescript(f"BEGIN;{TABLES}PRAGMA user_version = {FORMAT};COMMIT;")
+
+    def _one(self, query: str, *values: object) -> tuple:
+        return self._connection.execute(query, values).fetchone()
+
+    def _all(self, query: str, *values: object) -> list[tuple]:
+        return self._connection.execute(query, values).fetchall()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many files and how many passages it has."""
+        return self._one("SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM passages)")
+
+    @property
+    def without_vectors(self) -> int:
+        """How many passages `embed` has not made vectors of."""
+        return self._one("SELECT count(*) - (SELECT count(*) FROM vectors) FROM passages")[0]
+
+    # ---- update ----------------------------------------------------------------------------------
+
+    def update(self, folder: Path, tell: Callable[[str], None] = lambda name: None) -> Report:
+        """Read the files that are new or changed, forget those that are gone.
+
+        A file that cannot be read is left out. Another process that updates the same index is
+        waited for.
+
+        Args:
+            folder: the documents.
+            tell: called with the name of each file before it is read.
+
+        Raises:
+            DocumentsError: if there is no such folder, or the index cannot be written.
+        """
+        if not folder.is_dir():
+            raise DocumentsError(f"There is no folder {folder}: give one with documents in it.")
+        waiting = f"Another process is indexing {folder}: waiting for it."
+        try:
+            with exclusive_lock(self.path.with_suffix(".lock"), waiting, _cannot_write):
+                return self._update(folder, tell)
+        except sqlite3.Error as error:
+            raise DocumentsError(f"{self.path} cannot be written ({error}).") from error
+
+    def _update(self, folder: Path, tell: Callable[[str], None]) -> Report:
+        known = {path: state for path, *state in self._all("SELECT path, size, changed FROM files")}
+        report = Report([], [], [], {})
+        for file in documents_in(folder):
+            name = file.relative_to(folder).as_posix().encode(errors="replace").decode()
+            state = _state(file)
+            if known.pop(name, None) == state:
+                report.unchanged.append(name)
+                continue
+            tell(name)
+            try:
+                self._replace(name, state, sections(file))
+                report.read.append(name)
+            except Unreadable as reason:
+                report.unreadable[name] = str(reason)
+        for name in known:
+            if name not in report.unreadable:
+                self._replace(name)
+                report.gone.append(name)
+        return report
+
+    def _replace(
+        self, name: str, state: Sequence[int] = (), found: Iterator[Section] | None = None
+    ) -> None:
+        """Forget what is known of a file and put in its sections, all of it or nothing.
+
+        If the file turns out to be unreadable, what was known of it is forgotten all the same.
+        """
+        with self._transaction():
+            self._forget(name)
+        if found is None:
+            return
+        with self._transaction():
+            row = self._connection.execute(
+                "INSERT INTO files VALUES (NULL, ?, ?, ?)", (name, *state)
+            )
+            for section in found:
+                for start, stop in passages(section.text):
+                    self._insert(row.lastrowid, section, start, section.text[start:stop])
+
+    def _transaction(self) -> "_Transaction":
+        return _Transaction(self._connection)
+
+    def _insert(self, file: int | None, section: Section, start: int, text: str) -> None:
+        line = section.line + section.text.count("\n", 0, start)
+        place = section.place or (f"line {line}" if section.line else "")
+        found = words(text)
+        row = self._connection.execute(
+            "INSERT INTO passages VALUES (NULL, ?, ?, ?, ?)", (file, place, len(found), text)
+        )
+        self._connection.execute(
+            "INSERT INTO search (rowid, words) VALUES (?, ?)", (row.lastrowid, " ".join(found))
+        )
+
+    def _forget(self, name: str) -> None:
+        query = "SELECT id, text FROM passages WHERE file = (SELECT id FROM files WHERE path = ?)"
+        for number, text in self._all(query, name):
+            forgotten = ("delete", number, " ".join(words(text)))
+            self._connection.execute(
+                "INSERT INTO search (search, rowid, words) VALUES (?, ?, ?)", forgotten
+            )
+            self._connection.execute("DELETE FROM vectors WHERE passage = ?", (number,))
+            self._connection.execute("DELETE FROM passages WHERE id = ?", (number,))
+        self._connection.execute("DELETE FROM files WHERE path = ?", (name,))
+
+    def embed(self, encoder: Encoder, tell: Callable[[int], None] = lambda number: None) -> None:
+        """Make the vectors that are missing; what a killed process has made is kept.
+
+        Args:
+            encoder: makes them.
+            tell: called with the number of passages after each batch.
+        """
+        query = (
+            "SELECT id, text FROM passages WHERE id NOT IN (SELECT passage FROM vectors) LIMIT ?"
+        )
+        while batch := self._all(query, EMBEDDED):
+            vectors = encoder([text for _, text in batch]).astype("<f2")
+            rows = [(n, v.tobytes()) for (n, _), v in zip(batch, vectors, strict=True)]
+            with self._transaction():
+                self._connection.executemany("INSERT INTO vectors VALUES (?, ?)", rows)
+            tell(len(batch))
+
+    # ---- search ----------------------------------------------------------------------------------
+
+    def rarities(self, question: str) -> dict[str, float]:
+        """The keywords of a question with their rarities in these documents."""
+        (total,) = self._one("SELECT count(*) FROM passages")
+        query = "SELECT doc FROM vocabulary WHERE term = ?"
+        asked = keywords(question)[:MOST_WORDS]
+        counts = {word: self._one(query, word) or (0,) for word in asked}
+        return {word: rarity(total, containing) for word, (containing,) in counts.items()}
+
+    def search(self, question: str, limit: int = 5, encoder: Encoder | None = None) -> list[Found]:
+        """The passages that fit a question best, the best first.
+
+        Args:
+            question: in plain words.
+            limit: the most passages to return.
+            encoder: if given, the ranking by words is fused with the one by meaning, of the
+                passages that `embed` has made vectors of.
+        """
+        rarities = self.rarities(question)
+        (average,) = self._one("SELECT avg(length) FROM passages")
+        likeness = self._likeness(question, encoder) if encoder else {}
+        numbers = dict.fromkeys([*self._candidates(rarities), *likeness])
+        scores: dict[int, float] = {}
+        for number in numbers:
+            (text,) = self._one("SELECT text FROM passages WHERE id = ?", number)
+            scores[number] = bm25(rarities, words(text), average)
+        by_words = sorted((n for n in numbers if scores[n] > 0), key=lambda n: -scores[n])
+        best = fuse(by_words, likeness) if likeness else by_words
+        return [self._found(number, scores[number], likeness) for number in best[:limit]]
+
+    def around(self, number: int, more: int = 5) -> tuple[str, list[tuple[int, str, str]]]:
+        """The file of a passage, and the passage between some of its neighbours.
+
+        Args:
+            number: of the passage.
+            more: how many passages before it and after it.
+
+        Returns:
+            The name of the file, and (number, place, text) of each; ("", []) if there is none.
+        """
+        query = (
+            "SELECT path, passages.id, place, text FROM passages JOIN files ON file = files.id"
+            " WHERE file = (SELECT file FROM passages WHERE id = ?) AND passages.id BETWEEN ? AND ?"
+            " ORDER BY passages.id"
+        )
+        rows = self._all(query, number, number - more, number + more)
+        return (rows[0][0], [row[1:] for row in rows]) if rows else ("", [])
+
+    def _candidates(self, rarities: dict[str, float]) -> list[int]:
+        if not rarities:
+            return []
+        either = " OR ".join(f'"{word}"' for word in rarities)
+        query = "SELECT rowid FROM search WHERE search MATCH ? ORDER BY rank LIMIT ?"
+        return [number for (number,) in self._all(query, either, CANDIDATES)]
+
+    def _likeness(self, question: str, encoder: Encoder) -> dict[int, float]:
+        """The passages nearest to a question in meaning, with their cosines, the nearest first."""
+        rows = self._all("SELECT passage, vector FROM vectors")
+        if not rows:
+            return {}
+        vectors = np.frombuffer(b"".join(vector for _, vector in rows), "<f2")
+        cosines = vectors.reshape(len(rows), -1).astype("float32") @ encoder([question])[0]
+        nearest = np.argsort(-cosines)[:CANDIDATES]
+        return {rows[at][0]: float(cosines[at]) for at in nearest}
+
+    def _found(self, number: int, score: float, likeness: dict[int, float]) -> Found:
+        query = (
+            "SELECT path, place, text FROM passages JOIN files ON file = files.id"
+            " WHERE passages.id = ?"
+        )
+        file, place, text = self._one(query, number)
+        return Found(number, file, place, text, score, likeness.get(number))
+
+
+class _Transaction:
+    """A block whose changes are all kept or, if it raises, all undone."""
+
+    def __init__(self, connection: sqlite3.Connection):
+        self.connection = connection
+
+    def __enter__(self) -> None:
+        self.connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.connection.execute("ROLLBACK" if kind else "COMMIT")
+
+
+def _state(file: Path) -> list[int]:
+    """What tells a changed file from an unchanged one: its size, and when it was changed."""
+    try:
+        found = file.stat()
+        return [found.st_size, found.st_mtime_ns]
+    except OSError:  # a link that leads nowhere
+        return [0, 0]
+
+
+def _cannot_write(path: Path, error: OSError) -> DocumentsError:
+    return DocumentsError(f"{path} cannot be written ({error.strerror or error}).")
