@@ -787,7 +787,7 @@ def train_head(vectors_of):
     """A function from texts to the probabilities of the three intents, (texts, 3)."""
     keras.utils.set_random_seed(args.seed)
     inputs = vectors_of(sum(train, []))
-    center, scale = inputs.mean(axis=0), inputs.std(axis=0)
+    center, scale = inputs.mean(axis=0), inputs.std()
     head = keras.Sequential([keras.layers.Dense(3, activation="softmax")])
     head.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
     head.fit((inputs - center) / scale, targets, batch_size=64, epochs=30, verbose=0)
@@ -985,7 +985,7 @@ if smollm2:
         print(f"\n> {user.content}\n  with:    {reply}\n  without: {other}")
 
 # %% [markdown]
-# The replies with a passage stay much nearer to it. That is no proof that they are *right*: read
+# The replies with a passage stay nearer to it. That is no proof that they are *right*: read
 # them. A model of this size may quote the wrong half of the passage, or add a sentence of its own.
 # Therefore the command below quotes, and a page that generates should show the passage beside the
 # reply.
