@@ -1134,5 +1134,6 @@ check.choose_threshold(choose_threshold)
 # %% [markdown]
 # ## Next
 #
-# The replies are now right or refused. Are they also as people like them? Lesson 21 trains a
-# model on preferences.
+# Ask a folder of your own: `make chat DOCS=FOLDER` opens a page whose sources can be opened. If an
+# answer is wrong, look first whether the search had found the right passage. With the tales, most
+# was lost there.

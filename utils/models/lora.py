@@ -1,4 +1,4 @@
-"""LoRA on a keras-nlp GPT-2: put it in, and merge it into plain weights. Lesson 17 explains it.
+"""LoRA on a keras-nlp GPT-2: put it in, and merge it into plain weights.
 
 add_lora(model, rank=8)            # now only the adapter is trainable
 plain = merged(model)              # a GPT-2 without any trace of LoRA, with the same outputs
