@@ -3,13 +3,16 @@
 import math
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from lesson_code import definitions
 
 from utils.course.hyperparameters import OPTIONS
 from utils.course.settings import SettingError, read_command_line, settings
 from utils.paths import data_dir
+from utils.training.recipes import ChatRecipe, Recipe
 
 LESSON = Path(__file__).parent.parent / "codes" / "01_linear_regression.py"
 DEFAULTS = {"epochs": 500, "learning_rate": 0.01, "seed": 4}
@@ -112,3 +115,14 @@ def test_a_command_that_trains_refuses_a_wrong_flag_before_it_begins(module, fla
     assert result.returncode == 2
     assert result.stdout == "" and result.stderr.count("\n") == 1
     assert flags[0] in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("lesson", "recipe"), [("08_pretraining", Recipe()), ("10_chat", ChatRecipe())]
+)
+def test_a_lesson_trains_what_the_command_trains(lesson, recipe):
+    asked, usual = {}, asdict(recipe)
+    definitions(lesson, constants=["args"], settings=lambda **given: asked.update(given))
+    both = asked.keys() & usual.keys()
+    assert both >= {"steps", "batch_size", "learning_rate", "seed"}
+    assert {name: asked[name] for name in both} == {name: usual[name] for name in both}
