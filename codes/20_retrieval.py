@@ -23,6 +23,7 @@ print(args)
 # %%
 import json
 import re
+import sqlite3  # noqa: F401  (before TensorFlow, which brings a smaller SQLite along)
 import tempfile
 from collections import Counter
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The settings of other projects do not change what the tests see."""
 
+import sqlite3  # noqa: F401  (before TensorFlow, which brings a smaller SQLite along)
+
 from utils.keras_backend import choose_backend
 from utils.loopback import bypass_proxies_for_loopback
 

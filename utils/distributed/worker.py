@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from utils.command_line import OneSentenceParser
 from utils.distributed.jobs import SENTENCE, UNEXPECTED, Job
 from utils.errors import CourseError
 
@@ -33,6 +34,10 @@ CHUNK = 1 << 26  # bytes of a file that travel at a time
 
 def main() -> None:
     """Read the job, train, and leave with a code that says how it went."""
+    OneSentenceParser(
+        prog="python -m utils.distributed.worker",
+        description="One process of `python -m utils.cluster`, which starts it and gives it a job.",
+    ).parse_args()
     job = Job.from_line(sys.stdin.readline())
     _quiet_start(job)
     threading.Thread(target=_leave_with_the_launcher, args=[job], daemon=True).start()
