@@ -11,6 +11,8 @@
 # first, which takes some minutes.
 
 # %%
+import sqlite3  # noqa: F401  (before TensorFlow, which brings a smaller SQLite along)
+
 from utils.course.settings import settings
 
 args = settings(tales=1000, questions=200, replies=6, seed=20)
@@ -23,7 +25,6 @@ print(args)
 # %%
 import json
 import re
-import sqlite3  # noqa: F401  (before TensorFlow, which brings a smaller SQLite along)
 import tempfile
 from collections import Counter
 from pathlib import Path
