@@ -129,8 +129,9 @@ def turns_about(
     story: Story, talk: Sequence[Dialogue], rng: Random, plain: bool = False
 ) -> Iterator[list[Turn]]:
     """What people say with a tale on the page, topic by topic, without end; see above."""
+    questions = story.questions
     while True:
-        for question in _in_some_order(story.questions, rng):
+        for question in _in_some_order(questions, rng):
             if plain:
                 yield _in_plain_words(question, story, rng)
             else:

@@ -70,7 +70,9 @@ class Row(NamedTuple):
 Arrays = tuple[np.ndarray, ...]
 
 
-def fill_row(dialogues: Iterable[Encoded], length: int, context: int, start: Encoded) -> Row:
+def fill_row(
+    dialogues: Iterable[Encoded], length: int, context: int, start: Encoded, shortest: int = 1
+) -> Row:
     """Put dialogues into a row until several in turn have no room.
 
     Args:
@@ -78,6 +80,7 @@ def fill_row(dialogues: Iterable[Encoded], length: int, context: int, start: Enc
         length: of the row.
         context: the longest dialogue that a model can read, the shared beginning included.
         start: the shared beginning.
+        shortest: ids of a dialogue; a row with less room is full.
     """
     first, number, refused = len(start[0]), 0, 0
     row = Row(list(start[0]), list(start[1]), list(range(first)), [0] * first)
@@ -92,6 +95,8 @@ def fill_row(dialogues: Iterable[Encoded], length: int, context: int, start: Enc
         row.weights.extend(weights)
         row.positions.extend(range(first, first + len(ids)))
         row.segments.extend([number] * len(ids))
+        if length - len(row.ids) < shortest:
+            break
     return row
 
 

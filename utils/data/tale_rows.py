@@ -11,6 +11,7 @@ from utils.data.typing_noise import as_typed
 from utils.tales import Story
 
 TALK_EVERY = 6  # one row in so many is small talk
+SHORTEST = 10  # ids; hardly any conversation has fewer
 
 
 class TaleRows:
@@ -57,7 +58,7 @@ class TaleRows:
             dialogues = short_conversations(story, self.talk, rng, plain)
             start = [Message("system", story.text)]
         encode = self.template.encode
-        return fill_row(map(encode, dialogues), self.length, self.context, encode(start))
+        return fill_row(map(encode, dialogues), self.length, self.context, encode(start), SHORTEST)
 
     def _small_talk(self, rng: Random) -> Iterator[list[Message]]:
         while True:

@@ -8,6 +8,7 @@ from keras import ops
 from utils.models.gpt2 import build_gpt2, size_of
 
 NEW_ROWS_SEED = 0
+BLOCK = 128  # queries that are given the same keys
 
 
 def resize_token_embeddings(
@@ -52,11 +53,43 @@ def packed_logits(model: keras_nlp.models.GPT2CausalLM) -> keras.Model:
     hidden = backbone.embeddings_dropout(hidden)
     *first_layers, last_layer = backbone.transformer_layers
     for layer in first_layers:
-        # the layer puts its causal mask on top
-        hidden = layer(hidden, decoder_attention_mask=_in_view(segments, segments))
+        hidden = _InBlocks(layer)(hidden, segments)
     hidden = backbone.layer_norm(_layer_at(places, last_layer, hidden, segments))
     logits = backbone.token_embedding(hidden, reverse=True)
     return keras.Model([ids, positions, segments, places], logits)
+
+
+class _InBlocks(keras.layers.Layer):
+    """A layer of GPT-2 for such rows, its attention computed for one block of queries at a time.
+
+    No query sees a key behind it. If all keys are given to all queries, half of the scores are
+    computed only to be masked; so a block of queries gets the keys up to its own end.
+    """
+
+    def __init__(self, layer: keras_nlp.layers.TransformerDecoder):
+        super().__init__()
+        self.layer = layer
+
+    def call(self, hidden, segments):
+        """The output of the layer, (batch, time, width); the time must be known."""
+        attention, length = self.layer._self_attention_layer, hidden.shape[1]
+        normed = self.layer._self_attention_layer_norm(hidden)
+        queries, keys = attention._query_dense(normed), attention._key_dense(normed)
+        values = attention._value_dense(normed)
+        attended = []
+        for start in range(0, length, BLOCK):
+            end = min(start + BLOCK, length)
+            causal = ops.arange(end)[None, :] <= ops.arange(start, end)[:, None]
+            in_view = _in_view(segments[:, start:end], segments[:, :end])
+            mask = in_view * ops.cast(causal, "int32")
+            parts = queries[:, start:end], keys[:, :end], values[:, :end]
+            attended.append(attention._compute_attention(*parts, attention_mask=mask)[0])
+        together = attention._output_dense(ops.concatenate(attended, axis=1))
+        return _rest_of_layer(self.layer, hidden, together)
+
+    def compute_output_shape(self, hidden_shape, segments_shape):
+        """That of the input; `call` could not say so, where the time is not known yet."""
+        return hidden_shape
 
 
 def _in_view(of_queries, of_keys):
@@ -77,9 +110,14 @@ def _layer_at(places, layer, hidden, segments):
         value=normed,
         attention_mask=in_view * ops.cast(causal, "int32"),
     )
-    chosen = _take(hidden, places) + layer._self_attention_dropout(attended)
-    inner = layer._feedforward_intermediate_dense(layer._feedforward_layer_norm(chosen))
-    return chosen + layer._feedforward_dropout(layer._feedforward_output_dense(inner))
+    return _rest_of_layer(layer, _take(hidden, places), attended)
+
+
+def _rest_of_layer(layer, hidden, attended):
+    """What follows the attention of a layer: both residual connections and the feed-forward net."""
+    hidden = hidden + layer._self_attention_dropout(attended)
+    inner = layer._feedforward_intermediate_dense(layer._feedforward_layer_norm(hidden))
+    return hidden + layer._feedforward_dropout(layer._feedforward_output_dense(inner))
 
 
 def _take(hidden, places):

@@ -209,7 +209,8 @@ def packed_batches(
         inputs = (ids, positions, segments, places)
         return inputs, tf.gather(targets, places, batch_dims=1), weights
 
-    return every_step(lambda step: rows.batch(step, batch_size, seed), first_step).map(choose)
+    batches = every_step(lambda step: rows.batch(step, batch_size, seed), first_step)
+    return batches.map(choose).prefetch(2)  # rows are written while the model trains
 
 
 def prepare(model: keras_nlp.models.GPT2CausalLM, recipe: ChatRecipe) -> keras.Model:
