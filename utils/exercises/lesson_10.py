@@ -2,12 +2,12 @@
 
 from utils.exercises import Answers, exercise
 
-PLAY = ["mark", "system", "system", "mark", "user", "mark", "assistant", "assistant"]
-TWO = ["mark", "user", "mark", "assistant", "mark", "user", "user", "mark", "assistant"]
+PLAY = ["token", "system", "system", "token", "user", "token", "assistant", "assistant"]
+TWO = ["token", "user", "token", "assistant", "token", "user", "user", "token", "assistant"]
 
 
 @exercise(
-    cases=[(PLAY,), (TWO,), (["mark", "user"],)],
+    cases=[(PLAY,), (TWO,), (["token", "user"],)],
     hints=[
         "One number for each token: 1 where the assistant speaks.",
         '`[int(role == "assistant") for role in roles]`.',
@@ -17,11 +17,11 @@ def weights_of(roles):
     return [int(role == "assistant") for role in roles]
 
 
-@weights_of.mistake("the mark of the assistant is given in the prompt, it need not be learnt.")
+@weights_of.mistake("the assistant's role token stands in the prompt, it need not be learnt.")
 def _(roles):
     following = [*roles[1:], ""]
     return [
-        int(role == "assistant" or (role == "mark" and after == "assistant"))
+        int(role == "assistant" or (role == "token" and after == "assistant"))
         for role, after in zip(roles, following, strict=True)
     ]
 
@@ -52,7 +52,7 @@ def rows_needed(lengths, length):
     return rows
 
 
-@rows_needed.mistake("a dialogue is never cut: what does not fit goes to a new row as a whole.")
+@rows_needed.mistake("a conversation is never cut: what does not fit goes to a new row as a whole.")
 def _(lengths, length):
     return -(-sum(lengths) // length)
 
@@ -164,25 +164,25 @@ def _(messages, longest):
 answer = Answers(
     (
         "What is missing",
-        "The conversation is written as a transcript that ends with the assistant's mark. What"
-        " follows such a mark in the training is always a reply, so a reply is the likeliest"
+        "The conversation is written as a transcript that ends with the assistant's role token."
+        " What follows it in the training is always a reply, so a reply is the likeliest"
         " continuation.",
     ),
     (
         "Only the assistant's tokens",
-        "As targets they would teach the model to ask, which is not its part. As inputs they are"
+        "As targets they would teach the model to ask, which it never has to do. As inputs they are"
         " needed: through attention the gradient of the reply reaches them, and so the model learns"
         " to read them.",
     ),
     (
         "The template of the course",
-        "A role is an id of its own, and the template adds it. Each message is encoded by itself,"
-        " and there the mark is only letters, which never become that id.",
+        "A role token is an id of its own, and the template adds it. Each message is encoded by"
+        " itself, and there `<|system|>` is only letters, which never become that id.",
     ),
     (
         "One tale, many conversations",
         "The attention mask: a token sees the tale and what stands before it in its own segment,"
-        " nothing of the other segments.",
+        " nothing of the other conversations.",
     ),
     (
         "Conversations",
