@@ -1,10 +1,12 @@
 """Exercises of lesson 20, retrieval."""
 
+from math import inf
+
 import numpy as np
 
 from utils.exercises import Answers, exercise
 
-RANKS = [[1, 2, 4], [1, 1, 5, 0], [3, 10]]
+RANKS = [[1, 2, 4], [1, 1, 5, inf], [3, 10]]
 COUNTS = [(1, 100, 100, 1.2, 0.75), (10, 300, 100, 1.2, 0.75), (2, 50, 100, 2.0, 0.5)]
 RANKINGS = [
     (["a", "b", "c", "d"], ["b", "d", "a", "c"], 60),
@@ -23,11 +25,11 @@ SCORES = [
     cases=[(ranks,) for ranks in RANKS],
     hints=[
         "Each question contributes 1 / rank.",
-        "A question whose passage was not found contributes 0, and counts in the mean.",
+        "1 / math.inf is 0: a question whose passage was not found counts in the mean, too.",
     ],
 )
 def mean_reciprocal_rank(ranks):
-    return sum(1 / rank for rank in ranks if rank) / len(ranks)
+    return sum(1 / rank for rank in ranks) / len(ranks)
 
 
 @mean_reciprocal_rank.mistake("that is one over the mean rank: take the reciprocals first.")
@@ -136,29 +138,30 @@ def _(inside, outside):
 answer = Answers(
     (
         "TF-IDF: words that tell passages apart",
-        "It tells no passage from another: whatever the question, all passages have it. Its"
-        " inverse document frequency is the lowest there is, in BM25 nearly 0.",
+        "It does not tell one passage from another, because all have it. Its inverse document"
+        " frequency is the lowest there is: 1 in scikit-learn's TF-IDF, where it still adds to the"
+        " scores, and nearly 0 in BM25.",
     ),
     (
-        "BM25: enough is enough",
-        "The count saturates: ten times is hardly more than three times. In a passage that is"
-        " longer than the average the count rises more slowly, because long passages have more"
-        " words of any kind.",
+        "BM25: counts that saturate",
+        "The count saturates: the first occurrences add most, and the tenth adds little. In a"
+        " passage that is longer than the average the count rises more slowly, because a long"
+        " passage has more words of any kind.",
     ),
     (
         "Vectors: the small model",
-        "It was trained to predict the next token. Nothing asked for vectors that are near for"
-        " texts of like meaning, so they say what kind of text it is, and all tales are of one"
-        " kind.",
+        "It was trained to predict the next token. Nothing in that training asks for similar"
+        " vectors where two texts have a similar meaning. By its vectors all tales look alike, and"
+        " a question looks like no tale.",
     ),
     (
         "Two rankings, one list",
-        "Scores of different methods have different units and spreads, so their sum is decided by"
-        " the one with the larger numbers. Ranks are alike for all methods.",
+        "Scores of different methods have different scales, so their sum is decided by the method"
+        " with the larger numbers. Ranks have the same scale for all methods.",
     ),
     (
         "How long should a passage be?",
-        "Five passages of 400 words are four times as much to read. At an equal number of words"
-        " read, passages of 400 words find less than those of 100.",
+        "Five passages of 400 words are much more to read. At an equal number of words read,"
+        " passages of 400 words find no more than those of 100.",
     ),
 )

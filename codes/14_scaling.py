@@ -1,0 +1,1050 @@
+# %% [markdown]
+# # 14. Scaling: larger, and on more than one machine
+#
+# At the end of this lesson you can predict what a larger model and more text would bring, from a
+# law fitted to many small runs, and you know how far to trust it, because here the loss that no
+# model can beat is known. You can also calculate what a training takes in memory and time, and you
+# have let several processes train one model together.
+#
+# You need: the floor and the training loop from [lesson 8](08_pretraining.ipynb), the bootstrap
+# from [lesson 11](11_evaluation.ipynb), Muon from [lesson 13](13_optimizers.ipynb).
+
+# %%
+from utils.course.settings import settings
+
+args = settings(steps=168, batch_size=8, seed=0)
+print(args)
+
+# %% [markdown]
+# The settings are for the three models that this lesson trains itself.
+
+# %%
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+
+from utils import tales
+from utils.course.plots import STYLE
+from utils.data.batches import Windows, as_examples
+from utils.data.bpe import Tokenizer
+from utils.data.downloads import shipped
+from utils.data.keras_tokenizers import VOCABULARY_SIZE, folder
+from utils.errors import CourseError
+from utils.evaluation.losses import TokenLosses
+from utils.exercises import lesson_14 as check
+from utils.models.gpt2 import build_gpt2, from_ids
+from utils.models.sizes import SIZES, ModelSize
+from utils.training.budget import (
+    ATTENTION,
+    FLOAT,
+    GIB,
+    HIDDEN,
+    LOGITS,
+    VECTORS,
+    training_memory,
+)
+from utils.training.optimizers import Muon, warmup_cosine
+from utils.training.recipes import Recipe
+from utils.training.runs import compiled
+
+plt.style.use(STYLE)
+rng = np.random.default_rng(args.seed)
+np.set_printoptions(precision=3, suppress=True)
+
+# %% [markdown]
+# ## A law for the loss
+#
+# A larger model reaches a lower loss, and so does one that reads more text. A **scaling law** says
+# how much lower. The usual form has three terms:
+#
+# $$L(N, D) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta}$$
+#
+# $N$ is the number of parameters without the embedding tables, $D$ the number of tokens that
+# training reads. The second term is what a small model loses against a large one, the third what a
+# short training loses against a long one. Both go to zero. What stays is $E$, the **irreducible
+# loss**: the entropy of the text itself (Hoffmann and others, *Training Compute-Optimal Large
+# Language Models*, 2022, section 3.3; the paper of the model *Chinchilla*).
+#
+# For real text nobody knows the true $E$, so nobody can say whether a fit has found it. For the
+# tales we know it: it is the floor.
+#
+# The five numbers $A$, $B$, $E$, $\alpha$ and $\beta$ are found by a fit. $A$, $B$ and $E$ are
+# positive and differ by orders of magnitude, so the fit looks for their logarithms.
+
+
+# %%
+def terms(theta, N, D):
+    """The three terms of the law, (3, …, runs); theta (…, 5): log A, log B, log E, alpha, beta."""
+    log_A, log_B, log_E, alpha, beta = np.moveaxis(np.asarray(theta), -1, 0)[..., None]
+    logs = [log_A - alpha * np.log(N), log_B - beta * np.log(D), log_E + 0 * N]
+    return np.exp(np.clip(np.array(logs), -50, 50))
+
+
+def law(theta, N, D):
+    """The losses that the law predicts, (…, runs)."""
+    return terms(theta, N, D).sum(axis=0)
+
+
+# %% [markdown]
+# A fit needs the gradient: how does each prediction change with each of the five numbers? Of the
+# *logarithm* of the loss, the derivative with respect to $\log A$ is the share that the first term
+# has in the loss, and so on. With respect to $\alpha$ it is that share, times $-\log N$.
+
+
+# %%
+def jacobian(theta, N, D):
+    """Derivatives of the logarithm of each predicted loss, (…, runs, 5)."""
+    A, B, E = terms(theta, N, D) / law(theta, N, D)  # shares of the loss
+    return np.stack([A, B, E, -A * np.log(N), -B * np.log(D)], axis=-1)
+
+
+# %% tags=["nbval-check-output"]
+TRUTH = np.array([np.log(300), np.log(3000), np.log(0.3), 0.6, 0.65])  # of a toy
+some = np.array([2e4, 3e5]), np.array([5e5, 1e6])  # N and D of two runs
+nudges = 1e-6 * np.eye(5)  # one number at a time
+by_differences = [
+    (np.log(law(TRUTH + nudge, *some)) - np.log(law(TRUTH - nudge, *some))) / 2e-6
+    for nudge in nudges
+]
+same = np.allclose(jacobian(TRUTH, *some), np.transpose(by_differences), atol=1e-6)
+print("the derivatives are those of finite differences:", same)
+assert same
+
+# %% [markdown]
+# What should the fit minimise? The differences between the logarithms of predicted and measured
+# losses. If they were squared, one odd run would pull the whole law towards it. The **Huber loss**
+# is quadratic near zero and linear further out, so a run that is far off counts only in proportion
+# to its distance. The authors of the law change from one to the other at 0.001, and so do we.
+
+
+# %%
+DELTA = 0.001
+
+
+def huber(residuals):
+    """The sum of the Huber losses over the runs, (…)."""
+    far = np.abs(residuals) > DELTA
+    losses = np.where(far, DELTA * (np.abs(residuals) - DELTA / 2), residuals**2 / 2)
+    return losses.sum(axis=-1)
+
+
+def downhill(theta, residuals, N, D, damping, free):
+    """A step towards smaller residuals (…, runs), from the guesses (…, 5)."""
+    J = jacobian(theta, N, D) * free
+    weights = np.minimum(1, DELTA / np.maximum(np.abs(residuals), 1e-12))  # far runs count less
+    curvature = np.einsum("...ri,...r,...rj->...ij", J, weights, J)
+    slope = np.einsum("...ri,...r->...i", J, weights * residuals)
+    diagonal = np.einsum("...ii->...i", curvature) + 1e-9
+    damped = curvature + (damping * diagonal)[..., None] * np.eye(5)
+    return -np.linalg.solve(damped, slope[..., None])[..., 0]
+
+
+def descend(theta, N, D, L, free, rounds=150):
+    """From many guesses (…, 5) at once to the nearest minima, and the Huber losses there."""
+    residuals, damping = np.log(law(theta, N, D) / L), np.full((*theta.shape[:-1], 1), 1e-3)
+    for _ in range(rounds):
+        tried = theta + downhill(theta, residuals, N, D, damping, free)
+        new = np.log(law(tried, N, D) / L)
+        better = (huber(new) < huber(residuals))[..., None]
+        theta, residuals = np.where(better, tried, theta), np.where(better, new, residuals)
+        damping = np.clip(np.where(better, damping / 3, damping * 4), 1e-9, 1e9)
+    return theta, huber(residuals)
+
+
+# %% [markdown]
+# Each step solves a small system of equations, as if the law were linear near the present guess. If
+# that makes the loss larger, the damping grows and the next step is shorter. (This is the
+# Levenberg–Marquardt method with weights; any good minimiser would do.)
+#
+# A fit of this kind may end in a minimum that is not the lowest one, so we begin at several guesses
+# and keep the best end.
+
+# %%
+STARTS = np.array(
+    [
+        [3.0, 4.0, log_E, alpha, beta]
+        for log_E in (-3.0, -1.0)
+        for alpha in (0.3, 0.8)
+        for beta in (0.3, 0.8)
+    ]
+)
+
+
+def fit(N, D, L, E=None):
+    """The five numbers with the smallest Huber loss, for each row of runs: (…, runs) -> (…, 5).
+
+    If E is given, only the other four are free.
+    """
+    N, D, L = (np.asarray(part)[..., None, :] for part in (N, D, L))  # (…, 1, runs)
+    starts, free = STARTS.copy(), np.ones(5)
+    if E is not None:
+        starts[:, 2], free[2] = np.log(E), 0
+    starts = np.broadcast_to(starts, (*L.shape[:-2], *starts.shape))
+    ends, losses = descend(starts, N, D, L, free)
+    best = losses.argmin(axis=-1)[..., None, None]
+    return np.take_along_axis(ends, best, axis=-2)[..., 0, :]
+
+
+# %% [markdown]
+# ## Does the method find a truth?
+#
+# First a case in which the law *is* true: losses computed from it, with noise of one per cent. How
+# certain is the fitted $E$? The **bootstrap** tells: draw as many runs as there are, with
+# replacement, fit again, and see how much the result varies.
+
+
+# %%
+def bootstrap(N, D, L, samples=100):
+    """Fits to resampled runs, (samples, 5)."""
+    drawn = rng.integers(len(N), size=(samples, len(N)))
+    return fit(N[drawn], D[drawn], L[drawn])
+
+
+def interval(values):
+    """The middle 95 % of bootstrapped values."""
+    return np.quantile(values, [0.025, 0.975])
+
+
+# %%
+grid = [part.ravel() for part in np.meshgrid(np.geomspace(1e4, 3e6, 12), np.geomspace(1e5, 2e6, 5))]
+toy = law(TRUTH, *grid) * np.exp(0.01 * rng.normal(size=len(grid[0])))
+E = np.exp(fit(*grid, toy)[2])
+low, high = interval(np.exp(bootstrap(*grid, toy)[:, 2]))
+print(f"{len(toy)} runs of a toy: E is {E:.3f}, 95 % of the fits lie ", end="")
+print(f"between {low:.3f} and {high:.3f}; the truth is {np.exp(TRUTH[2]):.3f}")
+assert low < np.exp(TRUTH[2]) < high
+
+# %% [markdown]
+# It does, if the law is true. The interval is wider than the noise: $E$ is where the curve goes
+# *beyond* the last run, and several laws agree on the runs but not out there.
+
+# %% [markdown]
+# ## The runs
+#
+# Now real runs: small GPT-2s trained on the tales, from ten thousand to over three million
+# parameters, most of them with several numbers of tokens. `python -m benchmarks.scaling` made them,
+# and makes them anew on your machine; its results come with the course as
+# [scaling.json](../datasets/scaling.md). What the runs have in common:
+#
+# * **Complete runs.** Each has its own learning rate schedule, which reaches 0 at its last token.
+#   In the middle of a longer run the learning rate is still high, and the loss with it.
+# * **No token twice.** The grammar makes up as many tales as are wanted. $D$ counts the targets;
+#   padding does not count.
+# * **Two layers.** Only the width differs, so $N$ says all about the size.
+# * **Muon**, with a learning rate that falls with the width. The rule comes from a sweep at two
+#   widths, which is in the file, too. A law fitted to badly tuned runs describes the tuning.
+# * **The same test for all**: held-out tales whose own floor is known.
+
+# %%
+results = json.loads(shipped("scaling.json").read_text(encoding="utf-8"))
+floors = results["floors"]
+every_run = list(results["runs"].values())
+
+
+def of_language(language, purpose=None):
+    """The runs of the file in a language, all of them or those for one purpose."""
+    found = [run for run in every_run if run["language"] == language]
+    return [run for run in found if purpose in (None, run["purpose"])]
+
+
+swept = sorted((r["width"], r["tokens"]) for r in every_run if r["purpose"] == "tuning")
+for width, tokens in dict.fromkeys(swept):
+    same = [r for r in of_language("en") if (r["width"], r["tokens"]) == (width, tokens)]
+    rates = [f"{r['rate']:g} {r['loss']:.2f}" for r in sorted(same, key=lambda r: r["rate"])]
+    print(f"width {width}, {tokens:,} tokens; learning rate and loss:", ", ".join(rates))
+
+
+# %%
+def table(language, purpose="grid"):
+    """N, D and the loss of each run in the file, three arrays (runs,)."""
+    chosen = of_language(language, purpose)
+    return np.array([[r["parameters"], r["tokens"], r["loss"]] for r in chosen]).T
+
+
+LANGUAGES = {"en": "English", "zh": "Chinese"}
+for language in LANGUAGES:
+    if table(language).shape[-1] < 12:  # for five unknown numbers
+        raise CourseError("Too few runs for a law: python -m benchmarks.scaling goes on with them.")
+    N, D, L = table(language)
+    print(f"{language}: {len(L)} runs of {len(set(N))} sizes, {N.min():,.0f} to ", end="")
+    print(f"{N.max():,.0f} parameters, {D.min():,.0f} to {D.max():,.0f} tokens; ", end="")
+    print(f"floor {floors[language]:.4f}")
+print(f"{len(every_run)} of {results['planned']} runs are in the file, those for tuning included")
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), sharex=True, sharey=True)
+for axis, language in zip(axes, LANGUAGES, strict=True):
+    N, D, L = table(language)
+    for budget, marker in zip(sorted(set(D)), "ov^sD", strict=False):
+        which = [i for i in np.argsort(N) if D[i] == budget]
+        axis.loglog(N[which], L[which], marker=marker, markersize=4, label=f"{budget / 1000:.0f}k")
+    axis.axhline(floors[language], color="black", linewidth=0.8, linestyle=":", label="floor")
+    axis.set(xlabel="parameters without embeddings", title=f"{LANGUAGES[language]}: loss by size")
+    axis.set_yticks([0.3, 0.5, 1, 2, 4], [0.3, 0.5, 1, 2, 4])
+    axis.minorticks_off()
+    axis.set_ylim(0.25, 9)  # room for the legend
+    axis.legend(title="tokens", ncols=2)
+axes[0].set_ylabel("loss, nats per token")
+plt.show()
+
+# %% [markdown]
+# Read a line from left to right: more parameters help, at a fixed number of tokens, and then they
+# help less. Read from line to line: more tokens help at a fixed size.
+#
+# A law in $N$ takes for granted that only the number of parameters counts, and not the shape of the
+# model. The file has three runs with a third layer, which are not part of the fit. Here they are,
+# each beside the run with two layers that has the nearest number of parameters.
+
+# %%
+for run in of_language("en", "depth"):
+    N, D, L = table("en")
+    near = np.where(run["tokens"] == D, np.abs(np.log(N / run["parameters"])), np.inf).argmin()
+    print(f"{run['tokens']:,} tokens; 3 layers, {run['parameters']:9,} parameters: ", end="")
+    print(f"loss {run['loss']:.2f}; 2 layers, {N[near]:9,.0f} parameters: loss {L[near]:.2f}")
+
+# %% [markdown]
+# So after a training this short, the shape counts: three layers are behind. That is why all runs of
+# the fit have the same depth.
+#
+# ## Three of them, live
+#
+# You should check a table that someone else has made. Three of its runs take less than a minute of
+# processor time together.
+
+
+# %%
+def rows_of(split, number):
+    """Windows of one tale each (tales, time + 1), their loss mask, and the tales."""
+    stories = tales.corpus("en", split, number)
+    tokenizer = Tokenizer.load(folder("en"))
+    end = tokenizer.end_id
+    ids = [end] + [i for story in stories for i in (*tokenizer.encode(story.text), end)]
+    return (*Windows(np.array(ids), 256, end, documents=True).in_order(), stories)
+
+
+rows, loss_mask, _ = rows_of("train", args.steps * args.batch_size)
+held_out, held_out_mask, stories = rows_of("validation", results["held_out_tales"])
+floor, _ = tales.floor(stories, held_out_mask.sum(axis=1).astype(int).tolist())
+print(f"floor of the {len(stories)} held-out tales: {floor:.4f}")
+assert abs(floor - floors["en"]) < 1e-6
+
+
+# %%
+def batch(step):
+    """Inputs, targets and loss mask of a step, (batch, time) each; no tale comes twice."""
+    part = slice(step * args.batch_size, (step + 1) * args.batch_size)
+    return as_examples(rows[part], loss_mask[part])
+
+
+def small_run(width, rate):
+    """Train two layers of a width from nothing; the model, and its loss on the held-out tales."""
+    keras.utils.set_random_seed(args.seed)
+    network = from_ids(build_gpt2(VOCABULARY_SIZE, ModelSize(2, 2, width, 4 * width, 256)))
+    schedule = warmup_cosine(rate, args.steps, warmup=args.steps // 20)
+    optimizer = Muon(schedule, adam_lr_ratio=0.5, adam_beta_2=0.98, weight_decay=None)
+    model = compiled(network, optimizer)
+    for step in range(args.steps):
+        model.train_on_batch(*batch(step))
+    return network, TokenLosses(network).mean(held_out, held_out_mask)
+
+
+# %%
+LIVE = {24: 0.08, 48: 0.054, 80: 0.04}  # width: learning rate
+live_tokens = int(loss_mask.sum())
+shipped_losses = {
+    (run["width"], run["tokens"]): run["loss"]
+    for run in every_run
+    if run["language"] == "en" and run["layers"] == 2 and run["rate"] == LIVE.get(run["width"])
+}
+for width, rate in LIVE.items():
+    network, loss = small_run(width, rate)
+    there = shipped_losses.get((width, live_tokens))
+    print(f"width {width:3}, {live_tokens:,} tokens: loss {loss:.3f}", end="")
+    print(f"; in the file {there:.3f}" if there else "")
+    if there and args.batch_size == results["batch_size"] and args.seed == 0:
+        assert abs(loss / there - 1) < 0.1
+
+# %% [markdown]
+# Runs with the default settings are those of the file, up to rounding errors, which grow a little
+# in the course of a training. With other settings there is nothing to compare.
+#
+# ## Does the Chinchilla procedure find the floor?
+#
+# Fit the law to all runs, and compare $E$ with the floor. $E$ is left free: the fit knows nothing
+# of the floor.
+
+# %%
+laws, samples = {}, {}
+for language in LANGUAGES:
+    runs = table(language)
+    laws[language], samples[language] = fit(*runs), bootstrap(*runs)
+    A, B, E = np.exp(laws[language][:3])
+    alpha, beta = laws[language][3:]
+    low, high = interval(np.exp(samples[language][:, 2]))
+    off = np.abs(law(laws[language], *runs[:2]) / runs[2] - 1)
+    print(f"{language}: L = {E:.3f} + {A:.3g} / N^{alpha:.2f} + {B:.3g} / D^{beta:.2f}")
+    print(f"    E between {low:.3f} and {high:.3f}; floor {floors[language]:.4f}: ", end="")
+    print("inside" if low < floors[language] < high else "outside", "the interval")
+    nothing = np.mean(np.exp(samples[language][:, 2]) < floors[language] / 10)
+    print(f"    {nothing:.0%} of the fits find an E below a tenth of the floor")
+    N, D, L = runs[:, off.argmax()]
+    print(f"    typical error {np.median(off):.0%}, largest {off.max():.0%}: at {N:,.0f} ", end="")
+    print(f"parameters, {D:,.0f} tokens, loss {L:.2f}")
+    assert low < floors[language] / 2 < floors[language] < high
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
+for language, marker in zip(LANGUAGES, "o^", strict=True):
+    N, D, L = table(language)
+    left.loglog(L, law(laws[language], N, D), marker, markersize=4, label=language)
+    values = np.exp(samples[language][:, 2]) / floors[language]
+    right.hist(values, bins=np.linspace(0, 2, 41), alpha=0.6, label=language)
+left.axline((0.3, 0.3), (4, 4), color="black", linewidth=0.8, linestyle=":")
+ticks = [0.3, 0.5, 1, 2, 4]
+left.set_xticks(ticks, ticks)
+left.set_yticks(ticks, ticks)
+left.minorticks_off()
+left.set(xlabel="measured loss, nats per token", ylabel="loss by the law, nats per token")
+left.set_title("How well the law describes the runs")
+right.axvline(1, color="black", linewidth=0.8, linestyle=":", label="the truth")
+right.set(xlabel="fitted E / floor", ylabel="bootstrap samples", title="What the fit says about E")
+left.legend()
+right.legend()
+plt.show()
+
+# %% [markdown]
+# The floor lies inside both intervals, but that is no success, because nearly everything else does,
+# too: they begin at zero and end above the floor. Many of the fits find next to no irreducible
+# loss. So the procedure does not find $E$ from these runs. A single fit would have hidden that: it
+# gives a number that looks like a result.
+#
+# $E$ lies beyond the last run, and how far the runs still are from the floor can be read in the
+# first figure. Many laws agree on the runs, and differ out there.
+#
+# There is a second difficulty. The bootstrap knows one kind of error only, the difference that
+# other runs of the same kind would have made. It takes the *form* of the law for granted. If the
+# form is wrong, the truth may lie outside even a narrow interval. Does the form hold here?
+#
+# Two experiments tell. The first sets $E$ to the floor and fits the other four numbers: how
+# much worse does the law describe the runs? The second leaves out a part of the runs. If the law
+# were true, every part of them would give about the same $E$.
+
+
+# %%
+def typical_error(theta, N, D, L):
+    """The median of the relative errors of a law."""
+    return np.median(np.abs(law(theta, N, D) / L - 1))
+
+
+for language in LANGUAGES:
+    N, D, L = table(language)
+    known = fit(N, D, L, E=floors[language])
+    print(f"{language}: typical error {typical_error(laws[language], N, D, L):.1%}", end="")
+    print(f", with E set to the floor {typical_error(known, N, D, L):.1%}")
+    parts = {
+        "without the fewest tokens": D.min() < D,
+        "without the most tokens": D.max() > D,
+        "without the smaller half": np.median(N) <= N,
+        "without the larger half": np.median(N) >= N,
+    }
+    for name, kept in parts.items():
+        E = np.exp(fit(N[kept], D[kept], L[kept])[2])
+        print(f"    {name:26} {kept.sum():2} runs: E = {E:.3f}, {E / floors[language]:.2f} floors")
+
+# %% [markdown]
+# Where does the form fail? Look at one size at a time, and double the tokens. By the law, the loss
+# above $E$ is $A/N^\alpha$, which stays, and $B/D^\beta$, which is multiplied by $2^{-\beta}$ each
+# time. So what lies above $E$ is multiplied by factors that *grow* from one doubling to the next.
+# Do they, if it is measured from the floor?
+
+# %%
+print("factors at each doubling of the tokens: of the loss above the floor, and of the loss")
+for language in LANGUAGES:
+    N, D, L = table(language)
+    for size in sorted(set(N)):
+        losses = L[np.lexsort([D, size != N])][: (size == N).sum()]  # from few tokens to many
+        above = losses - floors[language]
+        if len(losses) >= 4:
+            factors = above[1:] / above[:-1], losses[1:] / losses[:-1]
+            print(f"{language} {size:9,.0f} parameters:", *factors)
+            assert size > 20_000 or factors[0][1] < factors[0][0]
+
+# %% [markdown]
+# Not at the beginning: there the factors of the smallest model get *smaller*. No numbers
+# $A$, $B$, $\alpha$ and $\beta$ can describe that with $E$ at the floor. With $E$ near zero they
+# nearly can, because the factors of the whole loss are almost constant, or grow.
+#
+# In English the worst error of the law, above, shows a second failure: it is made at a small model
+# that has read much. Most runs are short, and in short runs small models are far behind, because
+# they learn more slowly. The law has no term for that. It books the difference as $A/N^\alpha$, a
+# deficit that no amount of text can reduce. But the small model went on learning.
+#
+# So the fitted law sums up runs like these, and its $E$ is not the entropy of the text. The
+# published laws were fitted to much longer runs of much larger models; but there, too, nobody can
+# look up the true $E$.
+#
+# ## The best use of a fixed time
+#
+# You have a machine for a fixed time. A small model reads much text in it, a large one little. The
+# size with the lowest loss at the end is called **compute-optimal**, and the law names it: put in
+# how many tokens each size can read, and take the minimum.
+#
+# How long does a token take? The file has the processor time of each run.
+
+# %%
+english = of_language("en", "grid")
+sizes = np.array(sorted({run["parameters"] for run in english}))
+per_token = np.array(
+    [
+        np.median([r["seconds"] / r["tokens"] for r in english if r["parameters"] == size])
+        for size in sizes
+    ]
+)
+for size, seconds in zip(sizes, per_token, strict=True):
+    print(f"{size:9,} parameters {1e6 * seconds:6.0f} µs a token")
+
+# %%
+BUDGETS = {"30 s": 30, "5 min": 300}  # of processor time
+predicted = {}
+for name, seconds in BUDGETS.items():
+    affordable = seconds / per_token  # tokens
+    predicted[name] = law(laws["en"], sizes, affordable)
+    best = predicted[name].argmin()
+    N, D = sizes[best], affordable[best]
+    print(f"{name:5}: predicted best: {N:,} parameters and {D:,.0f} tokens, ", end="")
+    print(f"{D / N:.0f} for each parameter; loss {predicted[name][best]:.3f}")
+assert predicted["5 min"].min() < floors["en"]
+
+# %% [markdown]
+# For five minutes the law promises a loss below the floor, which no model can reach. That is the
+# price of an $E$ that is too low: the law must not be used far beyond its runs. The thirty seconds
+# lie within them. For both times some sizes were trained with as many tokens as the time allows,
+# the predicted one for five minutes among them. The fit has not seen these runs.
+
+# %%
+figure, axis = plt.subplots()
+for (name, losses), line, marker in zip(predicted.items(), ["-", "--"], "o^", strict=True):
+    (curve,) = axis.loglog(sizes, losses, line, label=f"{name}, predicted by the law")
+    if table("en", name).size:
+        N, D, L = table("en", name)
+        axis.loglog(N, L, marker, color=curve.get_color(), label=f"{name}, trained")
+        for row in zip(N, D, law(laws["en"], N, D), L, strict=True):
+            print(name.ljust(5), "{:9,.0f} parameters {:9,.0f} tokens: ".format(*row), end="")
+            print("predicted {:.3f}, trained {:.3f}, ".format(*row[2:]), end="")
+            print(f"{row[2] / row[3] - 1:+.0%}")
+        near = np.abs(np.log(N / sizes[losses.argmin()])).argmin()
+        print(f"{name:5}: trained best: {N[L.argmin()]:,.0f} parameters, ", end="")
+        print(f"{L.min() / floors['en']:.2f} times the floor; nearest to the prediction: ", end="")
+        print(f"{N[near]:,.0f}, with {L[near] / L.min() - 1:.1%} more loss")
+        assert (L[near] / L.min() < 1.05) == (name == "30 s")
+axis.axhline(floors["en"], color="black", linewidth=0.8, linestyle=":", label="floor")
+axis.set_yticks([0.3, 0.5, 1, 2, 4], [0.3, 0.5, 1, 2, 4])
+axis.minorticks_off()
+axis.set(xlabel="parameters without embeddings", ylabel="loss, nats per token")
+axis.set_title("Loss after a fixed processor time")
+axis.legend()
+plt.show()
+
+# %% [markdown]
+# A curve of this kind is a U, as that of a learning rate is: on its left the model is too small for
+# what it has read, on its right it has read too little for its size. For thirty seconds the bottom
+# is flat: sizes that differ by a factor of seven end with nearly the same loss, and the law names a
+# good one. For five minutes the law is too high for the small sizes and too low for the large ones,
+# most of all for the very size that it recommends, which is not the best. That is no accident:
+# where a law is too low by mistake, there its minimum tends to be.
+#
+# The runs of five minutes are the longest of the file, and come closest to the floor. What does the
+# procedure find with them?
+
+# %%
+long = table("en", "5 min")
+both = np.hstack([table("en"), long])
+for name, runs in {"without them": table("en"), "with them": both}.items():
+    fits = np.exp(bootstrap(*runs)[:, 2])
+    low, high = interval(fits)
+    print(f"{name:12} E = {np.exp(fit(*runs)[2]):.3f}, between {low:.3f} and {high:.3f}; ", end="")
+    print(f"{np.mean(fits < floors['en'] / 10):.0%} of the fits below a tenth of the floor")
+print(f"floor {floors['en']:.3f}; the lowest loss of all runs {long[2].min():.3f}")
+
+# %% [markdown]
+# The fit comes nearer to the floor, and fewer of the resampled fits lose the irreducible loss. But
+# the interval still begins at zero. To find $E$ by this procedure takes runs that come close to it,
+# at many sizes. The authors of the law had more than 400 runs, of up to 16 billion parameters. Even
+# there the intervals are a matter of dispute: those that the paper states are much too narrow for
+# so few runs (Besiroglu and others, *Chinchilla Scaling: A replication attempt*, 2024).
+#
+# ## How large, how long: by arithmetic
+#
+# Before you start a large training, calculate: *memory* first. In float32 each parameter takes
+# four bytes, its gradient four more. The **optimizer states** of AdamW are two more numbers. That
+# is 16 bytes for each parameter before a single token has been read. On top come the
+# **activations**: what the forward pass computes and the backward pass needs again. They grow with
+# the tokens of a batch. For each token each layer keeps several vectors, the hidden layer of its
+# feed-forward network, and a row of attention weights for each head; then there are the logits.
+
+# %%
+PUBLISHED = {
+    "GPT-2 (124M)": ModelSize(12, 12, 768, 3072, 1024),
+    "GPT-2 medium (355M)": ModelSize(24, 16, 1024, 4096, 1024),
+    "GPT-2 large (774M)": ModelSize(36, 20, 1280, 5120, 1024),
+    "GPT-2 XL (1.5B)": ModelSize(48, 25, 1600, 6400, 1024),
+}
+
+
+def activations(size, vocabulary_size, tokens):
+    """Bytes that are kept for the backward pass, with the factors of `training/budget.py`."""
+    vectors = VECTORS * size.width + HIDDEN * size.feed_forward
+    layer = vectors + ATTENTION * size.heads * size.context
+    return FLOAT * tokens * (size.layers * layer + LOGITS * vocabulary_size)
+
+
+print(f"{'GiB':22} {'weights':>8} {'gradient':>8} {'AdamW':>8} {'activations of 1024 tokens':>28}")
+for name, size in PUBLISHED.items():
+    weights = FLOAT * size.parameters(50_257) / GIB
+    kept = activations(size, 50_257, 1024) / GIB
+    print(f"{name:22} {weights:8.1f} {weights:8.1f} {2 * weights:8.1f} {kept:28.1f}")
+
+# %% [markdown]
+# Is that right? `training_memory` of [budget.py](../utils/training/budget.py) does this sum for the
+# course's own trainings, which use Muon, with one state for a matrix; Python and TensorFlow are
+# added. Here it is beside peaks that were measured on a Linux machine (they are in
+# `tests/test_budget.py`).
+
+# %% tags=["nbval-check-output"]
+MEASURED = [  # size, batch size, parts of the batch, vocabulary, measured peak in GiB
+    ("small", 16, 1, 1536, 1.34),
+    ("medium", 16, 1, 1536, 2.73),
+    ("medium", 16, 4, 1536, 2.06),
+    ("gpt2", 2, 2, 50_257, 6.12),
+]
+for name, rows_in_step, parts, vocabulary_size, peak in MEASURED:
+    recipe = Recipe(size=SIZES[name], batch_size=rows_in_step, accumulate=parts)
+    estimate = training_memory(recipe, vocabulary_size, recipe.size.context) / GIB
+    print(f"{name:7} {rows_in_step:2} rows in {parts} parts: {estimate:.2f} GiB, measured {peak}")
+    assert abs(estimate / peak - 1) < 0.1
+
+# %% [markdown]
+# *Time* next. A matrix of $N$ numbers takes $N$ multiplications and $N$ additions for each token
+# on the way forward, and twice as much on the way back: one product for the gradient of the input,
+# one for that of the matrix. So a token costs about $6N$ **FLOPs** (floating-point operations). The
+# table of the output counts here, because it is a matrix that multiplies; the attention weights
+# come on top, and are left out.
+#
+# How many FLOPs a second did the runs of the file reach?
+
+
+# %%
+def flops(layers, width, vocabulary_size, tokens):
+    """About how many floating-point operations a training takes."""
+    matrices = layers * 12 * width**2 + vocabulary_size * width
+    return 6 * matrices * tokens
+
+
+speeds = {}
+for run in english:
+    work = flops(run["layers"], run["width"], VOCABULARY_SIZE, run["tokens"])
+    speeds[run["parameters"]] = work / run["seconds"] / 1e9
+for size in sorted(speeds):
+    print(f"{size:9,} parameters: {speeds[size]:5.1f} GFLOPs for each CPU second")
+
+# %% [markdown]
+# Small models waste the processor: their matrices are so small that everything else takes longer,
+# so time is not proportional to $6N$. With the best of these speeds, and with twenty tokens for
+# each parameter, which the Chinchilla paper found to be about right for real text, the published
+# sizes would take:
+
+# %%
+fastest = max(speeds.values())
+for name, size in PUBLISHED.items():
+    tokens = 20 * size.parameters(50_257)
+    seconds = flops(size.layers, size.width, 50_257, tokens) / (fastest * 1e9)
+    print(
+        f"{name:22} {tokens / 1e9:5.1f} billion tokens, {seconds / 86400 / 365:6.1f} years ", end=""
+    )
+    print("on one such core")
+
+# %% [markdown]
+# That is why nobody trains them on one core.
+#
+# ## Many processes: data parallel, by hand
+#
+# In **data parallelism** every process has the whole model, and each takes a part of every batch.
+# Why is the result that of one process? Because the loss of a batch is a mean, and the gradient of
+# a mean is the mean of the gradients:
+#
+# $$\nabla \frac{1}{B} \sum_{i=1}^{B} \ell_i = \frac{1}{P} \sum_{p=1}^{P} \Big( \frac{P}{B}
+# \sum_{i \in \text{part } p} \nabla \ell_i \Big)$$
+#
+# if the $P$ parts are equally large. Here is the gradient of the model above, of one batch and of
+# its four parts. With padding the parts are *not* equally large, though: the loss is a mean over
+# targets, and a part with longer tales has more of them. So each part must count by its share.
+
+# %%
+mean_loss = keras.losses.SparseCategoricalCrossentropy(
+    from_logits=True, reduction="mean_with_sample_weight"
+)
+
+
+def gradient(inputs, targets, mask):
+    """Of the mean loss, all parameters in one row: (parameters,)."""
+    with tf.GradientTape() as tape:
+        loss = mean_loss(targets, network(inputs), mask)
+    parts = tape.gradient(loss, network.trainable_variables)
+    return np.concatenate([tf.convert_to_tensor(part).numpy().ravel() for part in parts])
+
+
+# %%
+PROCESSES = 4
+inputs, targets, mask = (part[:PROCESSES] for part in batch(0))
+whole = gradient(inputs, targets, mask)
+shards = [
+    (inputs[p::PROCESSES], targets[p::PROCESSES], mask[p::PROCESSES]) for p in range(PROCESSES)
+]
+gradients = [gradient(*shard) for shard in shards]
+shares = [shard[2].sum() / mask.sum() for shard in shards]
+for name, weights in [("plain mean", [1 / PROCESSES] * PROCESSES), ("by their shares", shares)]:
+    together = sum(weight * part for weight, part in zip(weights, gradients, strict=True))
+    off = np.linalg.norm(together - whole) / np.linalg.norm(whole)
+    print(f"{name:16} differs from the whole batch by {off:.1e} of its length")
+assert off < 1e-4
+
+# %% [markdown]
+# ## Ring all-reduce
+#
+# Now each process has a gradient, and every one needs the sum of all. This is an **all-reduce**.
+# In the simplest one, a leader collects all gradients and sends the sum back; with many processes
+# its network connection is the bottleneck. In a **ring all-reduce** all processes do the same. Each
+# one cuts its gradient into as many pieces as there are processes, and sends to its right neighbour
+# only.
+#
+# ![Ring all-reduce with four processes](../assets/ring.svg)
+#
+# 1. *Reduce-scatter*: in each step everyone passes one piece on, and adds the piece that arrives to
+#    its own. After $P - 1$ steps each process has the full sum of one piece.
+# 2. *All-gather*: the finished pieces go round once more, and replace what is there.
+#
+# (Patarasuk and Yuan, *Bandwidth optimal all-reduce algorithms for clusters of workstations*,
+# 2009.)
+
+
+# %%
+def ring_all_reduce(vectors):
+    """The sum at every process, (processes, n), and how many numbers each one has sent."""
+    P = len(vectors)
+    pieces = [np.array_split(vector.astype("float64"), P) for vector in vectors]  # of each process
+    sent = np.zeros(P, int)
+    for step in range(2 * P - 2):
+        gathering = step >= P - 1
+        moving = [(rank, (rank - step) % P) for rank in range(P)]
+        cargo = [pieces[rank][piece].copy() for rank, piece in moving]  # all send at once
+        for (rank, piece), numbers in zip(moving, cargo, strict=True):
+            right = pieces[(rank + 1) % P]
+            right[piece] = numbers if gathering else right[piece] + numbers
+            sent[rank] += len(numbers)
+    return np.array([np.concatenate(mine) for mine in pieces]), sent
+
+
+# %%
+weighted = [share * part for share, part in zip(shares, gradients, strict=True)]
+sums, sent = ring_all_reduce(weighted)
+print("every process has the gradient of the whole batch:", np.allclose(sums, sum(weighted)))
+assert np.allclose(sums, sum(weighted))
+n = len(whole)
+print(f"numbers in a gradient {n:,}; each process sends {sent.max():,}, ", end="")
+print(f"{sent.max() / n:.2f} times as many; 2 (P - 1) / P is {2 * (PROCESSES - 1) / PROCESSES}")
+
+# %% tags=["nbval-check-output"]
+print("processes   ring, each sends   leader receives and sends")
+for P in (2, 4, 8, 64):
+    _, sent = ring_all_reduce([np.ones(6400)] * P)
+    print(f"{P:9} {sent.max() / 6400:12.2f} gradients {2 * (P - 1):16} gradients")
+
+# %% [markdown]
+# However many processes there are, none sends more than two gradients. The price is the number of
+# steps, each of which waits for the neighbour; for small messages other patterns are faster.
+
+# %% [markdown]
+# ## The real thing: Keras on JAX
+#
+# Keras does all this by itself if its **backend**, the library below it that computes, is JAX. A
+# program needs only a *distribution*, set before the model is built. The processes find each other
+# at an address, that of the *coordinator*, and exchange numbers through *Gloo*, a library of
+# all-reduces for processors.
+#
+# The following program is started several times, each time with another *rank*, the number of the
+# process. It trains a small transformer for five steps. In data parallelism each process takes
+# every `world`-th row of each batch, `rows[rank::world]`, so no row is taken twice.
+
+# %%
+WORKER = """
+import hashlib, json, sys
+import keras, jax, numpy as np
+from keras import layers
+
+kind, rank, world, address = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+if world > 1:
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    keras.distribution.initialize(address, world, rank)
+if kind == "data":
+    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+else:
+    mesh = keras.distribution.DeviceMesh((1, world), ("batch", "model"))
+    layout = keras.distribution.LayoutMap(mesh)
+    layout["table/embeddings"] = ("model", None)  # (vocabulary, width): by tokens
+    layout["attention/(query|key|value)/kernel"] = (None, "model", None)  # by heads
+    layout["attention/attention_output/kernel"] = ("model", None, None)
+    layout["up/kernel"] = (None, "model")  # (width, hidden): by hidden units
+    layout["down/kernel"] = ("model", None)
+    keras.distribution.set_distribution(
+        keras.distribution.ModelParallel(
+            layout_map=layout, batch_dim_name="batch", auto_shard_dataset=False
+        )
+    )
+
+keras.utils.set_random_seed(0)
+ids = keras.Input((16,), dtype="int32")
+x = layers.Embedding(64, 32, name="table")(ids)
+x = x + layers.MultiHeadAttention(2, 16, name="attention")(x, x, use_causal_mask=True)
+x = x + layers.Dense(32, name="down")(layers.Dense(128, "gelu", name="up")(x))
+model = keras.Model(ids, layers.Dense(64, name="logits")(x))
+loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+model.compile(keras.optimizers.SGD(0.5, momentum=0.9), loss, jit_compile=True)
+
+rng, losses = np.random.default_rng(0), []
+for step in range(5):
+    rows = (np.arange(17) + rng.integers(0, 40, (12, 1))).astype("int32")
+    mine = rows[rank::world] if kind == "data" else rows
+    model.reset_metrics()
+    losses.append(float(model.train_on_batch(mine[:, :-1], mine[:, 1:])))
+
+held = {v.path: (v.shape, v.value.addressable_shards[0].data.shape) for v in model.weights}
+digest = None
+if kind == "data":  # every process has all parameters
+    digest = hashlib.sha256(b"".join(v.tobytes() for v in model.get_weights())).hexdigest()
+print(json.dumps({"losses": losses, "held": held, "digest": digest}))
+"""
+
+# %% [markdown]
+# **Model parallelism** is for a model that is too large for one device. A **layout map** says for
+# each weight matrix along which of its axes it is cut. Each process then keeps only its piece, and
+# the backend adds the exchanges that the matrix products need. Here the table is cut by tokens,
+# attention by heads, and the feed-forward network by hidden units.
+#
+# JAX is an optional part of the course. Without it the cell below says so, and the lesson goes on.
+
+
+# %%
+def start(kind, rank, world, address):
+    """A process with the program above, on JAX."""
+    backend = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    backend |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiles sooner; the model is tiny
+    command = [sys.executable, "-c", WORKER, kind, str(rank), str(world), address]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "encoding": "utf-8"}
+    return subprocess.Popen(command, env=os.environ | backend, **pipes)
+
+
+def free_address():
+    """An address on this machine that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return f"localhost:{found.getsockname()[1]}"
+
+
+def together(kind, world, patience=240):
+    """What each of the processes reports, or None if one fails or `patience` seconds are over."""
+    address, end = free_address(), time.monotonic() + patience
+    processes = [start(kind, rank, world, address) for rank in range(world)]
+    while time.monotonic() < end:
+        codes = {process.poll() for process in processes}  # None: it has not ended
+        if codes == {0} or codes - {None, 0}:
+            break
+        time.sleep(0.1)
+    failed = any(process.poll() != 0 for process in processes)
+    for process in processes:
+        process.kill()  # does nothing to one that has ended
+    answers = [process.communicate()[0] for process in processes]
+    return None if failed else [json.loads(answer.splitlines()[-1]) for answer in answers]
+
+
+# %%
+reports = {}
+if find_spec("jax") is None:
+    print("JAX is not installed, so this part is skipped. In the folder of the course,")
+    print("python -m pip install -c requirements.txt -e '.[cluster]' installs it.")
+else:
+    for kind, world in [("data", 1), ("data", 2), ("data", 3), ("model", 2)]:
+        reports[kind, world] = together(kind, world)
+        if reports[kind, world] is None:
+            print(f"{world} processes could not work together on this machine ({kind} parallel).")
+reports = {job: report for job, report in reports.items() if report}
+
+# %%
+TOLERANCE = 1e-4
+alone = reports.get(("data", 1))
+for (kind, world), report in reports.items():
+    for rank, process in enumerate(report):
+        print(f"{kind} parallel, process {rank} of {world}: losses", np.array(process["losses"]))
+        assert alone is None or np.allclose(process["losses"], alone[0]["losses"], rtol=TOLERANCE)
+if len(reports) > 1 and alone:
+    print(f"all the same to {TOLERANCE}")
+
+# %%
+for (kind, world), report in reports.items():
+    if kind == "data" and world > 1:
+        equal = len({process["digest"] for process in report}) == 1
+        print(f"data parallel, {world} processes: all have the same parameters: {equal}")
+        assert equal
+    if kind == "model":
+        for path, (shape, piece) in report[0]["held"].items():
+            if shape != piece:
+                print(f"model parallel: {path:34} is {shape}, a process holds {piece}")
+
+# %% [markdown]
+# The losses are equal only to a tolerance, because the parts of a sum are rounded in another order.
+# The parameters are equal to the last bit in all processes of a data-parallel training (their
+# SHA-256 was compared), because every process has received the same gradients.
+#
+# ### And on TensorFlow?
+#
+# On Keras's TensorFlow backend the lines about a distribution are accepted and *do nothing*: each
+# process trains a model of its own, without a warning. With TensorFlow you need its own strategies.
+# With the versions of this course, `MirroredStrategy` works, for several devices of one process,
+# without `jit_compile`. `MultiWorkerMirroredStrategy`, for several processes, fails inside `fit`
+# ([keras issue 20585](https://github.com/keras-team/keras/issues/20585)); a training loop written
+# by hand around `strategy.run` works.
+#
+# ### As a command
+#
+# The course's own command trains a GPT-2 in this way, on the tales or on your text. On one machine:
+#
+# ```
+# python -m utils.cluster --processes 2 --size medium --corpus my.txt
+# ```
+#
+# On several machines, run the same command on each of them, with the address of the first one and
+# with a rank of its own, from 0 upwards:
+#
+# ```
+# python -m utils.cluster --processes 2 --corpus my.txt --coordinator 10.0.0.5:7000 --process-id 0
+# ```
+#
+# Each process computes the gradient of its own rows of every batch, so no window is read twice.
+# Only process 0 writes checkpoints. A checkpoint is the same file as that of a training in one
+# process, so you can continue a training with another number of processes, or in a single one with
+# `python -m utils.small_gpt2`. If a process dies, JAX alone would let the others wait for more than
+# a minute and then print a C++ stack. The command stops them within 20 seconds and says in one
+# sentence what happened; the same command then goes on from the last checkpoint.
+#
+# ## If your result looks different
+#
+# * **The fit finds another E.** Look at the interval first. Then look which runs you fit: leave out
+#   the shortest ones and fit again.
+# * **A law with $E$ near zero, or with $\alpha$ above 2.** The runs do not reach the region where a
+#   term becomes visible. More runs of the same kind do not help; longer or larger ones may.
+# * **Your three runs are far from the file's.** Are `steps`, `batch_size` and `seed` the default
+#   values?
+# * **The processes could not work together.** A firewall may stop them, or a name of this machine
+#   that leads elsewhere: `localhost` must lead to 127.0.0.1. On Windows JAX has no Gloo. The newest
+#   JAX that an Intel Mac can install here is 0.4.34, with which Keras 3.15 cannot train in several
+#   processes.
+
+# %% [markdown]
+# ## Recap
+#
+# * A scaling law splits the loss into what no model can beat, what a larger model would win, and
+#   what more text would win.
+# * $E$ lies beyond all runs. A fit always gives a number for it. The bootstrap says what that
+#   number is worth, if the form of the law is right. Here it is worth little: anything from zero to
+#   above the floor is possible.
+# * Among its runs the law predicts a loss roughly, far beyond them it can promise the impossible.
+# * For a fixed time there is a best size; sizes around it are nearly as good.
+# * Float32 with AdamW takes 16 bytes for each parameter, plus activations; a token costs about $6N$
+#   FLOPs.
+# * The gradient of a batch is the mean of those of its parts, weighted by their targets. A ring
+#   all-reduce adds them up with less than two gradients sent by each process.
+
+# %% [markdown]
+# ## Check your understanding
+#
+# Answer in your own words; then let `check.answer` show ours.
+#
+# 1. What does each of the three terms of the law mean?
+# 2. Why must every run of the table have finished its own learning rate schedule?
+# 3. A fit gives $E$ with a narrow bootstrap interval. Why may the true value still lie outside?
+# 4. Two processes have parts of a batch with unequal numbers of targets. What goes wrong with the
+#    plain mean of their gradients?
+# 5. What does model parallelism save that data parallelism does not?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
+
+# %% [markdown]
+# ## Check yourself
+#
+# Replace `...` by your answer and run the cell.
+#
+# **1.** From the five numbers of a law, the loss of a model with `N` parameters after `D` tokens.
+
+
+# %%
+def loss_by_law(N, D, A, B, E, alpha, beta):
+    """Return the predicted loss."""
+    ...
+
+
+check.loss_by_law(loss_by_law)
+
+# %% [markdown]
+# **2.** How many bytes do the weights, the gradients and AdamW's states take, all in float32?
+
+
+# %%
+def adamw_bytes(parameters):
+    """Return the number of bytes, without activations."""
+    ...
+
+
+check.adamw_bytes(adamw_bytes)
+
+# %% [markdown]
+# **3.** The gradient of a whole batch from those of its parts; `targets` says how many targets each
+# part has.
+
+
+# %%
+def combine(gradients, targets):
+    """Return the gradient of the whole batch; gradients is (parts, n), targets (parts,)."""
+    ...
+
+
+check.combine(combine)
+
+# %% [markdown]
+# **4.** How many numbers does each of `P` processes send in a ring all-reduce of `n` numbers? `P`
+# divides `n`.
+
+
+# %%
+def ring_traffic(n, P):
+    """Return a whole number."""
+    ...
+
+
+check.ring_traffic(ring_traffic)
+
+# %% [markdown]
+# ## Next
+#
+# A larger GPT-2 is still a GPT-2. Current models have changed its parts: other normalisation,
+# positions, activation and attention. Which of these changes pays is measured in the same way, in
+# [lesson 15](15_modern_block.ipynb).
