@@ -240,8 +240,9 @@ assert low < np.exp(TRUTH[2]) < high
 # * **No token twice.** The grammar makes up as many tales as are wanted. $D$ counts the targets;
 #   padding does not count.
 # * **Two layers.** Only the width differs, so $N$ says all about the size.
-# * **Muon**, with a learning rate that falls with the width. The rule comes from a sweep at two
-#   widths, which is in the file, too. A law fitted to badly tuned runs describes the tuning.
+# * **Muon**, with a learning rate that falls with the width, as a power of it through the best
+#   rates of two widths. That sweep is printed below. A law fitted to badly tuned runs describes the
+#   tuning, and other numbers of tokens or languages might want other rates.
 # * **The same test for all**: held-out tales whose own floor is known.
 
 # %%
@@ -312,8 +313,8 @@ for run in of_language("en", "depth"):
     print(f"loss {run['loss']:.2f}; 2 layers, {N[near]:9,.0f} parameters: loss {L[near]:.2f}")
 
 # %% [markdown]
-# So after a training this short, the shape counts: three layers are behind. That is why all runs of
-# the fit have the same depth.
+# Three layers are behind after a training this short. (Perhaps they want another learning rate; the
+# rates were tuned for two.) So the shape counts, too, and all runs of the fit have the same depth.
 #
 # ## Three of them, live
 #
@@ -434,9 +435,10 @@ plt.show()
 # other runs of the same kind would have made. It takes the *form* of the law for granted. If the
 # form is wrong, the truth may lie outside even a narrow interval. Does the form hold here?
 #
-# Two experiments tell. The first sets $E$ to the floor and fits the other four numbers: how
-# much worse does the law describe the runs? The second leaves out a part of the runs. If the law
-# were true, every part of them would give about the same $E$.
+# Two experiments tell, each beside the same for the toy, whose law is true. The first sets $E$ to
+# the truth and fits the other four numbers: how much worse does the law describe the runs? The
+# second leaves out a part of the runs. If the law is true, every part of them gives about the same
+# $E$.
 
 
 # %%
@@ -445,26 +447,26 @@ def typical_error(theta, N, D, L):
     return np.median(np.abs(law(theta, N, D) / L - 1))
 
 
-for language in LANGUAGES:
-    N, D, L = table(language)
-    known = fit(N, D, L, E=floors[language])
-    print(f"{language}: typical error {typical_error(laws[language], N, D, L):.1%}", end="")
-    print(f", with E set to the floor {typical_error(known, N, D, L):.1%}")
+CASES = {"toy": (*grid, toy)} | {language: table(language) for language in LANGUAGES}
+for name, (N, D, L) in CASES.items():
+    truth = floors.get(name, np.exp(TRUTH[2]))
+    print(f"{name}: typical error {typical_error(fit(N, D, L), N, D, L):.1%}", end="")
+    print(f", with E set to the truth {typical_error(fit(N, D, L, E=truth), N, D, L):.1%}")
     parts = {
         "without the fewest tokens": D.min() < D,
         "without the most tokens": D.max() > D,
         "without the smaller half": np.median(N) <= N,
         "without the larger half": np.median(N) >= N,
     }
-    for name, kept in parts.items():
+    for part, kept in parts.items():
         E = np.exp(fit(N[kept], D[kept], L[kept])[2])
-        print(f"    {name:26} {kept.sum():2} runs: E = {E:.3f}, {E / floors[language]:.2f} floors")
+        print(f"    {part:26} {kept.sum():2} runs: E = {E:.3f}, {E / truth:.2f} times the truth")
 
 # %% [markdown]
-# Where does the form fail? Look at one size at a time, and double the tokens. By the law, the loss
-# above $E$ is $A/N^\alpha$, which stays, and $B/D^\beta$, which is multiplied by $2^{-\beta}$ each
-# time. So what lies above $E$ is multiplied by factors that *grow* from one doubling to the next.
-# Do they, if it is measured from the floor?
+# Only the toy passes. Where does the form fail? Look at one size at a time, and double the tokens.
+# By the law, the loss above $E$ is $A/N^\alpha$, which stays, and $B/D^\beta$, which is multiplied
+# by $2^{-\beta}$ each time. So what lies above $E$ is multiplied by factors that *grow* from one
+# doubling to the next. Do they, if it is measured from the floor?
 
 # %%
 print("factors at each doubling of the tokens: of the loss above the floor, and of the loss")
@@ -477,16 +479,22 @@ for language in LANGUAGES:
             factors = above[1:] / above[:-1], losses[1:] / losses[:-1]
             print(f"{language} {size:9,.0f} parameters:", *factors)
             assert size > 20_000 or factors[0][1] < factors[0][0]
+N, D, L = table("en")
+worst = np.abs(law(laws["en"], N, D) / L - 1).argmax()
+endless = law(laws["en"], N[[worst]], np.array([np.inf]))[0]
+print(f"en {N[worst]:9,.0f} parameters: by the law, {endless:.2f} after endless text; ", end="")
+print(f"trained with {D[worst]:,.0f} tokens: {L[worst]:.2f}")
+assert endless > L[worst]
 
 # %% [markdown]
-# Not at the beginning: there the factors of the smallest model get *smaller*. No numbers
-# $A$, $B$, $\alpha$ and $\beta$ can describe that with $E$ at the floor. With $E$ near zero they
-# nearly can, because the factors of the whole loss are almost constant, or grow.
+# Not at the beginning: in both languages the second factor of the smallest model shown here is
+# smaller than its first. No numbers $A$, $B$, $\alpha$ and $\beta$ can describe that with $E$ at
+# the floor. (Each run has one seed, so single factors have some noise.)
 #
 # In English the worst error of the law, above, shows a second failure: it is made at a small model
 # that has read much. Most runs are short, and in short runs small models are far behind, because
-# they learn more slowly. The law has no term for that. It books the difference as $A/N^\alpha$, a
-# deficit that no amount of text can reduce. But the small model went on learning.
+# they learn more slowly. The law has no term for that. It counts the difference as $A/N^\alpha$,
+# which no amount of text can reduce (the last line above). But the small model went on learning.
 #
 # So the fitted law sums up runs like these, and its $E$ is not the entropy of the text. The
 # published laws were fitted to much longer runs of much larger models; but there, too, nobody can
@@ -526,9 +534,11 @@ assert predicted["5 min"].min() < floors["en"]
 
 # %% [markdown]
 # For five minutes the law promises a loss below the floor, which no model can reach. That is the
-# price of an $E$ that is too low: the law must not be used far beyond its runs. The thirty seconds
-# lie within them. For both times some sizes were trained with as many tokens as the time allows,
-# the predicted one for five minutes among them. The fit has not seen these runs.
+# price of an $E$ that is too low. No run of the fit was so large *and* so long: a law must not be
+# used far beyond its runs. (It also names far fewer tokens for each parameter than the twenty that
+# the Chinchilla paper found for real text; the tales are much simpler.) For both times some sizes
+# were trained with as many tokens as the time allows, the predicted one for five minutes among
+# them. The fit has not seen these runs.
 
 # %%
 figure, axis = plt.subplots()
@@ -555,12 +565,13 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# A curve of this kind is a U, as that of a learning rate is: on its left the model is too small for
-# what it has read, on its right it has read too little for its size. For thirty seconds the bottom
-# is flat: sizes that differ by a factor of seven end with nearly the same loss, and the law names a
-# good one. For five minutes the law is too high for the small sizes and too low for the large ones,
-# most of all for the very size that it recommends, which is not the best. That is no accident:
-# where a law is too low by mistake, there its minimum tends to be.
+# The curves are U-shaped, as that of a learning rate is: on the left the model is too small for
+# what it has read, on the right it has read too little for its size. For thirty seconds the bottom
+# is flat: sizes that differ by a factor of seven end with nearly the same loss, and the trained
+# size nearest to the prediction is one of them. For five minutes the law is too high for the small
+# sizes and too low for the large ones, most of all for the very size that it recommends, which is
+# not the best. That is to be expected: where a law is too low by mistake, there its minimum tends
+# to be.
 #
 # The runs of five minutes are the longest of the file, and come closest to the floor. What does the
 # procedure find with them?
@@ -571,16 +582,18 @@ both = np.hstack([table("en"), long])
 for name, runs in {"without them": table("en"), "with them": both}.items():
     fits = np.exp(bootstrap(*runs)[:, 2])
     low, high = interval(fits)
-    print(f"{name:12} E = {np.exp(fit(*runs)[2]):.3f}, between {low:.3f} and {high:.3f}; ", end="")
-    print(f"{np.mean(fits < floors['en'] / 10):.0%} of the fits below a tenth of the floor")
+    print(f"{name:12} E = {np.exp(fit(*runs)[2]):.3f}, between {low:.3f} and {high:.3f}, ", end="")
+    print("the floor inside; " if low < floors["en"] < high else "the floor outside; ", end="")
+    print(f"{np.mean(fits < floors['en'] / 10):.0%} of the fits below a tenth of it")
 print(f"floor {floors['en']:.3f}; the lowest loss of all runs {long[2].min():.3f}")
 
 # %% [markdown]
-# The fit comes nearer to the floor, and fewer of the resampled fits lose the irreducible loss. But
-# the interval still begins at zero. To find $E$ by this procedure takes runs that come close to it,
-# at many sizes. The authors of the law had more than 400 runs, of up to 16 billion parameters. Even
-# there the intervals are a matter of dispute: those that the paper states are much too narrow for
-# so few runs (Besiroglu and others, *Chinchilla Scaling: A replication attempt*, 2024).
+# With the longest runs, $E$ is nearer to the floor, and fewer of the resampled fits give an $E$
+# near zero. The interval is narrower, but it still begins at zero, and its upper end has come down
+# to the floor: where the form of a law is wrong, more runs can make an interval *exclude* the
+# truth. The authors of the law had more than 400 runs, of up to 16 billion parameters. Even there
+# the intervals are a matter of dispute: those that the paper states are much too narrow for so few
+# runs (Besiroglu and others, *Chinchilla Scaling: A replication attempt*, 2024).
 #
 # ## How large, how long: by arithmetic
 #
@@ -614,10 +627,10 @@ for name, size in PUBLISHED.items():
     print(f"{name:22} {weights:8.1f} {weights:8.1f} {2 * weights:8.1f} {kept:28.1f}")
 
 # %% [markdown]
-# Is that right? `training_memory` of [budget.py](../utils/training/budget.py) does this sum for the
-# course's own trainings, which use Muon, with one state for a matrix; Python and TensorFlow are
-# added. Here it is beside peaks that were measured on a Linux machine (they are in
-# `tests/test_budget.py`).
+# Is that right? `training_memory` of [budget.py](../utils/training/budget.py) does a sum of this
+# kind for the course's own trainings: Muon in place of AdamW, with one state for a matrix, and
+# Python and TensorFlow on top. Here it is beside peaks that were measured on a Linux machine (they
+# are in `tests/test_budget.py`).
 
 # %% tags=["nbval-check-output"]
 MEASURED = [  # size, batch size, parts of the batch, vocabulary, measured peak in GiB
@@ -673,8 +686,6 @@ for name, size in PUBLISHED.items():
     print("on one such core")
 
 # %% [markdown]
-# That is why nobody trains them on one core.
-#
 # ## Many processes: data parallel, by hand
 #
 # In **data parallelism** every process has the whole model, and each takes a part of every batch.
@@ -684,8 +695,8 @@ for name, size in PUBLISHED.items():
 # $$\nabla \frac{1}{B} \sum_{i=1}^{B} \ell_i = \frac{1}{P} \sum_{p=1}^{P} \Big( \frac{P}{B}
 # \sum_{i \in \text{part } p} \nabla \ell_i \Big)$$
 #
-# if the $P$ parts are equally large. Here is the gradient of the model above, of one batch and of
-# its four parts. With padding the parts are *not* equally large, though: the loss is a mean over
+# if the $P$ parts are equally large. Here is the gradient of the last small model, of one batch and
+# of its four parts. With padding the parts are *not* equally large, though: the loss is a mean over
 # targets, and a part with longer tales has more of them. So each part must count by its share.
 
 # %%
@@ -763,10 +774,10 @@ print(f"numbers in a gradient {n:,}; each process sends {sent.max():,}, ", end="
 print(f"{sent.max() / n:.2f} times as many; 2 (P - 1) / P is {2 * (PROCESSES - 1) / PROCESSES}")
 
 # %% tags=["nbval-check-output"]
-print("processes   ring, each sends   leader receives and sends")
+print("processes   ring, each sends    leader sends")
 for P in (2, 4, 8, 64):
     _, sent = ring_all_reduce([np.ones(6400)] * P)
-    print(f"{P:9} {sent.max() / 6400:12.2f} gradients {2 * (P - 1):16} gradients")
+    print(f"{P:9} {sent.max() / 6400:12.2f} gradients {P - 1:5} gradients")
 
 # %% [markdown]
 # However many processes there are, none sends more than two gradients. The price is the number of
@@ -963,10 +974,10 @@ for (kind, world), report in reports.items():
 # * A scaling law splits the loss into what no model can beat, what a larger model would win, and
 #   what more text would win.
 # * $E$ lies beyond all runs. A fit always gives a number for it. The bootstrap says what that
-#   number is worth, if the form of the law is right. Here it is worth little: anything from zero to
-#   above the floor is possible.
+#   number is worth, if the form of the law is right. From these runs the procedure does not find
+#   the floor: the intervals begin at zero, and the form is not right.
 # * Among its runs the law predicts a loss roughly, far beyond them it can promise the impossible.
-# * For a fixed time there is a best size; sizes around it are nearly as good.
+# * For a fixed time there is a best size, and a law fitted to short runs may miss it.
 # * Float32 with AdamW takes 16 bytes for each parameter, plus activations; a token costs about $6N$
 #   FLOPs.
 # * The gradient of a batch is the mean of those of its parts, weighted by their targets. A ring
@@ -1046,5 +1057,5 @@ check.ring_traffic(ring_traffic)
 # ## Next
 #
 # A larger GPT-2 is still a GPT-2. Current models have changed its parts: other normalisation,
-# positions, activation and attention. Which of these changes pays is measured in the same way, in
-# [lesson 15](15_modern_block.ipynb).
+# positions, activation and attention. Which of these changes lowers the loss is measured in the
+# same way, in [lesson 15](15_modern_block.ipynb).
