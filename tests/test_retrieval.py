@@ -2,11 +2,10 @@
 
 import json
 import math
-import os
 import re
 from pydoc_data.topics import topics
-from unittest import mock
 
+import bm25s
 import numpy as np
 import pytest
 
@@ -14,9 +13,6 @@ from utils.data.downloads import fetched, shipped
 from utils.documents.passages import passages, sentences
 from utils.documents.ranking import bm25, fuse, rarity
 from utils.documents.words import STOP_WORDS, keywords, words
-
-with mock.patch.dict(os.environ):  # it imports JAX, which sets the log level of TensorFlow
-    import bm25s
 
 TEXTS = [
     "The warranty of the kettle lasts two years.",
