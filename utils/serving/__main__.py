@@ -5,6 +5,7 @@ python -m utils.serving --host 0.0.0.0           # let others in the network cha
 python -m utils.serving --preset FOLDER          # another GPT-2, such as one of Hugging Face
 python -m utils.serving --model smollm2          # SmolLM2-135M-Instruct, see lesson 16
 python -m utils.serving --model gpt2             # the official GPT-2, which continues texts
+python -m utils.serving --preset FOLDER --weights int8     # a large GPT-2, faster: see lesson 18
 python -m utils.serving --docs FOLDER            # ask your own documents, see lesson 20
 python -m utils.serving --adapter pirate=FILE    # the chat model with an adapter, too
 """
@@ -71,7 +72,10 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     unset = argparse.SUPPRESS  # in the list of options these have no default
     slots = f"texts that are written at once ({SLOTS}; {LARGE_MODEL_SLOTS} of smollm2 and gpt2)"
     add("--slots", type=whole_number(1, 64), default=unset, metavar="SLOTS", help=slots)
-    numbers = "of SmolLM2: int8, which is the default, or float32, as in the file but slower"
+    numbers = (
+        "of smollm2, gpt2 or a --preset: int8, or float32, which is slower for large models"
+        " (int8 for smollm2, float32 for the others)"
+    )
     add("--weights", type=one_of(*WEIGHTS), default=unset, metavar="WEIGHTS", help=numbers)
     longest = "tokens that SmolLM2 remembers at most (as many as memory allows)"
     add("--context", type=whole_number(256, 8192), default=unset, metavar="TOKENS", help=longest)
@@ -100,8 +104,13 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(words)
     if args.preset and args.model != "small":
         parser.error("--preset and --model name two models: give one of them")
-    if (args.weights or args.context) and args.model != "smollm2":
-        parser.error("--weights and --context are for SmolLM2: add --model smollm2")
+    if args.context and args.model != "smollm2":
+        parser.error("--context is for SmolLM2: add --model smollm2")
+    if args.weights and args.model == "small" and not args.preset:
+        say = "--weights is for large models: add --model smollm2, --model gpt2 or --preset FOLDER"
+        parser.error(say)
+    if args.weights == "int8" and args.adapter:
+        parser.error("--adapter needs the weights in float32: leave --weights int8 out")
     if args.adapter and args.model != "small":
         parser.error(f"--adapter is for a GPT-2 of the course, not for {args.model}: leave one out")
     names = [name for name, _ in args.adapter]
@@ -128,13 +137,16 @@ class Models(NamedTuple):
     writer: "Engine"
 
 
-def own_model(folder: Path, slots: int, queue: int, adapters: Adapters = ()) -> Models:
+def own_model(
+    folder: Path, slots: int, queue: int, adapters: Adapters = (), weights: str = "float32"
+) -> Models:
     """One model from a folder, which continues texts, and answers chats if it has been taught to.
 
     Raises:
         CourseError: if the folder holds no GPT-2 that can be read, or an adapter is not for it.
     """
-    engine, render = load_engine(folder, folder.resolve().name, slots, queue, adapters)
+    name = folder.resolve().name
+    engine, render = load_engine(folder, name, slots, queue, adapters, weights=weights)
     return Models(engine, render, engine)
 
 
@@ -156,7 +168,7 @@ def small_models(language: str, slots: int, queue: int, adapters: Adapters = ())
     return Models(engine, render, writer)
 
 
-def official_gpt2(slots: int, queue: int) -> Models:
+def official_gpt2(slots: int, queue: int, weights: str = "float32") -> Models:
     """The GPT-2 with 124 million parameters that OpenAI published; downloaded if it is missing.
 
     It is a base model: it has read web pages, and continues texts.
@@ -171,7 +183,7 @@ def official_gpt2(slots: int, queue: int) -> Models:
     size = (folder / "model.safetensors").stat().st_size
     check_memory("GPT-2", size, slots * GPT2_CACHE, free_memory())
     print("Reading and compiling GPT-2, which takes up to a minute.", flush=True)
-    engine, render = load_engine(folder, "gpt2", slots, queue, tells_tales=False)
+    engine, render = load_engine(folder, "gpt2", slots, queue, tells_tales=False, weights=weights)
     return Models(engine, render, engine)
 
 
@@ -182,12 +194,13 @@ def load_engine(
     queue: int,
     adapters: Adapters = (),
     tells_tales: bool = True,
+    weights: str = "float32",
 ) -> "tuple[Engine, Render | None]":
     """An engine with a model, and the function that makes the prompt of a chat.
 
     The prompt follows the template of lesson 10. A model that lacks the tokens of the roles is a
     base model: it only continues texts, and there is None instead of the function. With adapters,
-    the engine writes with any of them, by their number.
+    the engine writes with any of them, by their number. With weights in int8 it takes no adapters.
 
     Raises:
         CourseError: if the folder holds no GPT-2 that can be read, or an adapter is not for it.
@@ -196,6 +209,7 @@ def load_engine(
     from utils.data.keras_tokenizers import from_keras
     from utils.generation.generator import Generator
     from utils.serving.engine import Engine
+    from utils.serving.int8_gpt2 import has_int8, in_int8
 
     model = load_model(folder)
     in_keras = model.preprocessor.tokenizer
@@ -203,8 +217,11 @@ def load_engine(
     template = Template(tokenizer)
     roles = {role_token(role): number for role, number in template.role_ids.items()}
     knows_roles = roles.items() <= in_keras.vocabulary.items()
-    generator = Generator(with_adapters(model, folder, adapters), tokenizer.end_id)
-    engine = Engine(generator, tokenizer, name, slots, queue, tells_tales=tells_tales)
+    if weights == "int8" and has_int8():
+        engine = in_int8(model, tokenizer, name, slots, queue, tells_tales)
+    else:
+        generator = Generator(with_adapters(model, folder, adapters), tokenizer.end_id)
+        engine = Engine(generator, tokenizer, name, slots, queue, tells_tales=tells_tales)
     return engine, template.prompt if knows_roles else None
 
 
@@ -240,8 +257,12 @@ def load_model(folder: Path) -> "keras_nlp.models.GPT2CausalLM":
     """
     import keras_nlp
 
+    from utils.models.compressed import is_compressed, load_compressed
+
     if not folder.is_dir():
         raise CourseError(f"There is no folder {folder}, so it holds no GPT-2 to serve.")
+    if is_compressed(folder):
+        return load_compressed(folder)
     try:
         # The full path: a name such as gpt2_base_en would make keras-nlp download that model.
         model = keras_nlp.models.GPT2CausalLM.from_preset(str(folder.resolve()))
@@ -300,9 +321,9 @@ def main(words: list[str] | None = None) -> int:
             chat, render = smollm2(*size, args.weights or WEIGHTS[0], args.context)
             models = Models(chat, render, chat)
         elif args.model == "gpt2":
-            models = official_gpt2(*size)
+            models = official_gpt2(*size, args.weights or "float32")
         elif args.preset:
-            models = own_model(args.preset, *size, args.adapter)
+            models = own_model(args.preset, *size, args.adapter, args.weights or "float32")
         else:
             models = small_models(args.language, *size, args.adapter)
         hosts = [args.host, listener.getsockname()[0], *args.allow_host]

@@ -1,0 +1,864 @@
+# %% [markdown]
+# # 18. Compression: a smaller model, and its price
+#
+# At the end of this lesson you will have rounded your GPT-2 to eight, four and three bits, cut
+# parts out of it, and let it teach a smaller one. For each you will know the price in bytes, in
+# loss and in valid stories, and what makes a model faster.
+#
+# You need: bits and blocks from [lesson 16](16_real_model.ipynb), the generator from [lesson
+# 9](09_generation.ipynb), and the small GPT-2 that [lesson 8](08_pretraining.ipynb) trains. If it
+# is not there yet, this lesson trains it first, which takes some minutes.
+
+# %%
+from utils.course.settings import settings
+
+args = settings(texts=100, steps=60, batch_size=8, seed=18)
+print(args)
+
+# %% [markdown]
+# `texts` is how many stories each model tells to be judged. The other settings belong to a short
+# training near the end.
+
+# %%
+import json
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+
+from utils.course.plots import BLUE, GREEN, ORANGE, PURPLE, STYLE
+from utils.data.batches import Windows
+from utils.data.corpora import load_corpus
+from utils.data.downloads import shipped
+from utils.exercises import lesson_18 as check
+from utils.generation.compressed_gpt2 import (
+    as_arrays,
+    inputs_of_matrices,
+    quantize_gpt2,
+    quantize_gpt2_for_texts,
+)
+from utils.generation.generator import Generator
+from utils.generation.int8_gpt2 import Int8GPT2
+from utils.generation.plain_gpt2 import plain_logits, read_weights
+from utils.models.compression import (
+    dequantize,
+    pack,
+    prune,
+    quantize,
+    quantize_for_inputs,
+    unpack,
+)
+from utils.models.gpt2 import build_gpt2
+from utils.models.sizes import custom_size
+from utils.small_gpt2 import pretrained
+from utils.tales import NotATale, corpus, floor, parse
+from utils.training.presets import load_preset
+from utils.training.shrinking import narrowed, train_briefly, with_zeros
+
+plt.style.use(STYLE)
+rng = np.random.default_rng(args.seed)
+np.set_printoptions(precision=3, suppress=True)
+
+# %% [markdown]
+# ## Whole numbers and a scale
+#
+# A weight in float32 takes 32 bits. **Quantization** stores a whole number of few bits in its
+# place, and for many of them together one **scale**, the size of a step. Lesson 16 read a file in
+# such a format, with two numbers for each block. Here is the simplest kind, **symmetric
+# quantization** (or *absmax* quantization): zero stays zero, and the largest weight gets the
+# largest whole number.
+
+# %% tags=["nbval-check-output"]
+weights = np.array([0.7, -0.32, 0.05, 0.49, -0.11, 0.26])
+for bits in (8, 4, 3):
+    largest = 2 ** (bits - 1) - 1  # 127, 7 or 3
+    scale = np.abs(weights).max() / largest
+    numbers = np.rint(weights / scale)
+    print(f"{bits} bits: numbers {numbers.astype(int)}  stand for {numbers * scale}")
+
+# %% [markdown]
+# Each number is off by half a step at most. With eight bits a step is a 127th of the largest
+# weight, with four bits a seventh, with three bits a third. So the largest weight decides how
+# coarse all others become. That is why it matters *who shares a scale*:
+#
+# * **per tensor**: one scale for the whole weight matrix;
+# * **per channel**: one for each output, a row of the matrix as the course stores it;
+# * **per group**: one for each 32 inputs of an output.
+
+
+# %%
+def rounded(kernel, bits, axis):
+    """Round to whole numbers times a scale; all along `axis` share it.
+
+    Returns whole numbers in the shape of the kernel, and scales that broadcast to it.
+    """
+    scales = np.abs(kernel).max(axis=axis, keepdims=True) / (2 ** (bits - 1) - 1)
+    return np.rint(kernel / scales), scales
+
+
+def relative_error(found, kernel):
+    """How large the error is, as a share of the kernel's size."""
+    return np.linalg.norm(found - kernel) / np.linalg.norm(kernel)
+
+
+# %% tags=["nbval-check-output"]
+toy = np.random.default_rng(0).normal(size=(4, 64))
+toy[2, 10] = 20.0  # one large weight
+others = np.abs(toy) < 20
+for name, kernel, axis in [
+    ("per tensor ", toy, None),
+    ("per channel", toy, -1),
+    ("groups of 32", toy.reshape(4, 2, 32), -1),
+]:
+    numbers, scales = rounded(kernel, 4, axis)
+    error = relative_error((numbers * scales).reshape(toy.shape)[others], toy[others])
+    print(f"{name:12} {scales.size} scales, error of the other weights {error:.0%}")
+
+# %% [markdown]
+# One large weight among 256 destroys all others if they share its scale: the step is almost as wide
+# as the other weights are large, so most of them become zero. With a scale of its own for each row,
+# the damage stays in one row, and with groups in a part of it. Scales take space, too: at 16 bits
+# each, a group of 32 costs half a bit more for every weight.
+#
+# ### The same in Keras
+#
+# `quantize` turns a layer of Keras into one with whole numbers. For `"int8"` it does what we did,
+# per channel. It also rounds the *inputs* when they come, each row with its own scale, so that the
+# processor multiplies whole numbers by whole numbers (**dynamic quantization**).
+
+
+# %%
+def dense_int8(x, kernel, bias):
+    """A dense layer in whole numbers: x (rows, inputs), kernel (inputs, outputs)."""
+    kernel_numbers, kernel_scales = rounded(kernel, 8, axis=0)  # a scale for each output
+    x_numbers, x_scales = rounded(x, 8, axis=-1)  # a scale for each row
+    sums = x_numbers @ kernel_numbers  # whole numbers, exact
+    return sums * x_scales * kernel_scales + bias
+
+
+def new_layer():
+    """A dense layer with random weights, 64 inputs and 10 outputs."""
+    layer = keras.layers.Dense(10)
+    layer.build((None, 64))
+    numbers = np.random.default_rng(args.seed)
+    layer.set_weights([numbers.normal(size=w.shape).astype("float32") for w in layer.weights])
+    return layer
+
+
+# %%
+x = rng.normal(size=(5, 64)).astype("float32")
+layer = new_layer()
+kernel, bias = layer.get_weights()  # (64, 10), (10,)
+exact = np.array(layer(x))
+layer.quantize("int8")
+difference = np.abs(dense_int8(x, kernel, bias) - np.array(layer(x))).max()
+print(f"int8 by hand and in Keras: largest difference {difference:.0e}", end="")
+print(f", both {relative_error(np.array(layer(x)), exact):.1%} off the exact result")
+assert difference < 1e-4
+
+# %% [markdown]
+# For `"int4"`, Keras has both per-channel scales, as ours, and groups. In groups it does not force
+# zero into the middle: it divides the range from the smallest to the largest weight into fifteen
+# steps, and stores beside the scale a **zero point**, the whole number that stands for 0. So all
+# sixteen levels are in use.
+
+
+# %%
+def with_zero_point(kernel, group):
+    """Four bits with a zero point: kernel (inputs, outputs), `group` inputs share a scale."""
+    groups = kernel.reshape(-1, group, kernel.shape[1])  # (groups, group, outputs)
+    low, high = groups.min(axis=1, keepdims=True), groups.max(axis=1, keepdims=True)
+    scales = (high - low) / 15
+    zero_points = np.rint(-low / scales) - 8
+    numbers = np.clip(np.rint(groups / scales) + zero_points, -8, 7)
+    return ((numbers - zero_points) * scales).reshape(kernel.shape)
+
+
+# %%
+numbers, scales = rounded(kernel, 4, axis=0)
+for name, block_size, ours in [
+    ("per channel ", -1, numbers * scales),
+    ("groups of 32", 32, with_zero_point(kernel, 32)),
+]:
+    layer = new_layer()
+    layer.quantize(config=keras.quantizers.Int4QuantizationConfig(block_size=block_size))
+    difference = np.abs(x @ ours + bias - np.array(layer(x))).max()
+    print(f"int4, {name}: by hand and in Keras, largest difference {difference:.0e}")
+    assert difference < 1e-4
+
+# %% [markdown]
+# A byte has eight bits, and there is no smaller type in NumPy. So numbers of four bits are stored
+# in pairs. `pack` of `utils/models/compression.py` puts numbers of any width into bytes without a
+# gap; `quantize` beside it is our `rounded`, with scales of 16 bits.
+
+# %% tags=["nbval-check-output"]
+numbers = np.array([[7, -7, 0, 3], [1, -2, 5, -6]], "int8")
+packed = pack(numbers, bits=4)
+print("packed:", *[f"{byte:08b}" for byte in packed], " bytes:", packed.nbytes)
+print("unpacked equal:", np.array_equal(unpack(packed, 4, numbers.shape), numbers))
+
+# %% [markdown]
+# ## Your GPT-2 in fewer bits
+#
+# Now the model of lesson 8, with its weight matrices as in lesson 9.
+
+# %%
+model = load_preset(pretrained("tales").preset)
+HEADS, text = model.backbone.num_heads, load_corpus("tales")
+END = text.tokenizer.end_id
+weights = as_arrays(read_weights(model))
+kernel = weights.blocks[0].mlp_up_kernel  # (outputs, inputs)
+for name in ("qkv_kernel", "out_kernel", "mlp_up_kernel", "mlp_down_kernel"):
+    print(f"{name:16} {getattr(weights.blocks[0], name).shape}")
+print(f"{'token_embedding':16} {weights.token_embedding.shape}")
+
+# %%
+largest = np.abs(kernel).max(axis=1)  # of each output
+typical = np.sqrt(np.mean(kernel**2))
+order = np.argsort(-largest)
+plt.plot(largest[order] / typical, color=BLUE, label="largest weight of an output")
+plt.axhline(largest.max() / typical, color=ORANGE, linestyle="--", label="largest of the matrix")
+plt.axhline(1, color="black", linestyle=":", linewidth=1.2, label="typical weight")
+plt.xlabel("outputs of mlp_up_kernel, the one with the largest weight first")
+plt.ylabel("multiples of the typical weight")
+plt.ylim(0, None)
+plt.title("A scale for all must fit the dashed line, a scale for each the curve")
+plt.legend()
+plt.show()
+
+# %% [markdown]
+# ### Three prices
+#
+# What does rounding cost? We ask three questions about every smaller model of this lesson.
+#
+# 1. How many bytes does its file take?
+# 2. What is its loss on tales that it has never seen, in multiples of the entropy floor of lesson
+#    8; and what share of the stories that it tells is valid, by the parser of lesson 9?
+# 3. How many tokens a second does it generate, measured?
+
+# %%
+TALES = 100
+windows = Windows(text.validation, 256, END, documents=True)
+rows, mask = (part[:TALES] for part in windows.in_order())  # (tales, time + 1), (tales, time)
+FLOOR, _ = floor(corpus("en", "validation", TALES), mask.sum(axis=1).astype(int).tolist())
+
+
+@tf.function(jit_compile=True)
+def losses_of(weights, ids, targets):
+    logits = plain_logits(weights, ids, HEADS)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+
+
+def loss_of(weights):
+    """The loss on held-out tales, in multiples of the floor."""
+    losses = losses_of(weights, rows[:, :-1], rows[:, 1:])  # (tales, time)
+    return float(np.sum(losses * mask) / mask.sum() / FLOOR)
+
+
+# %%
+generate = Generator(model, END)
+
+
+def is_valid(ids):
+    try:
+        parse(text.tokenizer.decode([i for i in ids if i != END]), "en")
+    except NotATale:
+        return False
+    return True
+
+
+def validity_of(weights, writer=None):
+    """The share of valid stories among `args.texts`, sampled at temperature 1."""
+    writer = writer or generate
+    tf.nest.map_structure(lambda old, new: old.assign(new), writer.weights, weights)
+    stories = writer([[END]] * args.texts, seed=args.seed)
+    return float(np.mean([is_valid(ids) for ids in stories]))
+
+
+# %% [markdown]
+# At temperature 1 nothing is cut off, so the stories show all that the model has learnt, mistakes
+# included. The same random numbers are used for every model.
+
+# %%
+print(f"{'':21} {'bytes':>9} {'loss/floor':>11} {'valid':>7}")
+MODELS = {
+    "32 bits": (weights, 4 * model.count_params()),
+    "8 bits, per channel": quantize_gpt2(weights, 8),
+    "4 bits, groups of 32": quantize_gpt2(weights, 4, 32),
+    "4 bits, per tensor": quantize_gpt2(weights, 4, "tensor"),
+    "3 bits, groups of 32": quantize_gpt2(weights, 3, 32),
+}
+live = {}
+for name, (smaller, size) in MODELS.items():
+    live[name] = loss_of(smaller), validity_of(smaller)
+    print(f"{name:21} {size:9,} {live[name][0]:11.3f} {live[name][1]:7.0%}")
+assert abs(live["8 bits, per channel"][0] - live["32 bits"][0]) < 0.01
+assert live["32 bits"][0] < live["4 bits, groups of 32"][0] < live["3 bits, groups of 32"][0]
+
+# %% [markdown]
+# Eight bits are free: a fourth of the bytes, the same loss. Four bits in groups look nearly free
+# too, if you read the loss only. With so few stories, differences of ten points in the last column
+# may be chance. So the other points come from `compression.json`, which `python -m
+# benchmarks.compression` made for the same model with more stories.
+
+# %%
+results = json.loads(shipped("compression.json").read_text(encoding="utf-8"))
+runs, STORIES = results["runs"], results["stories"]
+
+
+def prices(name):
+    """Bytes, loss in multiples of the floor, share of valid stories."""
+    run = runs[name]
+    return run.get("bytes", 0), run["loss"] / results["floor"], run["valid"]
+
+
+SHARED = {"per tensor": "s:", "per channel": "^--", "groups": "o-"}
+names = {
+    (bits, label): f"{bits} bits, {'groups of 32' if label == 'groups' else label}"
+    for bits in (8, 4, 3, 2)
+    for label in SHARED
+}
+print(f"{'':21} {'bytes':>9} {'loss/floor':>11} {'valid':>7}   of {STORIES} stories")
+for name in ["float32", *names.values()]:
+    size, loss, valid = prices(name)
+    print(f"{name:21} {size:9,} {loss:11.3f} {valid:7.1%}")
+(_, exact, most), (_, four, some), (_, three, few) = map(
+    prices, ("float32", "4 bits, groups of 32", "3 bits, groups of 32")
+)
+assert four < 1.03 * exact and some < most - 0.08  # the loss hardly moves, stories break
+assert 1.1 < three / exact < 1.3 and few < 0.05
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
+for (label, style), color in zip(SHARED.items(), (PURPLE, ORANGE, BLUE), strict=True):
+    bits = [8, 4, 3, 2]
+    points = [prices(names[b, label]) for b in bits]
+    left.plot(bits, [loss for _, loss, _ in points], style, color=color, label=label)
+    right.plot(bits, [100 * valid for *_, valid in points], style, color=color)
+for axes, value in ((left, prices("float32")[1]), (right, 100 * prices("float32")[2])):
+    axes.axhline(value, color="black", linewidth=1, linestyle=":", label="float32")
+    axes.set(xlabel="bits for each weight", xticks=[8, 4, 3, 2])
+    axes.invert_xaxis()
+left.set(
+    yscale="log", ylabel="loss, multiples of the floor", title="In groups, 3 bits cost a fifth …"
+)
+left.set_yticks([1, 2, 5, 10, 20], [1, 2, 5, 10, 20])
+left.minorticks_off()
+right.set(ylabel="valid stories, %", ylim=(-3, 75), title="… and nearly every story")
+left.legend(fontsize=9)
+plt.show()
+
+# %% [markdown]
+# This is the picture of the lesson. Follow the circles, the groups of 32: at four bits the loss is
+# up by a little, at three bits by about a fifth, and on the left that still looks harmless. On the
+# right, at three bits nearly no story is valid any more. Why do the two part company?
+#
+# Because a story has to be right at *every* token. If a token goes wrong with probability $e$, a
+# story of $n$ tokens is valid with probability $(1 - e)^n$, and $n$ is large. The loss is a mean
+# over the tokens, so it sees $e$; validity sees $n$ times as much of it. From the shares of valid
+# stories we can compute how often a token breaks its story.
+
+# %%
+LENGTH = mask.sum(axis=1).mean()  # tokens of a tale
+print(f"a tale has {LENGTH:.0f} tokens on average")
+for name in ("float32", "4 bits, groups of 32", "3 bits, groups of 32"):
+    _, loss, valid = prices(name)
+    error = 1 - max(valid, 0.5 / STORIES) ** (1 / LENGTH)
+    at_least = "at least " if valid == 0 else ""
+    print(f"{name:21} {valid:6.1%} of the stories valid: {at_least}{error:.2%} of the tokens break")
+
+# %% [markdown]
+# And most of the loss is entropy that no model can avoid, which does not break stories. What lies
+# *above* the floor is what the model gets wrong, and at three bits that is several times as much as
+# in float32, although the whole loss rises by a fifth. Whoever compresses a model should therefore
+# measure what the model is *for*, and not only its loss or perplexity. Our stories can be judged one by one, by a parser; for real text, measure the task
+# that the model has to do.
+#
+# ## Rounding that looks at the inputs
+#
+# So far each weight was rounded to the nearest number, which minimises the error of the *weights*.
+# But only the outputs matter, the products with the inputs $X$:
+#
+# $$\min_Q \lVert W - Q \rVert^2 \qquad\text{against}\qquad \min_Q \lVert X (W - Q)^T \rVert^2$$
+#
+# Here is the difference in the smallest example: two inputs that are always equal, and two weights
+# of 0.4 that have to become whole numbers.
+
+# %% tags=["nbval-check-output"]
+x = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])  # (examples, inputs)
+w = np.array([0.4, 0.4])
+for name, q in [("each to the nearest", np.rint(w)), ("with compensation", np.array([0.0, 1.0]))]:
+    print(f"{name:20} weights {q}  outputs {x @ q}  exact {x @ w}")
+
+# %% [markdown]
+# The second weight was rounded *up* to make up for the first one, which was rounded down. Its own
+# error is larger, and the output is better. **GPTQ** does that systematically. It rounds one column
+# of the matrix after the other. After each, it asks: how well can the other inputs imitate this
+# input? That is a least-squares problem, and its solution says how much the weights that are still
+# to come have to change. (Frantar and others, *GPTQ: Accurate Post-Training Quantization for
+# Generative Pre-trained Transformers*, 2022.)
+
+
+# %%
+def gptq(kernel, inputs, scale):
+    """Round a kernel (outputs, inputs) to multiples of a scale, column by column.
+
+    inputs: examples of what it is multiplied with, (examples, inputs)
+    """
+    left = kernel.astype("float64")  # a copy
+    for column in range(kernel.shape[1]):
+        nearest = np.rint(left[:, column] / scale) * scale  # (outputs,)
+        error = left[:, column] - nearest
+        left[:, column] = nearest
+        others = inputs[:, column + 1 :]
+        if others.shape[1]:
+            imitation, *_ = np.linalg.lstsq(others, inputs[:, column], rcond=None)
+            left[:, column + 1 :] += np.outer(error, imitation)
+    return left
+
+
+print("two equal inputs:", gptq(w[None], x, scale=1.0)[0])
+
+# %% [markdown]
+# The paper's contribution is to do this fast: all least-squares problems are solved together by one
+# Cholesky decomposition of the inverse of $X^T X$. `quantize_for_inputs` does that, and adds a
+# little to the diagonal, because inputs that are sums of others make the inverse explode. Without
+# that addition it must be our function.
+
+# %%
+inputs = rng.normal(size=(200, 6)) @ rng.normal(size=(6, 16)) + 0.3 * rng.normal(size=(200, 16))
+toy = rng.normal(size=(3, 16)).astype("float32")
+for row in toy:  # one output at a time: its scale is that of `quantize`
+    scale = float(quantize(row[None], 4).scales[0, 0])
+    fast = dequantize(quantize_for_inputs(row[None], inputs, 4, shared=16, damping=0.0))
+    ours = np.clip(gptq(row[None], inputs, scale), -7 * scale, 7 * scale)
+    same = np.abs(fast - ours).max() < 1e-5
+    nearest = dequantize(quantize(row[None], 4, 16))
+    off = [np.linalg.norm(inputs @ (q - row[None]).T) for q in (nearest, fast)]
+    print(f"the same: {same}   error of the outputs: nearest {off[0]:.2f}, GPTQ {off[1]:.2f}")
+
+# %% [markdown]
+# Now our model, its four matrices in each block, with 64 tales of the training set as examples
+# (**calibration data**). How far are the outputs of a matrix off, on other tales? And does it help?
+
+# %%
+CALIBRATION = Windows(text.train, 256, END, documents=True).in_order()[0][:64, :-1]
+seen = inputs_of_matrices(weights, HEADS, rows[:16, :-1])
+by_inputs = {}
+for bits in (4, 3):
+    for method in ("nearest", "GPTQ"):
+        if method == "GPTQ":
+            smaller, _ = quantize_gpt2_for_texts(weights, HEADS, CALIBRATION, bits, 32)
+        else:
+            smaller, _ = quantize_gpt2(weights, bits, 32, tables=False)
+        off = (weights.blocks[0].mlp_up_kernel - smaller.blocks[0].mlp_up_kernel).T
+        error = np.linalg.norm(seen[2] @ off) / np.linalg.norm(seen[2] @ kernel.T)
+        by_inputs[bits, method] = loss, valid = loss_of(smaller), validity_of(smaller)
+        print(f"{bits} bits, {method:8} outputs off by {error:5.1%}", end="")
+        print(f"   loss/floor {loss:.3f}   valid {valid:4.0%}")
+assert by_inputs[3, "GPTQ"][0] < by_inputs[3, "nearest"][0] - 0.03
+assert by_inputs[3, "GPTQ"][1] > by_inputs[3, "nearest"][1] + 0.1 or args.texts < 100
+
+# %% [markdown]
+# (Only the blocks are rounded here, the token table is not, so the losses are lower than above.)
+# Where rounding hurts little, little can be won: at four bits the losses are the same. At three
+# bits GPTQ takes most of the damage away, and it saves stories that rounding to the nearest breaks.
+#
+# Keras has GPTQ, too: `model.quantize(config=keras.quantizers.GPTQConfig(texts, tokenizer,
+# weight_bits=4, group_size=32))`, for a model whose preprocessor is `None`. Here are all of them
+# under equal conditions: the same matrices with four bits, the same groups of 32, the same tales.
+# Keras's uses a zero point, so it is held against rounding with a zero point.
+
+# %%
+print(f"{'':19} {'outputs off':>11} {'loss/floor':>11} {'valid':>7}   of {STORIES} stories")
+for name, run in runs.items():
+    if run["setting"]["kind"] == "blocks":
+        _, loss, valid = prices(name)
+        method = run["setting"]["method"]
+        print(f"{method:19} {run['error']:11.1%} {loss:11.3f} {valid:7.1%}")
+assert runs["blocks, GPTQ"]["error"] < 0.8 * runs["blocks, nearest"]["error"]
+ours, keras_s = (runs[f"blocks, {name}"] for name in ("nearest, zero point", "Keras GPTQ"))
+print("Keras's GPTQ has the error of rounding to the nearest:", ours["error"] == keras_s["error"])
+
+# %% [markdown]
+# Of these, GPTQ brings the outputs nearest, although its weights are farther off. At four bits that
+# does not show in the loss, and what it shows in the stories is within chance.
+#
+# And Keras's GPTQ? The last two rows are the same in every digit: in version 3.15 it takes its time
+# and rounds to the nearest. The reason is in its source code: it replaces each layer's method
+# `call` by one that collects the inputs, but a layer that is to be quantized runs another method,
+# `quantized_call`. So it never sees an input, and without inputs GPTQ *is* rounding to the nearest.
+# No message says so. Measure what a library gives you, as you would measure your own code.
+#
+# A relative is **AWQ** (activation-aware weight quantization; in Keras `AWQConfig`, which collects
+# its inputs in the same way). It compensates
+# nothing. It minimises the error of each weight times the size of its input: it multiplies columns
+# with large inputs by a factor before rounding, so that their steps become finer, and divides by it
+# afterwards. (Lin and others, *AWQ: Activation-aware Weight Quantization for LLM Compression and
+# Acceleration*, 2023.)
+#
+# ## Zeros: pruning
+#
+# Another way to store less is to leave weights out. **Magnitude pruning** sets the weights nearest
+# to zero to zero. (Han and others, *Learning both Weights and Connections for Efficient Neural
+# Networks*, 2015.)
+
+# %% tags=["nbval-check-output"]
+print(prune(np.array([[0.7, -0.3, 0.1], [0.5, -0.1, 0.2]]), share=0.5))
+
+# %% [markdown]
+# The others can make up for part of the loss if the model is trained a little more, while the zeros
+# are kept at zero. That is called **healing**.
+#
+# Zeros scattered over a matrix have a drawback: a matrix with zeros is multiplied as slowly as one
+# without, unless the processor or the library can skip them, and for half of the numbers that
+# hardly pays. In a file, a bit for each weight says whether it is there. **Structured pruning**
+# removes whole units, here hidden units of the feed-forward networks: the matrices become smaller,
+# and every program is faster at once. We keep the units whose two weight vectors, the one that
+# leads in and the one that leads out, have the largest product of lengths.
+
+# %%
+LESSONS = Windows(text.train, 256, END, documents=True)
+half, narrow = with_zeros(model, 0.5), narrowed(model, feed_forward=256)
+kernels = [w.numpy() for w in half.backbone.weights if w.name == "kernel"]
+zeros = sum(np.sum(kernel == 0) for kernel in kernels)
+numbers = sum(kernel.size for kernel in kernels)
+print(f"share of zeros in the blocks: {zeros / numbers:.1%}")
+print(f"hidden units in each block: {model.backbone.intermediate_dim}, narrowed to 256")
+
+# %%
+SIZES = {
+    "half of the weights zero": 4 * (half.count_params() - int(zeros)) + numbers // 8,
+    "half of the hidden units": 4 * narrow.count_params(),
+}
+print(f"{'':24} {'bytes':>9}   loss/floor: cut, healed   valid, healed")
+cut_down = {}
+for (name, size), smaller in zip(SIZES.items(), (half, narrow), strict=True):
+    before = loss_of(as_arrays(read_weights(smaller)))
+    train_briefly(smaller, LESSONS, args.steps, args.batch_size, rate=0.005)
+    after = loss_of(as_arrays(read_weights(smaller)))
+    writer = generate if smaller is half else Generator(smaller, END)  # of the right shape
+    cut_down[name] = size, after, validity_of(read_weights(smaller), writer)
+    print(f"{name:24} {size:9,} {before:16.3f} {after:9.3f} {cut_down[name][2]:12.0%}")
+    assert after < before or args.steps < 20
+    assert after > prices("4 bits, groups of 32")[1]
+    assert cut_down[name][2] < prices("4 bits, groups of 32")[2] or args.texts < 100
+
+# %% [markdown]
+# Healing brings the loss a good part of the way back. Compare both with four bits in groups: that
+# model has a fifth of their bytes and a lower loss. Pruning alone is not the way to a small file
+# here; structured pruning makes a model that every program runs faster, if not by much, as we shall
+# see.
+#
+# ## A smaller student: distillation
+#
+# The last way is to train a smaller model from the start. The model that we have can help it: as a
+# **teacher**. The usual target of a position is one token, the one that follows in the text. The
+# teacher's target is a probability for *every* token: it also says what else could have followed.
+# Training on such targets is called **knowledge distillation**, and the small model the
+# **student**. (Hinton and others, *Distilling the Knowledge in a Neural Network*, 2015.)
+#
+# The formula is cross-entropy as ever, with the teacher's probabilities $t_i$ in place of a single
+# 1: $-\sum_i t_i \log p_i$. Its gradient at the logits is $p - t$, student minus teacher, as it was
+# predicted minus true in lesson 2. Here is what a teacher says at one position.
+
+# %%
+sentence = text.tokenizer.encode(corpus("en", "validation", 1)[0].text)[:60]
+ids = tf.constant([[END, *sentence]])
+logits = plain_logits(tf.nest.map_structure(tf.constant, weights), ids, HEADS)
+teacher_says = np.array(tf.nn.softmax(logits[0]))  # (positions, vocabulary)
+position = int(np.argmax(-np.sum(teacher_says * np.log(teacher_says), axis=1)))  # the least sure
+print("…" + text.tokenizer.decode(sentence[max(0, position - 12) : position]))
+for token in np.argsort(-teacher_says[position])[:6]:
+    print(f"   {text.tokenizer.decode([int(token)])!r:12} {teacher_says[position, token]:.2f}")
+
+# %% [markdown]
+# The text has only one of these continuations, and it is chance which one. The student of a teacher
+# sees them all at once, so its gradient is less noisy. We train one block instead of two for a few
+# steps, once with the tokens of the text as targets, once with a teacher; same first weights, same
+# tales, same number of steps.
+
+# %%
+students = {}
+for name, teacher in (("alone", None), ("taught", model)):
+    keras.utils.set_random_seed(args.seed)
+    student = build_gpt2(len(weights.token_embedding), custom_size("small", layers=1))
+    train_briefly(student, LESSONS, args.steps, args.batch_size, rate=0.02, teacher=teacher)
+    students[name] = loss_of(as_arrays(read_weights(student)))
+    print(f"{name:7} loss after {args.steps} steps: {students[name]:.2f} times the floor")
+assert students["taught"] < students["alone"] or args.steps < 60
+
+# %% [markdown]
+# With a teacher the same steps lead a little farther. So short a training ends far from the floor,
+# and hardly a story of such a student is valid; judge
+# it by its loss. Is the teacher worth its price? Each step costs more with one, because the teacher
+# reads every text, too. A student that is worth having is trained for long, and then both ways have
+# to be compared after equal time, not only after equal steps.
+#
+# ## All points
+#
+# Now every rounded and every cut model by its bytes. Below and to the left is better on the left,
+# above and to the left on the right.
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
+rounded_models = [prices(name) for name, run in runs.items() if run["setting"]["kind"] == "rounded"]
+for label, points, marker, color in [
+    ("rounded", rounded_models, "o", BLUE),
+    ("half of the weights zero", [cut_down["half of the weights zero"]], "s", ORANGE),
+    ("half of the hidden units", [cut_down["half of the hidden units"]], "D", GREEN),
+]:
+    sizes, losses, valid = map(np.array, zip(*points, strict=True))
+    left.plot(sizes / 1e6, losses, marker, color=color, linestyle="", label=label)
+    right.plot(sizes / 1e6, 100 * valid, marker, color=color, linestyle="")
+for axes in (left, right):
+    axes.set(xscale="log", xlabel="bytes, millions")
+    axes.set_xticks([0.2, 0.3, 0.5, 1, 2], [0.2, 0.3, 0.5, 1, 2])
+    axes.minorticks_off()
+left.set(yscale="log", ylabel="loss, multiples of the floor", title="Rounding saves most bytes …")
+left.set_yticks([1, 2, 5, 10, 20], [1, 2, 5, 10, 20])
+left.minorticks_off()
+left.legend(fontsize=9)
+right.set(ylabel="valid stories, %", ylim=(-3, 75), title="… and breaks fewer stories")
+plt.show()
+
+# %% [markdown]
+# Rounding is the best way to a small file here. Down to eight bits nothing is lost, and at four
+# bits, with a scale for each channel or group, less than by either kind of pruning. With fewer bits
+# the quality falls quickly. (A pruned model can be rounded, too; that is not tried here.)
+#
+# ## What is faster
+#
+# Fewer bytes are not fewer seconds. The third price has to be measured, and it depends on the
+# program more than on the model. The speeds below are from one run of the benchmark, one text at a
+# time, all in turns, in tokens a processor second.
+
+# %%
+speeds = runs["speeds"]["tokens_per_second"]
+for name, speed in speeds.items():
+    print(f"{name:20} {speed / speeds['float32']:6.2f} times the speed of our generator in float32")
+assert 0.8 < speeds["pruned 50%"] / speeds["float32"] < 1.25
+assert speeds["int8 kernels"] < speeds["keras-nlp int8"] < speeds["float32"]
+
+# %% [markdown]
+# Read it row by row. The model with zeros is as fast as the one without, for zeros are multiplied
+# like other numbers. The narrowed model, the student with one block and one of half the width have
+# less to compute, and are faster, but only a little: in so small a model most of the time goes into
+# the many small steps between the products. Our int8 kernels are several times *slower*, because
+# each product is a call from Python, which takes longer than the product itself. Keras's whole
+# numbers beat Keras's own float32 here, and are still slower than a loop that is compiled as a
+# whole. At this size the program decides, and not the number of bits.
+#
+# ### Eight bits at the size of GPT-2
+#
+# At 124 million parameters the picture is another one. To write one token, all weights have to be
+# fetched from memory, half a gigabyte in float32, and that takes most of the time. Weights in int8
+# are a quarter of the bytes. TensorFlow brings kernels for it, those of **LiteRT** (once TensorFlow
+# Lite), which are made for phones: `Int8Product` of `utils/generation/int8.py` multiplies with one
+# matrix, and rounds the inputs as they come, like the dynamic quantization above. Nothing has to be
+# installed for it. `Int8GPT2` is the GPT-2 of lesson 9 with such products, in NumPy, with a KV
+# cache.
+#
+# First: is it the same model? Here with our own weights, along held-out tales.
+
+# %%
+int8 = Int8GPT2(weights, HEADS, END)
+ids = rows[:4, :-1]
+x = int8.read(ids, np.zeros(4, int), int8.empty_cache(4), range(4))
+in_int8 = int8.logits(x)  # (4 * time, vocabulary)
+exact = plain_logits(tf.nest.map_structure(tf.constant, weights), tf.constant(ids), HEADS)
+exact = np.array(exact).reshape(in_int8.shape)
+told = mask[:4].reshape(-1) > 0  # no padding
+error = np.sqrt(np.mean((in_int8 - exact)[told] ** 2)) / exact[told].std()
+same = np.mean(in_int8[told].argmax(axis=1) == exact[told].argmax(axis=1))
+print(f"logits off by {error:.1%} of their spread, the likeliest token is the same: {same:.1%}")
+assert error < 0.05 and same > 0.95
+
+# %%
+exact_model = Int8GPT2(weights, HEADS, END, product=lambda kernel: lambda x: x @ kernel.T)
+BEGUN = [[END, *sentence[:30]]] + [row[:31].tolist() for row in rows[1:6]]
+whole = 0
+for begun in BEGUN:
+    texts = [list(writer.continued(begun, 256)) for writer in (exact_model, int8)]
+    equal = [a == b for a, b in zip(*texts, strict=False)] + [False]
+    whole += texts[0] == texts[1]
+    print(f"{len(texts[0]):4} tokens continued, the first {equal.index(False):3} are the same")
+print(f"{whole} of {len(BEGUN)} greedy texts are the same to the end")
+
+# %% [markdown]
+# Greedy texts part where two tokens are nearly equally likely, such as the names of a helper: one
+# step of rounding decides which one wins, and from there on it is another story. Another story need
+# not be a worse one: eight bits left the share of valid stories as it was. Now the speed at the
+# shape of GPT-2 124M, with random weights, in one run beside CTranslate2, an inference engine in
+# C++, in float32 and in its own int8.
+
+# %%
+large = runs["speeds 124M"]
+speeds = large["tokens_per_second"]
+print(f"float32 {large['float32_bytes'] / 1e6:.0f} MB, int8 {large['int8_bytes'] / 1e6:.0f} MB")
+print(f"logits off by {large['logit_error']:.1%}, same token {large['same_token']:.1%}")
+for name, speed in speeds.items():
+    print(f"{name:20} {speed / speeds['float32']:5.2f} times our generator in float32")
+assert speeds["int8"] > 1.6 * speeds["float32"]
+
+# %% [markdown]
+# Here int8 is faster, by more than the 1.6 times that we ask for. A quarter of the bytes has to be
+# read, and the processor multiplies more numbers at a time. The machine had much other work during
+# this run, so take the ratios as rough; `python -m benchmarks.compression --peer PYTHON` repeats it
+# on yours. The logits are off by one or two per cent, as for our small model. (Random weights have
+# no outliers, though: see *If your result looks different*.)
+#
+# ### Small models flatter
+#
+# A warning about such measurements. A product with a matrix is fast while the matrix stays in the
+# processor's memory beside the arithmetic, the **CPU cache** of some megabytes. A benchmark that
+# multiplies with a few matrices again and again measures the cache. Here is the time of a product
+# with a matrix of 1024 × 1024, when it is one of several matrices that take turns.
+
+# %%
+run = runs["cache"]
+side, stacks = run["setting"]["matrix"], np.array(run["setting"]["stacks"])
+in_float32, in_int8 = np.array(run["milliseconds"]).T
+megabytes = stacks * side**2 * 4 / 1e6  # of all matrices, in float32
+print("matrices  float32 MB   float32 / int8, time")
+ratios = in_float32 / in_int8
+for count, size, ratio in zip(stacks, megabytes, ratios, strict=True):
+    print(f"{count:8} {size:11.0f} {ratio:10.1f}")
+assert 0 < ratios.argmax() < len(ratios) - 1 and ratios.max() > 1.5 * ratios[-1]
+
+# %%
+plt.plot(megabytes, 1000 * in_float32, "s--", color=ORANGE, label="float32")
+plt.plot(megabytes, 1000 * in_int8, "o-", color=BLUE, label="int8")
+plt.xscale("log")
+plt.yscale("log")
+plt.xticks([5, 10, 20, 50, 100, 200], [5, 10, 20, 50, 100, 200])
+plt.yticks([20, 50, 100, 200], [20, 50, 100, 200])
+plt.minorticks_off()
+plt.xlabel("all matrices together, MB in float32")
+plt.ylabel("time of one product, µs")
+plt.title("int8 gains most where it fits into the cache and float32 does not")
+plt.legend()
+plt.show()
+
+# %% [markdown]
+# On the left all matrices fit into the cache in both formats, on the right in neither. In between
+# the int8 matrices fit and the float32 ones do not, and there int8 looks about ten times as fast. A
+# toy model that happens to have this size makes int8 look too good in the same way. The figure that
+# counts is the one on the right, near four, which is the ratio of the bytes: the weights of a large
+# model come from memory at every token. (A whole model gains less, since it does more than these
+# products.)
+#
+# ### For your own model
+#
+# ```
+# python -m utils.compress FOLDER --bits 4 --to small      # a preset, a run, or the name of a run
+# python -m utils.serving --preset small                   # served like any other GPT-2
+# python -m utils.serving --model gpt2 --weights int8      # the official GPT-2, in int8
+# ```
+#
+# The first command writes a smaller file, with groups of 32 at four bits and per channel at eight.
+# It is unpacked to float32 when it is read. `--weights int8` is about speed: it rounds when the
+# server starts, whatever the file holds, and leaves out nothing of the page or the API but
+# adapters.
+#
+# ## If your result looks different
+#
+# * **Your validity differs by some points.** With 300 stories the standard error is about three
+#   points, and with the lesson's own 100 it is five.
+# * **Eight bits made your model much worse.** Look for a few inputs that are far larger than the
+#   others: large models have such *outliers*. `Int8Product` spreads them over a group first.
+# * **Your int8 model is slower than float32.** It is small, or your program unpacks the weights
+#   before it multiplies. Measure at the size that you want to use.
+# * **Your TensorFlow has no kernels for int8.** Then the server says so and takes float32, and the
+#   comparison of logits in this lesson ends with a message of LiteRT.
+#
+# ## Recap
+#
+# * Quantization stores whole numbers and a scale. The fewer weights share a scale, the smaller is
+#   the error; groups of 32 cost half a bit more.
+# * Loss and validity part company: a mean over tokens hides what breaks whole texts.
+# * GPTQ keeps the outputs near, not the weights, by compensating each rounding error with the
+#   weights that are still to come.
+# * Scattered zeros save bytes, not time. Smaller matrices and smaller students save both, and have
+#   to learn again.
+# * Eight bits are faster where fetching the weights takes the time, in large models, with kernels
+#   made for it. Everything else has to be measured.
+
+# %% [markdown]
+# ## Check your understanding
+#
+# Answer in your own words; then let `check.answer` show ours.
+#
+# 1. Why does one large weight hurt the others, and what do groups change about it?
+# 2. How can the loss rise by a little while most stories break?
+# 3. What does GPTQ minimise, and how can it be better to round a weight *away* from the nearest
+#    number?
+# 4. What can a student learn from a teacher's probabilities that the text does not tell it?
+# 5. Why is int8 several times faster for GPT-2 124M, but not for the small GPT-2?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
+
+# %% [markdown]
+# ## Check yourself
+#
+# Replace `...` by your answer and run the cell.
+#
+# **1.** Round a weight matrix (outputs, inputs) to whole numbers of `bits` bits with one scale for
+# each output, and return the matrix that they stand for.
+
+
+# %%
+def per_channel(kernel, bits):
+    """Return an array of the shape of kernel."""
+    ...
+
+
+check.per_channel(per_channel)
+
+# %% [markdown]
+# **2.** How many bytes does a matrix take with so many bits for each weight and a scale of 16 bits
+# for each group? `group` divides `inputs`.
+
+
+# %%
+def stored_bytes(outputs, inputs, bits, group):
+    """Return a whole number."""
+    ...
+
+
+check.stored_bytes(stored_bytes)
+
+# %% [markdown]
+# **3.** A share `valid` of the stories is valid, each has `tokens` tokens, and each token breaks
+# its story with the same probability. What is that probability?
+
+
+# %%
+def error_of_a_token(valid, tokens):
+    """Return a number from 0 to 1."""
+    ...
+
+
+check.error_of_a_token(error_of_a_token)
+
+# %% [markdown]
+# **4.** The loss of distillation at one position: `teacher` are probabilities (vocabulary,),
+# `logits` are the student's (vocabulary,).
+
+
+# %%
+def distillation_loss(teacher, logits):
+    """Return a number in nats."""
+    ...
+
+
+check.distillation_loss(distillation_loss)
+
+# %% [markdown]
+# ## Next
+#
+# A model can be made smaller or faster. [Lesson 20](20_retrieval.ipynb) asks how it can know more
+# than it has learnt: by looking it up in your own documents.
