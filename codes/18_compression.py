@@ -372,8 +372,8 @@ for name in ("float32", "4 bits, groups of 32", "3 bits, groups of 32"):
 # And most of the loss is entropy that no model can avoid, which does not break stories. What lies
 # *above* the floor is what the model gets wrong, and at three bits that is several times as much as
 # in float32, although the whole loss rises by a fifth. Whoever compresses a model should therefore
-# measure what the model is *for*, and not only its loss or perplexity. Our stories can be judged one by one, by a parser; for real text, measure the task
-# that the model has to do.
+# measure what the model is *for*, and not only its loss or perplexity. Our stories can be judged
+# one by one, by a parser; for real text, measure the task that the model has to do.
 #
 # ## Rounding that looks at the inputs
 #
