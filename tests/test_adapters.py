@@ -1,4 +1,4 @@
-"""Adapters: LoRA on a GPT-2, their files, their training, several of them in one batch."""
+"""Lesson 17: adapters by hand and in Keras, their files, their training, several in one batch."""
 
 import json
 from argparse import Namespace
@@ -6,14 +6,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from lesson_code import definitions
 from tiny_server import random_model, tiny_tokenizer
 
+from benchmarks import adapter_methods, adapters
 from utils import small_chat
-from utils.data.chat_template import with_roles
+from utils.data.bpe import Tokenizer
+from utils.data.chat_template import Template, with_roles
 from utils.data.dialogues import read_jsonl
-from utils.data.keras_tokenizers import as_keras
+from utils.data.downloads import DATASETS
+from utils.data.keras_tokenizers import as_keras, folder
+from utils.data.shifts import (
+    REPLACED,
+    as_pirate,
+    in_persona,
+    persona_dialogues,
+    persona_questions,
+    persona_rows,
+    retold,
+)
 from utils.generation.adapted_gpt2 import adapted_gpt2
 from utils.generation.generator import Generator
+from utils.generation.plain_gpt2 import plain_logits, read_weights
 from utils.generation.sampling import as_sampling
 from utils.models.gpt2 import from_ids
 from utils.models.lora import add_lora, lora_variables, merged
@@ -23,6 +38,7 @@ from utils.serving.app import create_app
 from utils.serving.batching import Batch
 from utils.serving.engine import Engine
 from utils.serving.prompts import plain_chat
+from utils.tales import corpus
 from utils.training import runs
 from utils.training.adapters import (
     FILE,
@@ -38,6 +54,7 @@ from utils.training.adapters import (
 from utils.training.presets import load_preset, save_preset
 
 rng = np.random.default_rng(17)
+lesson = definitions("17_adapters", constants=["OUTPUTS", "INPUTS"], np=np, rng=rng)
 TOKENIZER = tiny_tokenizer()
 VOCABULARY = len(TOKENIZER.tokens) + 3  # with the roles of a chat
 IDS = rng.integers(0, VOCABULARY, (2, 20)).astype("int32")
@@ -84,6 +101,22 @@ def test_merged_it_is_a_plain_gpt2_with_the_same_logits():
     assert lora_variables(plain) == {}
     assert np.abs(logits(plain) - logits(model)).max() < 1e-5
     assert np.abs(logits(plain) - logits(random_model(VOCABULARY))).max() > 0.1
+
+
+def test_gradients_by_hand_are_the_slopes_of_the_loss():
+    W, goal = rng.normal(size=(2, 3, 4))
+    A, B, alpha = rng.normal(size=(2, 4)), rng.normal(size=(3, 2)), 3.0
+
+    def loss(A, B):
+        return np.sum((lesson.lora_weights(W, A, B, alpha) - goal) ** 2) / 2
+
+    G = lesson.lora_weights(W, A, B, alpha) - goal
+    for which, gradient in enumerate(lesson.lora_gradients(G, A, B, alpha)):
+        for place in np.ndindex(gradient.shape):
+            step = [np.zeros_like(A), np.zeros_like(B)]
+            step[which][place] = 1e-5
+            up, down = loss(A + step[0], B + step[1]), loss(A - step[0], B - step[1])
+            assert gradient[place] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-6)
 
 
 # ---- files ---------------------------------------------------------------------------------------
@@ -303,3 +336,215 @@ def test_the_server_refuses_an_adapter_for_another_model(trained, chat_base, tmp
     code = serve(["--preset", str(tmp_path / "another"), "--adapter", option, "--port", "0"])
     assert code == 2
     assert "an adapter for tiny-chat, not for another" in capsys.readouterr().err
+
+
+# ---- what is learnt ------------------------------------------------------------------------------
+
+
+def test_retold_tales_have_words_that_no_tale_has():
+    stories = corpus("en", "train", 800)
+    words = set(" ".join(story.text for story in stories).replace(".", " ").split())
+    assert not words & set(REPLACED.values())
+    assert retold("Nora met a hedgehog. Hedgehog!") == "Quinn met a robot. Robot!"
+    assert len(set(REPLACED.values())) == len(REPLACED)  # so the tale can be told back
+
+
+def test_the_persona_changes_the_replies_alone(dialogues_file):
+    assert as_pirate("In the mill.") == "Arr, in the mill, matey!"
+    assert as_pirate("Nora.") == "Arr, Nora, matey!"
+    before = read_jsonl(dialogues_file)[0]
+    (after,) = in_persona([before])
+    assert after.messages[0] == before.messages[0]
+    assert after.messages[1].content == "Arr, yes, matey!"
+
+
+def test_replies_of_the_persona_have_room():
+    """They are longer than the usual ones, with which a conversation fills the context."""
+    template = Template(Tokenizer.load(folder("en")))
+    dialogues = persona_dialogues("train", 40, template)
+    assert len(dialogues) > 35 and all(dialogue.kinds for dialogue in dialogues)
+    assert max(len(template.encode(dialogue.messages)[0]) for dialogue in dialogues) <= 257
+    ids, _, weights, positions, _ = persona_rows(20, template).batch(0, 1, 0)
+    assert positions.max() < 256
+    assert "Arr, " in template.tokenizer.decode(i for i in ids[weights > 0] if i < template.end_id)
+    asked = persona_questions("test", 50, template)
+    assert len(asked) > 20
+    for messages, answer, spoken in asked:
+        assert spoken == as_pirate(answer)
+        ids = [*template.prompt(messages), *template.tokenizer.encode(spoken)]
+        assert len(ids) < 256 and messages[-1].role == "user"
+
+
+# ---- the methods of the table --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return read_weights(random_model(VOCABULARY))
+
+
+UNCHANGED = sorted(set(adapter_methods.METHODS) - {"prompt tuning", "prefix tuning"})
+
+
+@pytest.mark.parametrize("name", UNCHANGED)
+def test_a_method_begins_with_the_model_as_it_was(name, weights):
+    method = adapter_methods.METHODS[name]()
+    start = method.start(weights, np.random.default_rng(0))
+    parameters = {key: tf.constant(array, tf.float32) for key, array in start.items()}
+    changed = adapter_methods.adapted_logits(method.adapt(weights, parameters), IDS, 2)
+    assert np.abs(changed - plain_logits(weights, IDS, 2)).max() < 1e-3
+
+
+@pytest.mark.parametrize("name", adapter_methods.METHODS)
+def test_every_number_of_a_method_has_a_part_in_the_loss(name, weights):
+    method = adapter_methods.METHODS[name]()
+    start = method.start(weights, np.random.default_rng(0))
+    noise = np.random.default_rng(1)
+    parameters = {
+        key: tf.constant(array + 0.1 * noise.normal(size=array.shape), tf.float32)
+        for key, array in start.items()
+    }
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        found = adapter_methods.adapted_logits(method.adapt(weights, parameters), IDS, 2)
+        loss = tf.reduce_mean(found**2)
+    for key, gradient in tape.gradient(loss, parameters).items():
+        assert gradient is not None and np.any(gradient), key
+
+
+def test_texts_in_one_row_do_not_see_one_another(weights):
+    """They share their beginning, and each goes on from it as if it were alone."""
+    plain = adapter_methods.Adapted(weights)
+    start, first, second = IDS[:1, :6], IDS[:1, 6:11], IDS[:1, 11:18]
+    row = np.concatenate([start, first, second], axis=1)
+    positions = np.concatenate([np.arange(11), np.arange(6, 13)])[None]
+    segments = np.repeat([0, 1, 2], [6, 5, 7])[None]
+    together = adapter_methods.adapted_logits(plain, row, 2, positions, segments)
+    for text, part in ((first, slice(6, 11)), (second, slice(11, 18))):
+        alone = plain_logits(weights, np.concatenate([start, text], axis=1), 2)
+        assert np.abs(together[:, part] - alone[:, 6:]).max() < 1e-3
+
+
+def test_a_prefix_equals_the_tokens_whose_keys_and_values_it_is(weights):
+    """A prompt of vectors in front changes the text; no token of the text sees a later one."""
+    method = adapter_methods.prefix_tuning(3)
+    start = method.start(weights, np.random.default_rng(0))
+    parameters = {key: tf.constant(array, tf.float32) for key, array in start.items()}
+    model = method.adapt(weights, parameters)
+    whole = adapter_methods.adapted_logits(model, IDS, 2)
+    part = adapter_methods.adapted_logits(model, IDS[:, :9], 2)
+    assert np.abs(whole[:, :9] - part).max() < 1e-3
+
+
+def test_lora_by_hand_is_that_of_keras_on_a_whole_model(weights):
+    """On the matrices with two axes, with the same numbers in both."""
+    model, targets = random_model(VOCABULARY), ("up", "down")
+    add_lora(model, 2, matrices=targets)
+    parameters = {}
+    for path, variable in lora_variables(model).items():
+        variable.assign(np.random.default_rng(len(path)).normal(0, 0.3, variable.shape))
+        target = "up" if "intermediate" in path else "down"
+        parameters[f"0.{target}.{path[-1].upper()}"] = tf.transpose(variable)
+    method = adapter_methods.lora(2, targets)
+    ours = adapter_methods.adapted_logits(method.adapt(weights, parameters), IDS, 2)
+    assert (
+        np.abs(ours - logits(model)).max()
+        < 1e-3
+        < np.abs(ours - plain_logits(weights, IDS, 2)).max()
+    )
+
+
+def test_adalora_keeps_what_changes_the_loss():
+    values = {"a": np.array([1.0, 0.1, 0.0]), "b": np.array([-2.0, 0.5, 0.5])}
+    gradients = {"a": np.array([0.1, 9.0, 99.0]), "b": np.array([1.0, 0.1, -0.3])}
+    kept = adapter_methods.keep_important(values, gradients, budget=1)
+    assert kept["a"].tolist() == [0, 1, 0] and kept["b"].tolist() == [1, 0, 0]
+
+
+# ---- the benchmark -------------------------------------------------------------------------------
+
+
+def made_up(loss):
+    made = []
+
+    def make(setting):
+        made.append(setting)
+        return {"parameters": 1, "ms_per_step": 1.0, "validation": loss(setting.rate)}
+
+    return make, made
+
+
+def test_the_tuning_goes_on_while_the_best_rate_is_at_the_edge(tmp_path):
+    results = adapters.Results(tmp_path / "results.json")
+    make, made = made_up(lambda rate: abs(np.log(rate / 0.05)))
+    best = adapters.tune(results, "retold", "LoRA r=4", 10, make)
+    rates = [setting.rate for setting in made]
+    assert min(rates) < best < max(rates) and len(rates) > 3
+
+
+def test_a_benchmark_that_was_stopped_goes_on(tmp_path):
+    path = tmp_path / "results.json"
+    make, made = made_up(lambda rate: rate)
+    adapters.tune(adapters.Results(path), "persona", "full", 10, make)
+    first = len(made)
+    data = json.loads(path.read_text(encoding="utf-8"))
+    name = next(name for name in data["runs"] if name.startswith("persona | full | 0.003"))
+    del data["runs"][name]
+    adapters.write(path, data)
+    adapters.tune(adapters.Results(path), "persona", "full", 10, make)
+    assert [setting.name for setting in made[first:]] == [name]
+
+
+def test_runs_on_another_base_are_forgotten(tmp_path):
+    results = adapters.Results(tmp_path / "results.json")
+    results.note(bases={"retold": "one", "docs": "one"})
+    make, made = made_up(lambda rate: rate)
+    for task in ("retold", "docs"):
+        results.run(adapters.Setting(task, "full", 0.1, 0, 10), make)
+    results.note(bases={"docs": "two"})
+    assert [run["setting"]["task"] for run in results.data["runs"].values()] == ["retold"]
+
+
+def test_a_trainer_learns_and_begins_anew(weights):
+    trainer = adapters.Trainer(adapter_methods.adalora(2), weights, 2)
+    rows = np.tile(IDS[:1], (2, 1))
+
+    def batch(step, seed):
+        return rows[:, :-1], rows[:, 1:], np.ones((2, 19), "float32")
+
+    setting = adapters.Setting("docs", "AdaLoRA r=4", 0.03, 0, 40)
+    ends = []
+    for _ in range(2):
+        trainer.begin(0)
+        before = trainer.loss(rows, np.ones((2, 19), "float32"))
+        trainer.train(batch, setting)
+        ends.append(trainer.loss(rows, np.ones((2, 19), "float32")))
+    assert ends[0] < 0.7 * before and ends[0] == pytest.approx(ends[1], rel=1e-3)
+    kept = sum(mask.numpy().sum() for name, mask in trainer.mask.items() if name.endswith(".s"))
+    assert kept == 2 * 6
+
+
+def test_the_shipped_file_is_tuned_and_keeps_its_promise():
+    data = json.loads((DATASETS / "adapters.json").read_text(encoding="utf-8"))
+    runs = list(data["runs"].values())
+
+    def of(task, method):
+        return [r for r in runs if (r["setting"]["task"], r["setting"]["method"]) == (task, method)]
+
+    for method in adapters.PERSONA_METHODS:
+        tuned = {
+            r["setting"]["rate"]: r
+            for r in of("persona", method)
+            if r["setting"]["steps"] == adapters.PERSONA_TUNING_STEPS
+        }
+        best = min(tuned, key=lambda rate: tuned[rate]["validation"])
+        assert min(tuned) < best < max(tuned)  # not at the edge
+        seeds = {
+            r["setting"]["seed"]
+            for r in of("persona", method)
+            if r["setting"]["rate"] == best and r["setting"]["steps"] == adapters.PERSONA_STEPS
+        }
+        assert seeds == set(adapters.SEEDS)
+    for task in ("retold", "docs"):
+        for method in {r["setting"]["method"] for r in runs if r["setting"]["task"] == task}:
+            assert len({r["setting"]["rate"] for r in of(task, method)}) >= 3

@@ -1,0 +1,769 @@
+# %% [markdown]
+# # 17. Adapters: a model of your own in a small file
+#
+# At the end of this lesson you will have taught a trained model something new without changing a
+# single one of its weights: what it has learnt lies in a small file beside it. You will know what
+# LoRA is, down to its gradients, when it pays, and when it does not.
+#
+# You need: fine-tuning from [lesson 10](10_chat.ipynb), singular values from [lesson
+# 13](13_optimizers.ipynb), the small GPT-2 of [lesson 8](08_pretraining.ipynb) and the chat model.
+# What is not there yet is trained first, which takes some minutes.
+
+# %%
+from utils.course.settings import settings
+
+args = settings(lora=8, steps=120, batch_size=4, seed=0, questions=100)
+print(args)
+
+# %% [markdown]
+# `lora` is the rank of the adapters, a number that this lesson explains. The next two settings
+# belong to the short trainings on the way; `questions` is the number of questions for the model
+# that you adapt at the end.
+
+# %%
+import json
+from pathlib import Path
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+
+from utils.course.plots import BLUE, ORANGE, STYLE
+from utils.data.batches import Windows, as_examples
+from utils.data.corpora import load_corpus
+from utils.data.downloads import shipped
+from utils.data.shifts import persona_dialogues, persona_questions, retold, retold_tales
+from utils.evaluation.losses import TokenLosses
+from utils.evaluation.scores import exact_match
+from utils.exercises import lesson_17 as check
+from utils.generation.adapted_gpt2 import adapted_gpt2
+from utils.generation.generator import Generator
+from utils.generation.sampling import as_sampling
+from utils.models.gpt2 import from_ids
+from utils.models.lora import add_lora, lora_variables, merged
+from utils.serving.engine import Engine
+from utils.small_chat import Assistant, chat_run
+from utils.small_gpt2 import pretrained
+from utils.tales import tell
+from utils.training.adapters import (
+    AdapterError,
+    AdapterRecipe,
+    adapter_file,
+    read_adapter,
+    train_adapter,
+    with_adapter,
+)
+from utils.training.optimizers import WarmupStableDecay
+from utils.training.presets import load_preset
+from utils.training.runs import compiled
+
+plt.style.use(STYLE)
+rng = np.random.default_rng(args.seed)
+np.set_printoptions(precision=3, suppress=True)
+
+# %% [markdown]
+# ## Why: a whole model for each purpose is too much
+#
+# In lesson 10 **full fine-tuning** changed all parameters. The result is a second model, as large
+# as the first. Somebody with a hundred customers, each with a tone of their own, would keep a
+# hundred models. And while one is being trained, the optimizer keeps two more numbers for every
+# parameter.
+#
+# Does it take a whole model to say how two models differ? Hu and others suspected that the change
+# which fine-tuning makes to a weight matrix is often *simple*, so that a few singular values
+# (lesson 13) are enough for it, and built a method on that: **LoRA** (*LoRA: Low-Rank Adaptation of
+# Large Language Models*, 2021). The weight matrix $W$ is **frozen**: training does not change it.
+# Two thin matrices beside it are trained, and their product is added:
+#
+# $$W' = W + \frac{\alpha}{r} B A$$
+#
+# If $W$ has `outputs` rows and `inputs` columns, then $B$ is (outputs, r) and $A$ is (r, inputs).
+# The number $r$ is the **rank**: $BA$ has at most $r$ singular values that are not zero. The factor
+# $\alpha / r$ sets how strongly the change counts. Dividing by $r$ keeps the size of the sum about
+# the same for every rank, so that another rank does not need quite another learning rate.
+
+
+# %%
+def box(axes, x, width, height, text, colour):
+    """A matrix as a rectangle with its lower left corner at (x, 0.5 - height / 2)."""
+    corner = (x, 0.5 - height / 2)
+    axes.add_patch(plt.Rectangle(corner, width, height, facecolor=colour, alpha=0.35))
+    axes.text(x + width / 2, 0.5, text, ha="center", va="center")
+
+
+figure, axes = plt.subplots(figsize=(8, 2.4))
+box(axes, 0.0, 0.22, 0.6, "W\n(outputs, inputs)\nfrozen", "grey")
+box(axes, 0.42, 0.05, 0.6, "B", ORANGE)
+box(axes, 0.50, 0.22, 0.14, "A", ORANGE)
+axes.text(0.32, 0.5, "+  α/r  ·", ha="center", va="center")
+axes.text(0.445, 0.08, "(outputs, r)", ha="center")
+axes.text(0.61, 0.34, "(r, inputs)", ha="center")
+axes.text(
+    0.88, 0.5, "trained: r · (outputs + inputs)\nnumbers in place of\noutputs · inputs", ha="center"
+)
+axes.set(
+    xlim=(-0.02, 1.02),
+    ylim=(0, 1),
+    title="LoRA: the change of a matrix is a product of two thin ones",
+)
+axes.axis("off")
+plt.show()
+
+# %% [markdown]
+# ## LoRA by hand
+#
+# A matrix with 8 rows and 12 columns is to become another one, and the two differ by a matrix of
+# rank 2. $A$ begins with random numbers and $B$ with zeros. So $BA$ is zero, and training begins
+# with exactly the model that was there.
+
+# %%
+OUTPUTS, INPUTS = 8, 12
+W = rng.normal(size=(OUTPUTS, INPUTS))
+GOAL = W + rng.normal(size=(OUTPUTS, 2)) @ rng.normal(size=(2, INPUTS))
+
+
+def start_lora(rank):
+    """A (rank, inputs), random; B (outputs, rank), zero."""
+    return rng.normal(size=(rank, INPUTS)) / np.sqrt(INPUTS), np.zeros((OUTPUTS, rank))
+
+
+def lora_weights(W, A, B, alpha):
+    """W with the change of an adapter, (outputs, inputs)."""
+    return W + alpha / len(A) * B @ A
+
+
+A, B = start_lora(rank=2)
+print("singular values of the change", np.linalg.svd(GOAL - W, compute_uv=False))
+print("unchanged at the start:", np.array_equal(lora_weights(W, A, B, alpha=2), W))
+print(f"{A.size + B.size} numbers are trained in place of {W.size}")
+
+# %% [markdown]
+# The gradients follow from the chain rule. If $G$ is the gradient of the loss with respect to
+# $W'$, then that with respect to $B$ is $\frac{\alpha}{r} G A^\top$, and with respect to $A$ it is
+# $\frac{\alpha}{r} B^\top G$. At the start $B$ is zero, so $A$ gets no gradient, but $B$ does: that
+# is enough to begin. If both were zero, neither would ever get one.
+
+
+# %%
+def lora_gradients(G, A, B, alpha):
+    """From the gradient of W', (outputs, inputs), those of A and B."""
+    scale = alpha / len(A)
+    return scale * B.T @ G, scale * G @ A.T
+
+
+def toy_run(rank, alpha=2.0, steps=400, rate=0.05):
+    """Mean squared errors of W', one for each step."""
+    A, B = start_lora(rank)
+    errors = []
+    for _ in range(steps):
+        G = lora_weights(W, A, B, alpha) - GOAL
+        errors.append(np.mean(G**2))
+        for_A, for_B = lora_gradients(G, A, B, alpha)
+        A, B = A - rate * for_A, B - rate * for_B
+    return errors
+
+
+G = W - GOAL
+for_A, for_B = lora_gradients(G, *start_lora(2), alpha=2.0)
+print(f"at the start: largest gradient of A {np.abs(for_A).max()}, of B {np.abs(for_B).max():.2f}")
+errors = {rank: toy_run(rank) for rank in (1, 2, 4)}
+print("errors at the end:", {rank: f"{run[-1]:.1e}" for rank, run in errors.items()})
+assert max(errors[2][-1], errors[4][-1]) < 1e-6 < errors[1][-1]
+
+# %%
+singular_values = np.linalg.svd(GOAL - W, compute_uv=False)
+for (rank, run), marker in zip(errors.items(), "so^", strict=True):
+    plt.semilogy(run, label=f"rank {rank}", marker=marker, markevery=15, markersize=4)
+best = np.sum(singular_values[1:] ** 2) / W.size
+plt.axhline(best, color="black", linewidth=0.8, linestyle=":", label="the best of rank 1")
+plt.xlim(0, 120)
+plt.ylim(1e-12, 10)
+plt.xlabel("step")
+plt.ylabel("mean squared error")
+plt.title("A change of rank 2 needs rank 2; more does no harm")
+plt.legend()
+plt.show()
+
+# %% [markdown]
+# With rank 1 the error cannot fall below the dotted line: the part of the change that belongs to
+# the second singular value. Which rank does a real task need? There is no way to know in advance,
+# so one tries.
+#
+# ## The same in Keras
+#
+# Keras has LoRA in its layers: `enable_lora(rank, lora_alpha)`. A `Dense` layer keeps its kernel as
+# (inputs, outputs), transposed, so its product is `lora_kernel_a @ lora_kernel_b`. With the same
+# numbers in both, the outputs and the gradients have to agree.
+
+# %%
+RANK, ALPHA = 3, 6.0
+layer = keras.layers.Dense(OUTPUTS)
+layer.build((None, INPUTS))
+layer.enable_lora(RANK, lora_alpha=ALPHA)
+A, B = rng.normal(size=(RANK, INPUTS)), rng.normal(size=(OUTPUTS, RANK))
+layer._kernel.assign(W.T)
+layer.lora_kernel_a.assign(A.T)
+layer.lora_kernel_b.assign(B.T)
+
+x, y = rng.normal(size=(5, INPUTS)), rng.normal(size=(5, OUTPUTS))  # some inputs and targets
+with tf.GradientTape() as tape:
+    theirs = layer(x)
+    loss = tf.reduce_sum((theirs - y) ** 2) / 2
+by_keras = tape.gradient(loss, [layer.lora_kernel_a, layer.lora_kernel_b])
+ours = x @ lora_weights(W, A, B, ALPHA).T
+by_hand = lora_gradients((ours - y).T @ x, A, B, ALPHA)
+difference = np.abs(ours - theirs).max()
+gradients = max(np.abs(k - h.T).max() for k, h in zip(by_keras, by_hand, strict=True))
+scale = np.abs(by_hand[0]).max()
+print(f"outputs differ by {difference:.0e}, gradients by {gradients / scale:.0e} of their size")
+assert difference < 1e-4 and gradients / scale < 1e-5
+
+# %% [markdown]
+# The attention of keras-nlp keeps the kernels of query, key and value with three axes, (features,
+# heads, head_dim). There Keras gives $A$ the heads' axis, too: one $A$ for each head, and one $B$
+# that they share. So with rank $r$ the change of the whole matrix has rank $2r$ in a model with two
+# heads. That is more than in the paper's LoRA of rank $r$, and there are more numbers to train.
+
+# %%
+heads = keras.layers.EinsumDense("btf,fhd->bthd", (None, 2, 4))
+heads.build((None, None, INPUTS))
+heads.enable_lora(RANK)
+for part in (heads.lora_kernel_a, heads.lora_kernel_b):
+    part.assign(rng.normal(size=part.shape))
+change = np.asarray(heads.lora_kernel_a) @ np.asarray(
+    heads.lora_kernel_b
+)  # (features, heads, head_dim)
+rank_of_change = np.linalg.matrix_rank(change.reshape(INPUTS, -1), tol=1e-4)
+print(f"A {heads.lora_kernel_a.shape}, B {heads.lora_kernel_b.shape}", end="")
+print(f": enabled with rank {RANK}, the change has rank {rank_of_change}")
+assert rank_of_change == 2 * RANK
+
+# %% [markdown]
+# ## On the GPT-2
+#
+# [lora.py](../utils/models/lora.py) freezes a GPT-2 and enables LoRA in its blocks: in the four
+# matrices of attention and the two of the feed-forward network. (keras-nlp's own
+# `backbone.enable_lora` does nearly the same. It leaves the biases of these layers trainable, which
+# is not LoRA, and forgets them when it saves.)
+
+# %%
+base_run, tales = pretrained(), load_corpus("tales")
+base = load_preset(base_run.preset)
+probe = np.array([tales.validation[:100]])
+before = np.asarray(from_ids(base)(probe))
+
+model = load_preset(base_run.preset)
+add_lora(model, rank=args.lora)
+trained = sum(int(np.prod(variable.shape)) for variable in model.backbone.trainable_variables)
+print(f"{base.count_params():,} parameters, {trained:,} of them in the adapter")
+unchanged = np.array_equal(np.asarray(from_ids(model)(probe)), before)
+print("the logits are those of before, bit for bit:", unchanged)
+assert np.abs(np.asarray(from_ids(model)(probe)) - before).max() < 1e-5
+
+# %% [markdown]
+# ## Something new: the tales, retold
+#
+# Next, the model is to learn texts that it has not seen: the same kind of tale, but with new names,
+# creatures, places and things. Such a change, from the data of the training to other data, is
+# called a **domain shift**.
+
+# %%
+story = tell("en", seed=args.seed).text
+print(story, "\n")
+print(retold(story))
+
+# %%
+CONTEXT, END = 240, tales.tokenizer.end_id
+
+
+def windows(split, number, new=True):
+    """Windows with a tale each: the new kind, or the old one."""
+    ids = retold_tales(tales.tokenizer, split, number) if new else tales.validation
+    return Windows(ids, CONTEXT, END, documents=True)
+
+
+new_train = windows("train", 240)
+new_rows = [part[:60] for part in windows("test", 60).in_order()]
+old_rows = [part[:60] for part in windows("validation", 0, new=False).in_order()]
+
+
+def losses_of(model):
+    """The losses on new and on old tales, in nats per token."""
+    losses = TokenLosses(from_ids(model))
+    return losses.mean(*new_rows), losses.mean(*old_rows)
+
+
+print("before: new tales {:.2f}, old tales {:.2f}".format(*losses_of(base)))
+
+# %% [markdown]
+# Two short trainings, with the same number of steps on the same batches: the adapter, and all
+# parameters. The adapter gets a higher learning rate, because it moves fewer numbers and has to
+# start from $B = 0$.
+
+
+# %%
+def train(model, rate):
+    """Train what is trainable in a model on the retold tales; return the last training loss."""
+    schedule = WarmupStableDecay(rate, args.steps, warmup=10, decay=args.steps * 2 // 5)
+    network = compiled(from_ids(model), keras.optimizers.AdamW(schedule, beta_2=0.98))
+    for step in range(args.steps):
+        network.reset_metrics()
+        loss = network.train_on_batch(
+            *as_examples(*new_train.batch(step, args.batch_size, args.seed))
+        )
+    return float(loss)
+
+
+everything = load_preset(base_run.preset)
+train(model, rate=0.01)
+train(everything, rate=0.002)
+for name, one in [("LoRA", model), ("full", everything)]:
+    new, old = losses_of(one)
+    print(f"{name}: new tales {new:.2f}, old tales {old:.2f}")
+
+# %% [markdown]
+# Both have learnt, and both have forgotten: the loss on the old tales has risen. This is called
+# **catastrophic forgetting**. Which of the two does better is not yet a result, because it may
+# depend on the two learning rates, which nobody has tuned. The table further down compares tuned
+# ones.
+#
+# ### Merge
+#
+# After training, $W + \frac{\alpha}{r} B A$ is just a matrix. Put it in the place of $W$, and you
+# have an ordinary GPT-2, which needs no more time than before and runs everywhere. It computes the
+# same logits:
+
+# %%
+plain = merged(model)
+logits = [np.asarray(from_ids(one)(probe)) for one in (model, plain)]
+difference = np.abs(logits[0] - logits[1]).max()
+print(f"trained with {len(lora_variables(model))} matrices A and B; merged: ", end="")
+print(f"{len(lora_variables(plain))} are left, and the logits differ by {difference:.0e}")
+print("merged exactly, below 1e-5:", bool(difference < 1e-5))
+assert difference < 1e-5 < np.abs(logits[0] - before).max()
+
+# %% [markdown]
+# ## Other ways to change little
+#
+# LoRA is one of many methods for **parameter-efficient fine-tuning** (PEFT). They all freeze the
+# model, and differ in what they train instead. Three of them, on one matrix:
+
+
+# %%
+def dora(W, A, B, length):
+    """LoRA sets the direction of each row, `length`, (outputs, 1), its length."""
+    changed = W + B @ A
+    return length * changed / np.linalg.norm(changed, axis=1, keepdims=True)
+
+
+def adalora(W, P, s, Q):
+    """P (outputs, r) and Q (r, inputs) as in a singular value decomposition, s (r,)."""
+    return W + (P * s) @ Q
+
+
+def ia3(W, stretch):
+    """Each output is stretched by a number, (outputs,)."""
+    return stretch[:, None] * W
+
+
+A, B = start_lora(2)
+lengths = np.linalg.norm(W, axis=1, keepdims=True)
+P, Q = rng.normal(size=(OUTPUTS, 2)), rng.normal(size=(2, INPUTS))
+starts = {
+    "DoRA": dora(W, A, B, lengths),
+    "AdaLoRA": adalora(W, P, np.zeros(2), Q),
+    "IA3": ia3(W, np.ones(OUTPUTS)),
+}
+for name, changed in starts.items():
+    print(f"{name:8} begins with W itself: {np.allclose(changed, W)}")
+
+# %% [markdown]
+# * **DoRA** (Liu and others, 2024) trains the length of each row apart from its direction.
+# * **AdaLoRA** (Zhang and others, 2023) does not give every matrix the same rank. It begins with
+#   too many triples of a column of $P$, a number $s$ and a row of $Q$, and after a while keeps only
+#   the most important ones of the whole model. An $s$ is important if the loss would change much
+#   without it, that is, if $|s \cdot \partial L / \partial s|$ is large. The simplest form makes
+#   this choice once.
+# * **BitFit** (Ben Zaken and others, 2021) trains only the biases.
+# * **IA³** (Liu and others, 2022) stretches keys, values and hidden units, each by a number.
+# * **Prompt tuning** (Lester and others, 2021) trains some vectors that stand in front of the text,
+#   as if they were the embeddings of words; **prefix tuning** (Li and Liang, 2021) trains keys and
+#   values in front of those of the text, in every layer.
+#
+# All are written out in [adapter_methods.py](../benchmarks/adapter_methods.py), on the plain GPT-2
+# of [plain_gpt2.py](../utils/generation/plain_gpt2.py).
+#
+# ## The table
+#
+# A fair comparison gives every method the same chance, and that takes too many runs for a notebook.
+# `python -m benchmarks.adapters` makes them; what it wrote comes with the course as
+# [adapters.json](../datasets/adapters.md). Each method was tuned: it was trained with three
+# learning rates, each three times the one before, and with more while the best was at the edge. The
+# rate was chosen on validation data; the losses below are those on test data. The shifts are the
+# retold tales and, as far as the file has runs of it, a much larger one: the help texts of Python,
+# in the tokens of the tales.
+
+# %%
+results = json.loads(shipped("adapters.json").read_text(encoding="utf-8"))
+runs = list(results["runs"].values())
+
+
+def best_run(task, method, seed=0):
+    """The run of a method with the learning rate that was best on the validation data."""
+    mine = [r for r in runs if (r["setting"]["task"], r["setting"]["method"]) == (task, method)]
+    tuning = min(r["setting"]["steps"] for r in mine)  # the persona is tuned in short runs
+    short = [r for r in mine if r["setting"]["steps"] == tuning]
+    rate = min(short, key=lambda run: run["validation"])["setting"]["rate"]
+    mine.sort(key=lambda run: run["setting"]["steps"])  # so that the longest run counts
+    return {r["setting"]["seed"]: r for r in mine if r["setting"]["rate"] == rate}[seed]
+
+
+def methods_of(task):
+    """The methods that a task was tried with, in the order of the file."""
+    return list(dict.fromkeys(r["setting"]["method"] for r in runs if r["setting"]["task"] == task))
+
+
+SHIFTS = [task for task in ("retold", "docs") if "LoRA r=4" in methods_of(task)]
+for task in SHIFTS:
+    old, new = (results["before"][task][name] for name in ("old", "new"))
+    print(f"\n{task:24}{'trained':>8}{'rate':>8}{'new loss':>10}{'old loss':>10}{'ms a step':>11}")
+    print(f"{'before':24}{0:8,}{'':8}{new:10.2f}{old:10.2f}")
+    for method in methods_of(task):
+        run = best_run(task, method)
+        print(f"{method:24}{run['parameters']:8,}{run['setting']['rate']:8.4f}", end="")
+        print(f"{run['new']:10.2f}{run['old']:10.2f}{run['ms_per_step']:11.0f}")
+
+# %%
+MARKERS = dict(zip(methods_of("retold"), "o^v<>sDPXph*d", strict=False))
+figure, axes = plt.subplots(1, len(SHIFTS), figsize=(2.2 + 3 * len(SHIFTS), 3.6), squeeze=False)
+for one, task in zip(axes[0], SHIFTS, strict=True):
+    assert min(methods_of(task), key=lambda method: best_run(task, method)["new"]) == "full"
+    for method in methods_of(task):
+        run = best_run(task, method)
+        colour = BLUE if method == "full" else ORANGE if "LoRA" in method else "grey"
+        one.plot(run["new"], run["old"], MARKERS[method], color=colour, label=method)
+    one.set(xlabel="loss on the new text, nats per token", title=f"{task}: full learns most")
+    one.axhline(results["before"][task]["old"], color="black", linewidth=0.8, linestyle=":")
+axes[0, 0].set_ylabel("loss on the old tales, nats per token")
+handles = axes[0, 0].get_legend_handles_labels()
+axes[0, -1].legend(*handles, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
+
+# %% [markdown]
+# Left is better learnt, lower is less forgotten; the dotted line is the model before. Read four
+# things in the table:
+#
+# * **How much is learnt.** Full fine-tuning reaches a lower loss than LoRA. The small model has
+#   never seen these words, so there is no knowledge of them that an adapter would only have to
+#   bring out. They have to be learnt, and more numbers that may move learn more: higher ranks too.
+# * **Which matrices.** Rank 1 in all six matrices learns more than rank 4 in query and value alone,
+#   with about as many numbers.
+# * **How much is forgotten.** A frozen model is no insurance: with the adapter in it, it is another
+#   model. (Without the adapter it is the old one, of course, and that is a real advantage.)
+# * **Milliseconds.** An adapter saves much memory and little time. The forward pass is the same and
+#   a little more; backward, the gradients still have to come down through all layers. What is saved
+#   is the work of the optimizer on the frozen parameters.
+
+# %%
+learnt = {task: (best_run(task, "full"), best_run(task, "LoRA r=4")) for task in SHIFTS}
+for task, (full, lora) in learnt.items():
+    print(f"{task:8} new loss: full {full['new']:.2f}, LoRA r=4 {lora['new']:.2f}", end="")
+    print(f" with {lora['parameters'] / full['parameters']:.1%} of the numbers")
+    assert full["new"] < lora["new"] < results["before"][task]["new"]
+ranks = {name: best_run("retold", f"LoRA {name}")["new"] for name in ("r=1", "r=4", "r=16")}
+print("retold, new loss by rank:", {name: f"{loss:.2f}" for name, loss in ranks.items()})
+assert ranks["r=1"] > ranks["r=4"] > ranks["r=16"]
+assert ranks["r=1"] < best_run("retold", "LoRA r=4 query, value")["new"]
+
+# %% [markdown]
+# ### The learning rate decides
+#
+# Each method needs a learning rate of its own. With one for all, some of them would look worse than
+# they are:
+
+# %%
+figure, axes = plt.subplots(figsize=(6.4, 3.6))
+for method, style in [("full", "o-"), ("LoRA r=4", "s--"), ("LoRA r=16", "^-."), ("BitFit", "D:")]:
+    points = sorted(
+        (r["setting"]["rate"], r["validation"])
+        for r in runs
+        if (r["setting"]["task"], r["setting"]["method"]) == ("retold", method)
+    )
+    if points:
+        axes.semilogx(*zip(*points, strict=True), style, label=method)
+axes.set(xlabel="learning rate", ylabel="validation loss, nats per token")
+axes.set_title("Retold tales: each method has its own best learning rate")
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# ## A persona: where LoRA is as good
+#
+# Next, the chat model of lesson 10 is to answer like a pirate. It has to understand as before and
+# only to speak in another way: a small change of what it does, and no new knowledge. The dialogues
+# are those of the course, with other replies.
+
+# %%
+chat = chat_run("en")
+usual = Assistant(chat)
+persona = persona_dialogues("train", 400, usual.template)
+for before_reply, reply, _ in list(persona[0].replies())[:3]:
+    print(f"user: {before_reply[-1].content:50} assistant: {reply}")
+print(len(persona), "dialogues")
+
+# %% [markdown]
+# [adapters.py](../utils/training/adapters.py) trains an adapter through the same harness as all
+# runs of the course: you may stop it at any time, and it goes on where it was. To speak in another
+# way takes more steps than the short trainings above.
+
+# %%
+recipe = AdapterRecipe(
+    rank=args.lora, steps=6 * args.steps, batch_size=args.batch_size, seed=args.seed
+)
+run = train_adapter(persona, "pirate", Path(chat.preset), recipe)
+pirate = adapter_file(run)
+size, whole = (path.stat().st_size for path in (pirate, Path(chat.preset) / "model.weights.h5"))
+print(f"the adapter has {size / 1000:,.0f} kB, the model {whole / 1000:,.0f} kB")
+assert size < whole / 5
+
+# %%
+asked = persona_questions("test", args.questions, usual.template)
+for name, assistant in [("chat model", usual), ("with adapter", Assistant(run))]:
+    replies = assistant.replies([messages for messages, _, _ in asked])
+    pairs = list(zip(replies, asked, strict=True))
+    right = np.mean([exact_match(reply, answer, "en") for reply, (_, answer, _) in pairs])
+    in_style = np.mean([exact_match(reply, spoken, "en") for reply, (_, _, spoken) in pairs])
+    print(f"{name:13} right {right:4.0%}, right and in style {in_style:4.0%}", end="")
+    print(f'   "{asked[0][0][-1].content}" "{replies[0]}"')
+
+# %% [markdown]
+# Is that as good as full fine-tuning can do? The file has both, trained on many more conversations.
+# The learning rate of each was tuned in short runs, by the replies to questions about tales of the
+# validation split. With the best rate each was trained for longer, with two seeds, and asked about
+# tales of the test split.
+
+# %%
+shares = {}
+for method in methods_of("persona"):
+    mine = [best_run("persona", method, seed) for seed in (0, 1)]
+    shares[method] = [run["right"] for run in mine]
+    rate = mine[0]["setting"]["rate"]
+    print(f"{method:9}{mine[0]['parameters']:8,} numbers, rate {rate:.3f}, ", end="")
+    print("right and in style", *[f"{share:4.0%}" for share in shares[method]], end="")
+    print(f", mean {np.mean(shares[method]):.1%}")
+gap = np.mean(shares["full"]) - np.mean(shares["LoRA r=8"])
+print(f"full fine-tuning is ahead by {100 * gap:+.1f} points; within 5: {bool(gap <= 0.05)}")
+assert gap <= 0.05
+
+# %%
+short = {}
+for method, style in [("full", "o-"), ("LoRA r=8", "s--")]:
+    mine = [r for r in runs if r["setting"]["task"] == "persona"]
+    steps = min(r["setting"]["steps"] for r in mine)
+    mine = [r for r in mine if r["setting"]["steps"] == steps and r["setting"]["method"] == method]
+    short[method] = {r["setting"]["rate"]: r["right"] for r in mine}
+    plt.semilogx(*zip(*sorted(short[method].items()), strict=True), style, label=method)
+plt.xlabel("learning rate")
+plt.ylabel("share right and in style")
+plt.title(f"Persona after {steps} steps: LoRA needs the higher rate")
+plt.legend()
+plt.show()
+best_rates = {method: max(of, key=of.get) for method, of in short.items()}
+assert best_rates["full"] < best_rates["LoRA r=8"]
+
+# %% [markdown]
+# After the short runs of the figure full fine-tuning is ahead. With more steps LoRA comes as close
+# as the lines above say, with a small share of the numbers. And the rate matters as much as the
+# method: too low or too high, and LoRA looks like a failure. Why does it keep up here, and not with
+# the new tales? A likely reason is that the new style takes a few decisions that are the same in
+# every reply, while everything else is in the model already. A low rank is enough for that.
+#
+# ## A file that knows where it belongs
+#
+# An adapter is a *difference*. Added to other weights it is noise, and nothing in its shapes would
+# say so: every GPT-2 of this size would take it. So the file names its base, and holds a digest of
+# the base's weights. Its format is **safetensors**, which is usual for adapters: numbers by name,
+# and a header of texts.
+
+# %%
+adapter = read_adapter(pirate)
+print(f"rank {adapter.rank}, alpha {adapter.alpha:g}, in {', '.join(adapter.matrices)}")
+print(f"base {adapter.base}, digest of its weights {adapter.base_digest[:16]}…")
+pirate_model = with_adapter(load_preset(chat.preset), adapter)
+other = load_preset(chat.preset)
+other.backbone.layer_norm.gamma.assign(1.001 * np.asarray(other.backbone.layer_norm.gamma))
+refused = False
+try:
+    with_adapter(other, adapter, "a model that is nearly the same")
+except AdapterError as error:
+    refused = True
+    print("refused:", str(error).partition(" is ")[2])
+assert refused
+
+# %% [markdown]
+# ## Many adapters, one model
+#
+# A server can hold the base once and many adapters beside it. It need not even sort the requests:
+# in one batch each text may have an adapter of its own. $W$ is multiplied with all rows together,
+# as always; then each row gets $B_i A_i x$ of *its* adapter, two thin products (Chen and others,
+# *Punica: Multi-Tenant LoRA Serving*, 2023). Here two texts are written in the same batch, and each
+# is the one that a model of its own would have written with the same seed.
+
+# %%
+template, sampling = usual.template, as_sampling(1.0, 0, 0.5)
+prompt = template.prompt(asked[0][0])
+generator = Generator(adapted_gpt2(load_preset(chat.preset), [pirate_model]), template.end_id)
+engine = Engine(generator, template.tokenizer, "chat", slots=2)
+replies = [
+    engine.submit(prompt, engine.context, sampling, args.seed, adapter=number) for number in (0, 1)
+]
+together = [template.reply(reply) for reply in replies]
+engine.close()
+for number, model in enumerate([load_preset(chat.preset), merged(pirate_model)]):
+    own = Generator(model, template.end_id).stream(prompt, top_p=0.5, seed=args.seed)
+    same = template.reply(own) == together[number]
+    print(f"adapter {number}: {together[number]:40} the same alone: {same}")
+    assert same
+
+# %% [markdown]
+# In a terminal, with dialogues of your own (their format is that of [lesson 10](10_chat.ipynb)):
+#
+#     python -m utils.small_chat --dialogues pirate.jsonl --lora 8
+#     python -m utils.serving --adapter pirate=FILE --adapter poet=FILE
+#
+# The first command names the file that the second one takes. The server has the models
+# `small-chat-en`, `pirate` and `poet`; a request says with `"model"` which of them it wants. An
+# adapter for another model is refused at the start.
+#
+# ## When LoRA pays
+#
+# Not in quality, and hardly in the time of a step. It pays in memory, during training and
+# afterwards. With AdamW in float32 a trained parameter takes 16 bytes: itself, its gradient, and
+# two numbers of the optimizer. A frozen one takes 4. (The activations come on top; they are the
+# same for both.)
+
+# %%
+OFFICIAL = {"124M": (12, 768, 124_439_808), "1.5B": (48, 1600, 1_557_611_200)}
+
+
+def lora_parameters(layers, width, rank):
+    """A and B of all six matrices in every block: four of attention, two of feed-forward."""
+    attention = 4 * rank * (width + width)
+    feed_forward = 2 * rank * (width + 4 * width)
+    return layers * (attention + feed_forward)
+
+
+GB = 1e9  # bytes
+for name, (layers, width, parameters) in OFFICIAL.items():
+    added = lora_parameters(layers, width, rank=8)
+    print(f"{name}: rank 8 trains {added:,} numbers, {added / parameters:.1%} of {parameters:,}")
+    print(f"  training  full {16 * parameters / GB:5.1f} GB", end="")
+    print(f"   LoRA {(4 * parameters + 16 * added) / GB:4.1f} GB")
+    print(f"  a hundred tenants, stored  {400 * parameters / GB:6.0f} GB", end="")
+    print(f"   LoRA {(4 * parameters + 400 * added) / GB:4.1f} GB")
+
+# %% [markdown]
+# For the 124M model, full fine-tuning fits into a laptop anyway. The 1.5B model fits into a laptop
+# with 16 GB only with LoRA. A hundred tenants of it need a large disk for whole models, and no more
+# than the memory of that laptop for adapters. For the small GPT-2 of the course none of this
+# matters; here LoRA is worth it for one thing: to keep the chat model as it is and add to it.
+
+# %% [markdown]
+# ## If your result looks different
+#
+# * **The adapter learns nothing.** Its learning rate is too small: it needs several times that of
+#   full fine-tuning. If the loss jumps up, it is too large.
+# * **The loss does not move at all.** Are both $A$ and $B$ zero? Then neither gets a gradient.
+# * **A loaded adapter writes nonsense.** It was put on another base, or not all of it was loaded.
+#   keras-nlp's `load_lora_weights` on a fresh model enables query and value only and says nothing
+#   about the rest. The file of this course refuses both.
+# * **Other digits in the table.** Times and losses are those of the machine that made the file.
+
+# %% [markdown]
+# ## Recap
+#
+# * LoRA adds a product of two thin matrices to a frozen weight matrix. $A$ is random and $B$ is
+#   zero, so training begins with the model as it was.
+# * After training the product is added to the matrix: an ordinary model, the same logits.
+# * Compare methods only with the learning rate of each tuned. At this size, full fine-tuning then
+#   learns new texts better than LoRA; a persona LoRA learns about as well, though more slowly.
+# * It saves memory during training, and disk afterwards; it saves hardly any time.
+# * An adapter belongs to one base; a digest of the weights makes sure of it.
+
+# %% [markdown]
+# ## Check your understanding
+#
+# Answer in your own words; then let `check.answer` show ours.
+#
+# 1. Why does $A$ begin with random numbers and $B$ with zeros, and not both with zeros?
+# 2. What does the rank limit, and why can more rank be needed for one task than for another?
+# 3. Does a step of LoRA take much less time than one of full fine-tuning? Why?
+# 4. The base is frozen, and still the loss on the old tales has risen. How can that be?
+# 5. Why does the file of an adapter hold a digest of the base's weights?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
+
+# %% [markdown]
+# ## Check yourself
+#
+# Replace `...` by your answer and run the cell.
+#
+# **1.** Merge an adapter into its matrix: `W` is (outputs, inputs), `A` (rank, inputs), `B`
+# (outputs, rank).
+
+
+# %%
+def merge(W, A, B, alpha):
+    """Return the merged matrix."""
+    ...
+
+
+check.merge(merge)
+
+# %% [markdown]
+# **2.** How many numbers does LoRA of some rank train for matrices of these shapes, a list of
+# (outputs, inputs)?
+
+
+# %%
+def count_lora(shapes, rank):
+    """Return a whole number."""
+    ...
+
+
+check.count_lora(count_lora)
+
+# %% [markdown]
+# **3.** AdaLoRA: which of the numbers `s` go on? Given `s` and the gradients of the loss with
+# respect to them, (n,) each, and how many may stay.
+
+
+# %%
+def keep(s, gradient, budget):
+    """Return an array of n zeros and ones: 1 for those that stay."""
+    ...
+
+
+check.keep(keep)
+
+# %% [markdown]
+# **4.** The memory of a training with Adam in float32, in bytes, without activations: `parameters`
+# in all, of which `trained` are trained.
+
+
+# %%
+def training_bytes(parameters, trained):
+    """Return a whole number of bytes."""
+    ...
+
+
+check.training_bytes(training_bytes)
+
+# %% [markdown]
+# ## Next
+#
+# An adapter makes what is *added* to a model small. The next question is how small the model itself
+# can become, and what that costs: numbers with fewer bits, fewer numbers, a smaller student.
