@@ -15,25 +15,20 @@ runs, then trained for longer with two seeds.
 """
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import optimizers
 from utils.command_line import run as run_command
-from utils.errors import CourseError
-from utils.files import atomic_write
 from utils.paths import DATASETS
 
 FILE = DATASETS / "adapters.json"
-LIBRARIES = ("keras", "keras-hub", "tensorflow", "numpy")
 STEPS, BATCH_SIZE, CONTEXT = 200, 4, 240
 PERSONA_STEPS, PERSONA_TALES, PERSONA_QUESTIONS = 800, 600, 300
 PERSONA_TUNING_STEPS = 300
@@ -334,26 +329,16 @@ class PersonaTask:
 # ---- all runs ------------------------------------------------------------------------------------
 
 
-class Results:
+class Results(optimizers.Results):
     """The file of results: runs by name, each with its setting and what was measured."""
 
-    def __init__(self, path: Path, again: bool = False):
-        self.path = path
-        self.data: dict = {"versions": {name: version(name) for name in LIBRARIES}, "runs": {}}
-        if path.is_file() and not again:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if found["versions"] == self.data["versions"]:
-                self.data = found
-            else:
-                print("Other versions have made the file: all runs are made anew.", file=sys.stderr)
-
-    def run(self, setting: Setting, make: Callable[[Setting], dict]) -> dict:
+    def measured(self, setting: Setting, make: Callable[[Setting], dict]) -> dict:
         """What a run has measured, from the file if it is there with the same setting."""
         made = self.data["runs"].get(setting.name)
         if made is None or made["setting"] != asdict(setting):
             made = {"setting": asdict(setting), **make(setting)}
             self.data["runs"][setting.name] = made
-            write(self.path, self.data)
+            self.save()
             print(line(setting.name, made), flush=True)
         return made
 
@@ -374,21 +359,6 @@ class Results:
         self.data |= facts
 
 
-def write(path: Path, data: dict) -> None:
-    """Write a file of results, one run on a line, all of it or nothing."""
-    runs = ",\n".join(
-        f"{json.dumps(name)}: {json.dumps(run)}" for name, run in data["runs"].items()
-    )
-    rest = json.dumps({name: value for name, value in data.items() if name != "runs"})
-    with atomic_write(path, cannot_write) as part:
-        part.write_text(f'{rest[:-1]}, "runs": {{\n{runs}\n}}}}\n', encoding="utf-8")
-
-
-def cannot_write(path: Path, error: OSError) -> CourseError:
-    """What to raise where the file cannot be written."""
-    return CourseError(f"{path} cannot be written ({error.strerror or error}): give --out another.")
-
-
 def line(name: str, run: dict) -> str:
     """What one run has come to."""
     about = {key: value for key, value in run.items() if key != "setting"}
@@ -401,7 +371,7 @@ def tune(results: Results, task: str, method: str, steps: int, make: Callable) -
     while True:
         for rate in rates:
             if rate not in found:
-                made = results.run(Setting(task, method, rate, 0, steps), make)
+                made = results.measured(Setting(task, method, rate, 0, steps), make)
                 found[rate] = made["validation"]
         best = min(rates, key=found.__getitem__)
         if len(rates) < len(first_rates(method)) + EXTRA and best == min(rates):
@@ -470,7 +440,7 @@ def persona(results: Results) -> None:
     rates = {m: tune(results, task.name, m, PERSONA_TUNING_STEPS, make[m]) for m in PERSONA_METHODS}
     for seed in SEEDS:
         for method, rate in rates.items():
-            results.run(Setting(task.name, method, rate, seed, PERSONA_STEPS), make[method])
+            results.measured(Setting(task.name, method, rate, seed, PERSONA_STEPS), make[method])
 
 
 def main() -> None:

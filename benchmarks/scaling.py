@@ -14,18 +14,15 @@ nothing but the last loss is kept. Time is the CPU time of training, compilation
 """
 
 import argparse
-import json
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.optimizers import LIBRARIES, write
+from benchmarks.optimizers import Results
 from utils.command_line import run as run_command
 from utils.models.sizes import ModelSize
 from utils.paths import DATASETS
@@ -219,27 +216,14 @@ def settings() -> list[Setting]:
     return list(dict.fromkeys([*tuning, *runs]))
 
 
-class Results:
-    """The file of results: runs by name, each with its setting and what it has come to."""
-
-    def __init__(self, path: Path, again: bool = False):
-        self.path = path
-        self.data: dict = {"versions": {name: version(name) for name in LIBRARIES}, "runs": {}}
-        if path.is_file() and not again:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if found["versions"] == self.data["versions"]:
-                self.data = found
-            else:
-                print("Other versions have made the file: all runs are made anew.", file=sys.stderr)
-
-    def run(self, setting: Setting, make: Callable[[Setting], dict]) -> dict:
-        """What a run has come to, from the file if it is there."""
-        runs = self.data["runs"]
+def complete(results: Results, plan: Sequence[Setting], make: Callable[[Setting], dict]) -> None:
+    """Make the runs that the file does not have, and write each when it is there."""
+    runs = results.data["runs"]
+    for setting in plan:
         if setting.name not in runs:
             runs[setting.name] = make(setting)
-            write(self.path, self.data)
+            results.save()
             print(line(runs[setting.name]), flush=True)
-        return runs[setting.name]
 
 
 def line(run: dict) -> str:
@@ -279,8 +263,7 @@ def main() -> None:
     plan = settings()
     results.data |= {"floors": floors(), "batch_size": BATCH_SIZE, "held_out_tales": HELD_OUT}
     results.data["planned"] = len(plan)
-    for setting in plan:
-        results.run(setting, train)
+    complete(results, plan, train)
 
 
 if __name__ == "__main__":

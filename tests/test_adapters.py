@@ -10,7 +10,7 @@ import tensorflow as tf
 from lesson_code import definitions
 from tiny_server import random_model, tiny_tokenizer
 
-from benchmarks import adapter_methods, adapters
+from benchmarks import adapter_methods, adapters, optimizers
 from utils import small_chat
 from utils.data.bpe import Tokenizer
 from utils.data.chat_template import Template, with_roles
@@ -490,7 +490,7 @@ def test_a_benchmark_that_was_stopped_goes_on(tmp_path):
     data = json.loads(path.read_text(encoding="utf-8"))
     name = next(name for name in data["runs"] if name.startswith("persona | full | 0.003"))
     del data["runs"][name]
-    adapters.write(path, data)
+    optimizers.write(path, data)
     adapters.tune(adapters.Results(path), "persona", "full", 10, make)
     assert [setting.name for setting in made[first:]] == [name]
 
@@ -500,7 +500,7 @@ def test_runs_on_another_base_are_forgotten(tmp_path):
     results.note(bases={"retold": "one", "docs": "one"})
     make, made = made_up(lambda rate: rate)
     for task in ("retold", "docs"):
-        results.run(adapters.Setting(task, "full", 0.1, 0, 10), make)
+        results.measured(adapters.Setting(task, "full", 0.1, 0, 10), make)
     results.note(bases={"docs": "two"})
     assert [run["setting"]["task"] for run in results.data["runs"].values()] == ["retold"]
 

@@ -148,10 +148,8 @@ def test_a_benchmark_that_was_stopped_goes_on(tmp_path):
         return vars(setting) | blank
 
     plan = scaling.settings()[:3]
-    for setting in plan[:2]:
-        scaling.Results(path).run(setting, make)
-    for setting in plan:
-        scaling.Results(path).run(setting, make)
+    scaling.complete(scaling.Results(path), plan[:2], make)
+    scaling.complete(scaling.Results(path), plan, make)
     assert made == [setting.name for setting in plan]
     assert list(json.loads(path.read_text(encoding="utf-8"))["runs"]) == made
 
