@@ -2,8 +2,8 @@
 # # 17. Adapters: a model of your own in a small file
 #
 # At the end of this lesson you will have taught a trained model something new without changing a
-# single one of its weights: what it has learnt lies in a small file beside it. You will know what
-# LoRA is, down to its gradients, when it pays, and when it does not.
+# single one of its weights: what it has learnt is stored in a small file beside it. You will know
+# what LoRA is, down to its gradients, when it pays, and when it does not.
 #
 # You need: fine-tuning from [lesson 10](10_chat.ipynb), singular values from [lesson
 # 13](13_optimizers.ipynb), the small GPT-2 of [lesson 8](08_pretraining.ipynb) and the chat model.
@@ -81,7 +81,8 @@ np.set_printoptions(precision=3, suppress=True)
 # If $W$ has `outputs` rows and `inputs` columns, then $B$ is (outputs, r) and $A$ is (r, inputs).
 # The number $r$ is the **rank**: $BA$ has at most $r$ singular values that are not zero. The factor
 # $\alpha / r$ sets how strongly the change counts. Dividing by $r$ keeps the size of the sum about
-# the same for every rank, so that another rank does not need quite another learning rate.
+# the same for every rank. Matrices $A$ and $B$ for all weight matrices that one adapts are called
+# an **adapter**.
 
 
 # %%
@@ -451,19 +452,20 @@ axes[0, -1].legend(*handles, fontsize=8, loc="center left", bbox_to_anchor=(1, 0
 plt.show()
 
 # %% [markdown]
-# Left is better learnt, lower is less forgotten; the dotted line is the model before. Read four
-# things in the table:
+# Points further left have learnt more, lower ones have forgotten less; the dotted line is the model
+# before. Each row is the best of its rates, with one seed. Read four things in the table:
 #
 # * **How much is learnt.** Full fine-tuning reaches a lower loss than LoRA. The small model has
 #   never seen these words, so there is no knowledge of them that an adapter would only have to
-#   bring out. They have to be learnt, and more numbers that may move learn more: higher ranks too.
+#   bring out. They have to be learnt, and on the retold tales a higher rank learns more.
 # * **Which matrices.** Rank 1 in all six matrices learns more than rank 4 in query and value alone,
 #   with about as many numbers.
-# * **How much is forgotten.** A frozen model is no insurance: with the adapter in it, it is another
-#   model. (Without the adapter it is the old one, of course, and that is a real advantage.)
-# * **Milliseconds.** An adapter saves much memory and little time. The forward pass is the same and
-#   a little more; backward, the gradients still have to come down through all layers. What is saved
-#   is the work of the optimizer on the frozen parameters.
+# * **How much is forgotten.** Freezing does not prevent forgetting: with the adapter in it, the
+#   model is another one. On the retold tales LoRA forgets less than full fine-tuning, but it has
+#   learnt less, too. (Without the adapter the model is the old one, and that is a real advantage.)
+# * **Milliseconds.** An adapter saves much memory and some time. The forward pass is the same and a
+#   little more; backward, gradients must be computed through all layers. Those of the frozen
+#   matrices themselves are saved, and the work of the optimizer on them.
 
 # %%
 learnt = {task: (best_run(task, "full"), best_run(task, "LoRA r=4")) for task in SHIFTS}
@@ -538,10 +540,12 @@ for name, assistant in [("chat model", usual), ("with adapter", Assistant(run))]
     print(f'   "{asked[0][0][-1].content}" "{replies[0]}"')
 
 # %% [markdown]
-# Is that as good as full fine-tuning can do? The file has both, trained on many more conversations.
-# The learning rate of each was tuned in short runs, by the replies to questions about tales of the
-# validation split. With the best rate each was trained for longer, with two seeds, and asked about
-# tales of the test split.
+# *Right* alone is 0 with the adapter, since "Arr" is not in the right answer. Is that as good as
+# full fine-tuning can do? `adapters.json` has both, trained on many more conversations than this
+# adapter; its LoRA is that of the paper, with one $A$ for each matrix, so it has fewer numbers than
+# Keras's. The learning rate of each was tuned in short runs, by the replies to questions about
+# tales of the validation split. With the best rate each was trained for longer, with two seeds, and
+# asked about tales of the test split.
 
 # %%
 shares = {}
@@ -573,15 +577,15 @@ best_rates = {method: max(of, key=of.get) for method, of in short.items()}
 assert best_rates["full"] < best_rates["LoRA r=8"]
 
 # %% [markdown]
-# After the short runs of the figure full fine-tuning is ahead. With more steps LoRA comes as close
-# as the lines above say, with a small share of the numbers. And the rate matters as much as the
-# method: too low or too high, and LoRA looks like a failure. Why does it keep up here, and not with
-# the new tales? A likely reason is that the new style takes a few decisions that are the same in
-# every reply, while everything else is in the model already. A low rank is enough for that.
+# After the short runs of the figure full fine-tuning is well ahead. With more steps LoRA comes as
+# close as the lines above say, with a small share of the numbers. And the rate matters as much as
+# the method: too low or too high, and LoRA looks like a failure. Why does it keep up here, and not
+# with the new tales? A likely reason is that the new style takes a few decisions that are the same
+# in every reply, while everything else is in the model already. A low rank is enough for that.
 #
 # ## A file that knows where it belongs
 #
-# An adapter is a *difference*. Added to other weights it is noise, and nothing in its shapes would
+# An adapter is a *difference*. It means nothing for other weights, and nothing in its shapes would
 # say so: every GPT-2 of this size would take it. So the file names its base, and holds a digest of
 # the base's weights. Its format is **safetensors**, which is usual for adapters: numbers by name,
 # and a header of texts.
@@ -638,7 +642,7 @@ for number, model in enumerate([load_preset(chat.preset), merged(pirate_model)])
 #
 # ## When LoRA pays
 #
-# Not in quality, and hardly in the time of a step. It pays in memory, during training and
+# Not in quality, and a little in the time of a step. It pays in memory, during training and
 # afterwards. With AdamW in float32 a trained parameter takes 16 bytes: itself, its gradient, and
 # two numbers of the optimizer. A frozen one takes 4. (The activations come on top; they are the
 # same for both.)
@@ -672,8 +676,8 @@ for name, (layers, width, parameters) in OFFICIAL.items():
 # %% [markdown]
 # ## If your result looks different
 #
-# * **The adapter learns nothing.** Its learning rate is too small: it needs several times that of
-#   full fine-tuning. If the loss jumps up, it is too large.
+# * **The adapter learns nothing.** Its learning rate is too small: it usually needs a higher one
+#   than full fine-tuning. If the loss jumps up, it is too large.
 # * **The loss does not move at all.** Are both $A$ and $B$ zero? Then neither gets a gradient.
 # * **A loaded adapter writes nonsense.** It was put on another base, or not all of it was loaded.
 #   keras-nlp's `load_lora_weights` on a fresh model enables query and value only and says nothing
@@ -688,7 +692,7 @@ for name, (layers, width, parameters) in OFFICIAL.items():
 # * After training the product is added to the matrix: an ordinary model, the same logits.
 # * Compare methods only with the learning rate of each tuned. At this size, full fine-tuning then
 #   learns new texts better than LoRA; a persona LoRA learns about as well, though more slowly.
-# * It saves memory during training, and disk afterwards; it saves hardly any time.
+# * It saves memory during training, and disk afterwards, and some of the time of a step.
 # * An adapter belongs to one base; a digest of the weights makes sure of it.
 
 # %% [markdown]
@@ -698,7 +702,7 @@ for name, (layers, width, parameters) in OFFICIAL.items():
 #
 # 1. Why does $A$ begin with random numbers and $B$ with zeros, and not both with zeros?
 # 2. What does the rank limit, and why can more rank be needed for one task than for another?
-# 3. Does a step of LoRA take much less time than one of full fine-tuning? Why?
+# 3. LoRA trains three per cent of the numbers. Why does a step not take three per cent of the time?
 # 4. The base is frozen, and still the loss on the old tales has risen. How can that be?
 # 5. Why does the file of an adapter hold a digest of the base's weights?
 

@@ -145,9 +145,9 @@ answer = Answers(
     ),
     (
         "The table",
-        "No. The forward pass is the same, with two thin products more, and backward the gradients"
-        " have to come down through all layers. Only the work of the optimizer on the frozen"
-        " parameters is saved. What LoRA saves is memory.",
+        "The forward pass is the same, with two thin products more, and backward the gradients"
+        " must be computed through all layers. Only those of the frozen matrices themselves are"
+        " saved, and the work of the optimizer on them. What LoRA saves is memory.",
     ),
     (
         "The table",
