@@ -425,8 +425,7 @@ def test_texts_in_one_row_do_not_see_one_another(weights):
         assert np.abs(together[:, part] - alone[:, 6:]).max() < 1e-3
 
 
-def test_a_prefix_equals_the_tokens_whose_keys_and_values_it_is(weights):
-    """A prompt of vectors in front changes the text; no token of the text sees a later one."""
+def test_a_prefix_is_seen_by_every_token_and_no_token_sees_a_later_one(weights):
     method = adapter_methods.prefix_tuning(3)
     start = method.start(weights, np.random.default_rng(0))
     parameters = {key: tf.constant(array, tf.float32) for key, array in start.items()}
@@ -434,6 +433,8 @@ def test_a_prefix_equals_the_tokens_whose_keys_and_values_it_is(weights):
     whole = adapter_methods.adapted_logits(model, IDS, 2)
     part = adapter_methods.adapted_logits(model, IDS[:, :9], 2)
     assert np.abs(whole[:, :9] - part).max() < 1e-3
+    changes = np.abs(whole - plain_logits(weights, IDS, 2)).max(axis=-1)
+    assert changes.min() > 1e-3
 
 
 def test_lora_by_hand_is_that_of_keras_on_a_whole_model(weights):

@@ -76,10 +76,9 @@ def narrowed(
             variable.assign(array)
     layers = zip(small.backbone.transformer_layers, model.backbone.transformer_layers, strict=True)
     for ours, theirs in layers:
-        up, bias = (
-            theirs._feedforward_intermediate_dense.get_weights()
-        )  # (width, hidden), (hidden,)
-        down, _ = theirs._feedforward_output_dense.get_weights()  # (hidden, width)
+        # up (width, hidden), its bias (hidden,), down (hidden, width)
+        up, bias = theirs._feedforward_intermediate_dense.get_weights()
+        down, _ = theirs._feedforward_output_dense.get_weights()
         lengths = np.linalg.norm(up, axis=0) * np.linalg.norm(down, axis=1)  # (hidden,)
         kept = np.sort(np.argsort(-lengths, kind="stable")[:feed_forward])
         ours._feedforward_intermediate_dense.set_weights([up[:, kept], bias[kept]])
