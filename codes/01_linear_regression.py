@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 1. Linear regression: a line through four points
 #
-# At the end of this lesson you will have trained the smallest neural network there is. You will
+# At the end of this lesson you will have trained a neural network with two parameters. You will
 # also have a formula that gives its parameters after 500 epochs of training, without running them.
 #
 # You need: [lesson 0](00_setup.ipynb) passed on this machine, and school mathematics: a straight
 # line, a derivative, the chain rule, a logarithm. One section uses linear algebra: a matrix times a
 # vector, the transpose, and two linear equations with two unknowns; it explains eigenvectors
-# itself. It is marked *Can be skipped at a first reading*. What you need from it later are two
-# results, which it states at its beginning; of the exercises, 2 to 4 use its formula.
+# itself. It is marked *Can be skipped at a first reading*. What the rest needs from it stands at
+# its beginning; of the exercises, 2 to 4 use its formulas.
 #
 # A GPT, the kind of model behind ChatGPT, is trained by the same loop that you are about to write.
 
@@ -24,8 +24,8 @@ args = settings(epochs=500, learning_rate=0.01, seed=4)
 print(args)
 
 # %% [markdown]
-# The next cell has the imports and the style of the figures; you may skip it. The seed makes the
-# random numbers the same in every run, so that you see the numbers of this page.
+# The next cell, imports and the style of the figures, need not be read, only run. The seed makes
+# the random numbers the same in every run, so that you see the numbers of this page.
 
 # %%
 import keras
@@ -52,9 +52,9 @@ x = np.array([1.0, 2.0, 3.0, 4.0])
 y = np.array([0.0, -1.0, -2.0, -3.0])
 
 # %% [markdown]
-# A program cannot see the rule; it has to search for it. A **model** is a formula that contains
-# adjustable numbers, its **parameters**. Our model is a line with the slope `w` (the **weight**)
-# and the intercept `b` (the **bias**): its height at $x = 0$.
+# Now a program is to find it. A **model** is a formula that contains adjustable numbers, its
+# **parameters**. Our model is a line with the slope `w` (the **weight**) and the intercept `b` (the
+# **bias**): its height at $x = 0$.
 
 
 # %%
@@ -65,11 +65,10 @@ def predict(w, b, x):
 print(predict(0.0, 0.0, x))
 
 # %% [markdown]
-# With both parameters at zero the line is flat, and wrong. How wrong? We need one number that is
-# zero for a perfect line and grows with every error, where an error is the prediction minus the
-# true y. The usual choice is the **mean squared error**: square each error, then take the mean.
-# Squares are used so that errors above and below the points cannot cancel, and because they are
-# easy to differentiate.
+# With both parameters at zero the line is flat, and wrong. We need one number that says how wrong:
+# zero for a perfect line, and larger with larger errors (prediction minus true y). The usual choice
+# is the **mean squared error**: square each error, then take the mean. Squares are used so that
+# errors above and below the points cannot cancel, and because they are easy to differentiate.
 
 
 # %%
@@ -81,10 +80,10 @@ print(mean_squared_error(0.0, 0.0, x, y))
 
 # %% [markdown]
 # This number is the **loss**. **Training** means changing the parameters so that the loss falls.
-# The derivative says in which direction. The loss of one point is $(wx + b - y)^2$. By the chain
-# rule its derivative with respect to $w$ is $2(wx + b - y)\,x$, and with respect to $b$ it is
-# $2(wx + b - y)$. Take the mean of each over the points. The two **partial derivatives** together
-# are the **gradient**.
+# The derivative of the loss with respect to a parameter says whether to raise or lower it. The loss
+# of one point is $(wx + b - y)^2$. By the chain rule its derivative with respect to $w$ is
+# $2(wx + b - y)\,x$, and with respect to $b$ it is $2(wx + b - y)$. Take the mean of each over the
+# points. The two **partial derivatives** together are the **gradient**.
 
 
 # %%
@@ -97,9 +96,9 @@ print(gradient(0.0, 0.0, x, y))
 
 # %% [markdown]
 # Always check a derivative that you have worked out. Increase only `w` by a tiny amount, and divide
-# the change of the loss by that amount; then do the same with only `b`. The results must equal the
-# gradient, except for a small difference that comes from the size of the change. This is a
-# **gradient check** by **finite differences**.
+# the change of the loss by that amount; then do so with `b`. The results must equal the gradient,
+# except for a small difference that comes from the size of the change. This is a **gradient check**
+# by **finite differences**.
 
 # %%
 nudge = 1e-6
@@ -108,9 +107,9 @@ print((mean_squared_error(nudge, 0.0, x, y) - start) / nudge)
 print((mean_squared_error(0.0, nudge, x, y) - start) / nudge)
 
 # %% [markdown]
-# The gradient points in the direction in which the loss grows fastest, so we step the opposite way.
-# The **learning rate** decides how far: it is a small number that the gradient is multiplied by.
-# Repeating such steps is called **gradient descent**.
+# The gradient points in the direction in which the loss grows fastest, so we step the opposite way:
+# we multiply it by a small number, the **learning rate**, and subtract the product from the
+# parameters. Repeating such steps is called **gradient descent**.
 #
 # A comment such as `# (steps + 1, 2)` gives the **shape** of an array: `steps + 1` rows, 2 columns.
 
@@ -132,22 +131,23 @@ for step, (w, b) in enumerate(by_hand):
     print(f"step {step:2}  w {w:7.4f}  b {b:7.4f}  loss {mean_squared_error(w, b, x, y):.4f}")
 
 # %% [markdown]
-# The loss falls at every step. You have trained a model with nothing but NumPy. Next comes the same
-# with Keras, the library that the rest of the course uses.
+# The loss falls at every step: you have trained a model. Next comes the same with Keras, the
+# library of the rest of the course.
 
 # %% [markdown]
 # ## The same in Keras
 #
 # A **layer** is a function with parameters. `Dense` connects each of its inputs to each of its
-# outputs, which are called **units**. With one input and one unit it computes $wx + b$, so this is
-# the smallest **neural network**. Large ones consist of many such units.
+# outputs, which are called **units**. With one input and one unit it computes $wx + b$, a very
+# small **neural network**. Large ones have many such units. `Sequential` puts layers one behind the
+# other, `compile` sets the loss and the optimizer (the rule for the steps), and `fit` trains.
 #
 # `SGD` stands for **stochastic gradient descent**: in later lessons each step will use only a
-# random part of the data. Keras sets the weight to a random number and the bias to zero before
-# training; this is the **initialisation**.
+# random part of the data. Here each uses all four points, so no step is random. Keras sets the
+# weight to a random number and the bias to zero before training; this is the **initialisation**.
 #
-# You need not write the derivative any more. Keras computes the gradient by applying the chain rule
-# from the loss back through every layer, which is called **backpropagation**.
+# Keras computes the gradient by itself: it applies the chain rule from the loss back through every
+# layer. This is called **backpropagation**.
 
 # %%
 model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])  # one number per point
@@ -187,9 +187,9 @@ model.fit(x, y, epochs=args.epochs, shuffle=False, verbose=0, callbacks=[Progres
 keras_path = np.array(seen.path)  # (epochs + 1, 2)
 
 # %% [markdown]
-# Does Keras do what we did by hand? Start our own loop where Keras started and compare every step.
+# Does Keras take the same steps? Start our own loop where Keras started and compare every step.
 # Keras computes with about 7 decimal digits (`float32`), NumPy with about 16, so expect differences
-# near the seventh digit. Rounding errors add up over the epochs; we allow 1e-5.
+# near the seventh digit; we allow 1e-5.
 
 # %%
 our_path = descend(*keras_path[0], args.learning_rate, args.epochs)
@@ -207,13 +207,14 @@ assert difference < 1e-5
 asked = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 10.0])
 answers = model.predict(asked, verbose=0)[:, 0]  # (6, 1) -> (6,)
 for value, answer in zip(asked, answers, strict=True):
-    print(f"x = {value:4.0f}   model {answer:7.3f}   rule {1 - value:4.0f}")
+    print(f"x = {value:4.0f}   model {answer:7.3f}   rule {1 - value:4.0f}", end="")
+    print(f"   error {answer - (1 - value):6.3f}")
 
 # %% [markdown]
-# Near the data the predictions are roughly right. At 10 the prediction is clearly off, although the
-# problem is so easy. Training has not **converged**: more epochs would still change the parameters.
-# The figure shows where the time goes. In the first epochs the line drops to the points. After that
-# it turns, very slowly, around a point in the middle of the data.
+# At 10 the error is several times as large as near the data. Training has not **converged**: more
+# epochs would still change the parameters. The figure shows where the time goes. In the first
+# epochs the line comes close to the points. After that it turns, very slowly, around a point near
+# $x = 3$, where the error is smallest.
 
 # %%
 for epochs in sorted({0, min(30, args.epochs), min(150, args.epochs), args.epochs}):
@@ -221,7 +222,7 @@ for epochs in sorted({0, min(30, args.epochs), min(150, args.epochs), args.epoch
     label = f"epoch {epochs}: w = {w:.2f}, b = {b:.2f}"
     plt.plot([0, 10], predict(w, b, np.array([0, 10])), label=label)
 plt.plot(x, y, "o", color="black", label="the four points")
-plt.title("First the line drops to the points, then it turns slowly")
+plt.title("First the line comes close to the points, then it turns slowly")
 plt.xlabel("x")
 plt.ylabel("y")
 plt.ylim(bottom=-11)
@@ -231,10 +232,10 @@ plt.show()
 # %% [markdown]
 # ## Why: two speeds
 #
-# Over all pairs $(w, b)$ the loss has the shape of a bowl. The figure shows it from above, like a
-# hiking map: each grey line, a *contour line*, joins pairs with the same loss, and the star is the
-# **minimum**, the pair with the lowest loss and so the goal of the training. The contour lines are
-# long ellipses, not circles, so the bowl is a narrow valley.
+# Over all pairs $(w, b)$ the loss has the shape of a valley. The figure shows it from above: each
+# grey line, a *contour line*, joins pairs with the same loss, and the star is the **minimum**, the
+# pair with the lowest loss and so the goal of the training. The contour lines are long ellipses,
+# not circles, so the valley is narrow.
 
 # %%
 # The errors of every (w, b) of a grid at our four points: [..., None] pairs each with each.
@@ -252,14 +253,15 @@ axes.plot(all_w, all_b, ".", color=BLUE, markersize=4, label="Keras, one dot per
 axes.plot(all_w[0], all_b[0], "D", color=ORANGE, markersize=8, label="the start")
 axes.plot(-1, 1, "*", color="black", markersize=12, label="the goal: y = 1 − x")
 axes.set(xlabel="w (slope)", ylabel="b (height at x = 0)", aspect="equal")
-axes.set_title("Fast across the valley, slow along its floor")
+axes.set_title("Fast across the valley, slow along it")
 axes.legend(loc="lower left", frameon=True)
 plt.show()
 
 # %% [markdown]
-# Why a valley? Move away from the goal by the same distance in two directions. If `w` and `b` both
-# grow, the whole line rises off the points. If `w` grows and `b` falls, the line turns around a
-# point near the data, so it stays close to all four points.
+# Why is it narrow? Move away from the goal by the same distance in two directions, nearly those of
+# the axes of the ellipses. If `w` and `b` both grow, the line rises at all four points. If `w`
+# grows and `b` falls, the line turns around a point near the data, so it stays close to all four
+# points.
 
 # %%
 for change_w, change_b in [(0.9, 0.3), (0.3, -0.9)]:
@@ -267,23 +269,29 @@ for change_w, change_b in [(0.9, 0.3), (0.3, -0.9)]:
     print(f"w {change_w:+.1f}, b {change_b:+.1f}: loss {loss:.3f}")
 
 # %% [markdown]
-# The loss is a bowl that is steep in the first direction and nearly flat in the second. In the
-# *steep direction* the gradient is large, so the steps are large and the distance is gone after a
-# few epochs. In the *flat direction* the gradient is small, so every step is small and the distance
-# shrinks slowly. That remaining distance barely changes the predictions near the data. Far from the
+# So the loss is steep in the first direction and nearly flat in the second. In the *steep
+# direction* the gradient is large, so the steps are large and the distance to the goal shrinks
+# quickly. In the *flat direction* the gradient is small, so every step is small and the distance
+# shrinks slowly. The remaining distance barely changes the predictions near the data. Far from the
 # data, at $x = 10$, it does.
+#
+# For a line, the goal could be calculated at once. That works only for models that are linear in
+# their parameters, with a squared loss. For a GPT there is only gradient descent, with steep and
+# flat directions, too.
 
 # %% [markdown]
 # ## The two speeds, calculated
 #
 # > **Can be skipped at a first reading.** This section uses linear algebra and ends with the
 # > formula that was promised at the beginning. If you skip it, run its cells all the same, take
-# > these two results with you, and go on at *A learning rate that is too large*:
+# > this with you, and go on at *A learning rate that is too large*:
 # >
-# > 1. Every epoch multiplies the distance to the goal by the same factor, one factor for the steep
-# >    direction and another one for the flat direction.
-# > 2. The steep direction limits the learning rate; the flat direction decides how many epochs it
-# >    takes.
+# > 1. Each of the two directions has a *curvature* $\lambda$: how fast the gradient grows there.
+# >    In the code the curvatures are the `eigenvalues` of $\frac{2}{n} X^\top X$, a matrix made of
+# >    the inputs. The larger divided by the smaller is the *condition number*.
+# > 2. With the learning rate $\eta$, every epoch multiplies the part of the distance to the goal
+# >    in each direction by a *factor* of its own, $1 - \eta\lambda$. So the steep direction limits
+# >    the learning rate; the flat one decides how many epochs it takes.
 
 # %% [markdown]
 # ### The Hessian: how the gradient changes
@@ -312,9 +320,8 @@ X = np.stack([x, np.ones_like(x)], axis=1)  # (4, 2)
 assert np.allclose(hessian, 2 / len(x) * X.T @ X)
 
 # %% [markdown]
-# The goal has a formula as well. At the bottom of the bowl the gradient is zero. Written out, this
-# gives the **normal equations** $X^\top X\,\theta = X^\top y$, two equations for the unknown pair
-# $\theta = (w, b)$.
+# The goal has a formula as well. There the gradient is zero. Written out, this gives the **normal
+# equations** $X^\top X\,\theta = X^\top y$, two equations for the unknown pair $\theta = (w, b)$.
 
 # %%
 goal = np.linalg.solve(X.T @ X, X.T @ y)
@@ -362,15 +369,16 @@ plt.show()
 # are its **eigenvalues**. $(1, 0)$ is no eigenvector: it is turned.
 #
 # A matrix that is symmetric (mirrored at its diagonal), like this one and like every Hessian, has
-# as many directions of eigenvectors as it has rows, at right angles to each other. Every vector is
-# a sum of parts along them, and the matrix multiplies each part by its own eigenvalue. For example
-# $(1, 0)$ is half of $(1, 1)$ plus half of $(1, -1)$, so it becomes $\frac{1}{2} \cdot 3 \cdot (1,
-# 1) + \frac{1}{2} \cdot 1 \cdot (1, -1) = (2, 1)$.
+# as many eigenvectors at right angles to each other as it has rows. Every vector is a sum of parts
+# along them, and the matrix multiplies each part by its own eigenvalue. For example $(1, 0)$ is
+# half of $(1, 1)$ plus half of $(1, -1)$, so it becomes
+# $\frac{1}{2} \cdot 3 \cdot (1, 1) + \frac{1}{2} \cdot 1 \cdot (1, -1) = (2, 1)$.
 
 # %% [markdown]
 # Now the Hessian. Its eigenvectors are the two axes of the ellipses, the steep and the flat
-# direction. Its eigenvalues are the **curvatures** of the bowl: how fast the slope grows in each
-# direction. Their ratio is the **condition number**.
+# direction. Its eigenvalues are the **curvatures** of the loss: how fast the gradient grows in each
+# direction. The largest divided by the smallest is the **condition number**. (`eigh` puts the
+# smallest first; the sign of an eigenvector does not matter.)
 
 # %%
 eigenvalues, eigenvectors = np.linalg.eigh(hessian)  # (2,), (2, 2): one vector in each column
@@ -381,11 +389,10 @@ print(f"condition number {eigenvalues[1] / eigenvalues[0]:.0f}")
 # %% [markdown]
 # ### One factor for each direction
 #
-# Stand at distance $d$ from the goal, in the direction of one eigenvector with the eigenvalue
-# $\lambda$. There the gradient points straight away from the goal and has the length $\lambda d$. A
-# step with the learning rate $\eta$
-# therefore leads from $d$ to $d - \eta\lambda d = (1 - \eta\lambda)\,d$. Every epoch multiplies the
-# distance by the same factor.
+# Let $d$ be the part of the displacement from the goal that lies along one eigenvector, with the
+# eigenvalue $\lambda$. The gradient along it is $\lambda d$. A step with the learning rate $\eta$
+# therefore leads from $d$ to $d - \eta\lambda d = (1 - \eta\lambda)\,d$. Every epoch multiplies
+# this part of the distance by the same factor.
 
 # %%
 factor = 1 - args.learning_rate * eigenvalues  # (2,)
@@ -395,8 +402,8 @@ print(f"after {args.epochs} epochs there remains {factor[0] ** args.epochs:12.4f
 print(f" {factor[1] ** args.epochs:16.4f}")
 
 # %% [markdown]
-# In the steep direction nothing is left. In the flat direction a good part of the starting distance
-# is still there. It is what you saw at $x = 10$.
+# In the steep direction hardly anything is left. In the flat direction a good part of the starting
+# distance is, as you saw at $x = 10$.
 
 # %% [markdown]
 # ### A formula for the whole path
@@ -415,8 +422,8 @@ def closed_form_path(start, goal, learning_rate, steps):
 
 
 # %% [markdown]
-# Now the test. The formula is given the starting point, the learning rate and the four points, and
-# nothing from the training.
+# The formula is given the starting point, the learning rate and the four points, and nothing from
+# the training.
 
 # %% tags=["nbval-check-output"]
 predicted = closed_form_path(keras_path[0], goal, args.learning_rate, args.epochs)
@@ -441,7 +448,7 @@ plt.show()
 # Measured along the eigenvectors, the two distances to the goal no longer mix: each shrinks by its
 # own factor. On a logarithmic scale equal factors are equal steps, so each distance is a straight
 # line. The steep one falls until it reaches the last digit of `float32`; below that, the line shows
-# only rounding errors. The flat one falls slowly.
+# only rounding errors.
 
 # %%
 distances = np.abs((keras_path - goal) @ eigenvectors)  # (epochs + 1, 2)
@@ -454,21 +461,16 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Why use gradient descent, if there is a formula for the goal? Because normal equations exist only
-# for models that are linear in their parameters and have a squared loss. For a GPT there is only
-# the gradient. But what you have seen stays true there: steep directions are learnt first, and flat
-# ones take most of the time.
-
-# %% [markdown]
 # ## A learning rate that is too large
 #
 # Why not take larger steps? A step that is too large overshoots: it crosses the valley and ends
 # higher on the other side than it began. There the gradient is even larger, so the next step
-# overshoots by more, and the loss grows without end. Training **diverges**. The steep direction is
-# the first in which this happens, because its gradient is the largest, so it sets the limit.
+# overshoots by more, and the loss grows without end. Training **diverges**. With smaller steps it
+# converges, given enough epochs. The steep direction sets the limit, because its curvature is the
+# largest.
 #
-# The section above gives the number: for $\eta\lambda$ above 2 the factor $1 - \eta\lambda$ is
-# below −1, and each step multiplies the distance by more than 1.
+# The section above gives the limit: for $\eta\lambda$ above 2 the factor $1 - \eta\lambda$ is below
+# −1, and each step multiplies the distance by more than 1.
 
 # %%
 limit = 2 / eigenvalues.max()
@@ -479,7 +481,7 @@ for rate in [args.learning_rate, 0.9 * limit, 1.02 * limit]:
     path = descend(0.0, 0.0, rate, steps=60)
     losses = [mean_squared_error(w, b, x, y) for w, b in path]
     plt.semilogy(losses, label=f"learning rate {rate:.3f}")
-plt.title(f"Below a learning rate of {limit:.4f} training converges, above it diverges")
+plt.title(f"Up to a learning rate of {limit:.4f} the loss falls, above it grows")
 plt.xlabel("epoch")
 plt.ylabel("loss (mean squared error)")
 plt.legend()
@@ -500,7 +502,7 @@ assert losses[-1] > losses[0]
 # ## Real data: the planets
 #
 # In 1619 Johannes Kepler published a law that relates the size of a planet's orbit to the time that
-# one orbit takes. He knew six planets and had searched for years. You have a `Dense` layer and [the
+# one orbit takes. He knew six planets. We look for the law with a `Dense` layer, in [today's
 # data](../datasets/planets.md).
 
 # %%
@@ -516,8 +518,8 @@ print(planets[0])
 #
 # Split the data before you study it. The six bodies known since antiquity are the **training set**.
 # Those discovered after Kepler are the **test set**. The model never sees them during training, so
-# they show whether it has learnt a law or has only memorised six examples. Being right on data that
-# was not in the training set is called **generalisation**.
+# they show whether its rule holds for other bodies, too, or only for these six. Being right on data
+# that was not in the training set is called **generalisation**.
 
 # %%
 old = planets["discovered"] == "antiquity"
@@ -526,8 +528,7 @@ print("training:", ", ".join(planets["name"][old]))
 print("testing: ", ", ".join(planets["name"][~old]))  # ~ is "not"
 
 # %% [markdown]
-# Does a straight line through size and period work? It is a poor rule: it gives Mercury a negative
-# period.
+# A straight line through size and period is a poor rule: it gives Mercury a negative period.
 
 # %%
 slope, height = np.polyfit(size[old], period[old], deg=1)  # least squares, from NumPy
@@ -536,7 +537,8 @@ print(f"Mercury's period by the straight line: {predict(slope, height, size[0]):
 # %% [markdown]
 # The period $T$ grows faster than the size $a$, perhaps like a power: $T = c\,a^k$. Take logarithms
 # on both sides, $\log T = k \log a + \log c$, and the power has become the slope of a straight
-# line. The inputs of a model are called its **features**; here the logarithm is the better feature.
+# line. The inputs of a model are called its **features**; here the logarithm is the better feature,
+# and $\log T$ is easier to predict than $T$.
 
 # %%
 log_size, log_period = np.log10(size), np.log10(period)
@@ -551,10 +553,10 @@ right.set(xlabel="log10 (semi-major axis in au)", ylabel="log10 (period in years
 plt.show()
 
 # %% [markdown]
-# This time the learning rate is not guessed. It is half the limit, calculated as above. Then the
-# factor of the steep direction is zero, so that direction needs a single step. The flat direction
-# needs far fewer epochs than before, because the condition number is smaller: the logarithms lie on
-# both sides of zero.
+# The learning rate is half the limit, calculated as above, so the factor of the steep direction is
+# zero: it needs a single step. The flat direction needs far fewer epochs than before, because the
+# first learning rate was far below half its limit, and because the condition number is smaller
+# here: the logarithms lie on both sides of zero.
 
 # %%
 X_planets = np.stack([log_size[old], np.ones(old.sum())], axis=1)  # (6, 2)
@@ -604,19 +606,19 @@ plt.show()
 #   above, or divide the learning rate by ten until the loss falls.
 # * **The prediction at 10 is off by another amount.** The first weight depends on `seed`; another
 #   seed starts elsewhere in the valley. The path changes, and the formula still fits it.
-# * **The last digits differ from this page.** Processors round in different order. What must hold
-#   is checked by the `assert` lines; if they pass, your machine is fine.
+# * **The last digits differ from this page.** Processors round in different order. If the `assert`
+#   lines pass, Keras, our loop and the formula agree, and the differences do not matter.
 
 # %% [markdown]
 # ## Recap
 #
 # * A model is a formula with parameters. The loss says how wrong it is. Gradient descent changes
 #   the parameters against the gradient, so that the loss falls.
-# * Each step multiplies the distance to the goal by $1 - \eta\lambda$, with one curvature $\lambda$
-#   for each direction. The steepest direction limits the learning rate; the flattest one decides
-#   how many epochs it takes.
+# * Each step multiplies the part of the distance that lies in a direction of curvature $\lambda$ by
+#   $1 - \eta\lambda$. The steepest direction limits the learning rate; the flattest one decides how
+#   many epochs it takes.
 # * Keras takes the same path as our own loop and as the formula.
-# * A good feature can help more than many epochs: the logarithm made a line out of a curve.
+# * A good feature can help more than many epochs: with logarithms the curve became a line.
 # * Keep a test set that is never trained on. It shows whether the model generalises.
 
 # %% [markdown]
@@ -640,7 +642,7 @@ check.answer(question)
 # %% [markdown]
 # ## Check yourself
 #
-# Replace `...` by your answer and run the cell. Stuck? `check.gradient_of_sum.hint()` gives a hint,
+# Replace `...` by your answer and run the cell. `check.gradient_of_sum.hint()` gives a hint,
 # `check.gradient_of_sum.solution()` shows one way.
 #
 # **1.** Some books minimise the *sum* of the squared errors instead of the mean. Write the gradient
@@ -649,7 +651,7 @@ check.answer(question)
 
 # %%
 def gradient_of_sum(w, b, x, y):
-    """Return (slope in w, slope in b) of sum((w * x + b - y) ** 2)."""
+    """Return the derivatives with respect to w and b of sum((w * x + b - y) ** 2)."""
     ...
 
 

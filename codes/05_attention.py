@@ -2,7 +2,7 @@
 # # 5. Attention: looking things up
 #
 # At the end of this lesson you will have built GPT-2's attention in six small steps, checked that
-# Keras computes the same, and seen where trained heads look.
+# Keras's layer computes the same, and seen where trained heads look.
 #
 # You need: softmax and the bigram from [lesson 2](02_next_token.ipynb), token vectors and positions
 # from [lesson 4](04_embeddings.ipynb).
@@ -41,7 +41,7 @@ np.set_printoptions(precision=3, suppress=True)
 # from them.
 #
 # Here are four tokens, each with a vector $x$ of three features, written by hand: how much it is a
-# noun, a verb and a pronoun. In a model these are learnt embeddings.
+# noun, a verb and a pronoun (and `it` a little of a noun). In a model these are learnt embeddings.
 
 # %%
 tokens = ["the", "cat", "sat", "it"]
@@ -70,7 +70,7 @@ print(dict(zip(tokens, scores.tolist(), strict=True)))
 
 # %%
 def softmax(scores):
-    """Shares that add to 1, along the last axis."""
+    """Lesson 2's softmax, along the last axis: shares that add to 1."""
     exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
@@ -100,9 +100,9 @@ show("context vectors", contexts)
 
 # %% [markdown]
 # It has no parameters, so it cannot learn, and two things are wrong. Each token looks mostly at
-# itself, because nothing is more like it (only `the`, all zeros, looks everywhere equally). And the
-# scores are symmetric: `cat` matches `it` as well as `it` matches `cat`. But a pronoun needs its
-# noun, and a noun needs no pronoun.
+# itself, because here its dot product with itself is the largest (only `the`, all zeros, looks
+# everywhere equally). And the scores are symmetric: `cat` has the same score for `it` as `it` for
+# `cat`. But a pronoun needs its noun, and a noun needs no pronoun.
 #
 # ## Step 2: one head
 #
@@ -117,13 +117,13 @@ show("context vectors", contexts)
 # look-up: every key matches a little. An exact match is yes or no and has no gradient; a soft one
 # changes smoothly, so gradient descent can learn what to look for.
 #
-# One set of three matrices is a **head**. The left frame of the diagram is one head, with the
-# shapes of our tokens; steps 3 and 4 add the rest.
+# One set of three matrices is a **head**. The left frame of the diagram is one head; steps 3 and 4
+# add the rest.
 #
 # ![Data flow of attention, with shapes](../assets/attention.svg)
 #
 # Our matrices are written by hand again. Queries and keys have two numbers, *noun* and *verb*. A
-# noun looks for a verb, verbs and pronouns look for a noun.
+# noun looks for a verb, verbs and pronouns look for a noun, a pronoun twice as strongly.
 
 # %%
 W_q = np.array([[0.0, 1], [1, 0], [2, 0]])  # rows: if I am a noun, a verb, a pronoun
@@ -134,8 +134,8 @@ for name, vectors in [("queries", q), ("keys", k), ("values", v)]:
     show(name, vectors)
 
 # %% [markdown]
-# The last row is `it`. Its query, $0.5 \cdot (0, 1) + 2 \cdot (2, 0)$, looks for a noun. Its key is
-# a quarter as much of a noun as that of `cat`.
+# The last row is `it`. Its query, $0.5 \cdot (0, 1) + 2 \cdot (2, 0)$, looks for a noun. Its key
+# has 0.5 for *noun*, that of `cat` has 2.
 #
 # A score is now the dot product of a query (row: who looks) and a key (column: who is looked at).
 
@@ -145,8 +145,8 @@ show("scores", scores)
 
 # %% [markdown]
 # Check one: `it` against `cat` is $4 \cdot 2 + 0.5 \cdot 0$. Next, the scores are divided by
-# $\sqrt d$, where $d$ is how many numbers a query has (`head_dim`), here 2; the reason comes soon.
-# The rest is as in step 1, but the weighted mean is taken of the values.
+# $\sqrt d$, where $d$ is how many numbers a query has (`head_dim`), here 2; *Why divide by √d*
+# gives the reason. The rest is as in step 1, but the weighted mean is taken of the values.
 
 # %%
 scaled = scores / np.sqrt(2)
@@ -156,13 +156,13 @@ show("attention weights", head_weights)
 show("context vectors", contexts)
 
 # %% [markdown]
-# `it` and `sat` look at `cat`, and `cat` looks at `sat`. The context vector of `it` is nearly the
-# value of `cat`: `it` has found its noun.
+# `it` and `sat` look at `cat`, and `cat` looks at `sat`. `the` has a query of zeros and looks at
+# all equally. The context vector of `it` is nearly the value of `cat`.
 #
 # ### Why queries and keys are separate
 #
-# If one matrix made both, the scores would be symmetric again. With two, `it` finds `cat` while
-# `cat` ignores `it`.
+# If one matrix made both, the scores would be symmetric again. With two, `it` looks at `cat`, and
+# `cat` looks no more at `it` than at `the`.
 
 # %% tags=["nbval-check-output"]
 one_matrix = (x @ W_q) @ (x @ W_q).T
@@ -178,14 +178,14 @@ print("two matrices, scores symmetric:", np.array_equal(scores, scores.T))
 # $\sqrt d$ divides the variance by $d$.
 #
 # Why are large scores bad? Softmax turns them into attention weights near 1 and 0, where it is
-# flat: nudge a score and the weights hardly change, so hardly any gradient comes back. We measure
-# both, with 32 keys for each query. The effect grows with $d$: it is slight for few numbers, and
-# for many of them nothing is left of the gradient.
+# flat: change a score a little and the weights hardly change, so hardly any gradient comes back. We
+# measure the largest of 32 weights and its derivative with respect to its own score. Without the
+# division the derivative is larger for $d = 2$, somewhat smaller for 64, and almost zero for 1024.
 
 # %%
 dims = 2 ** np.arange(1, 11)
 measured = {"q · k": [], "q · k / √d": []}
-print("              d  variance  largest weight  its derivative (medians)")
+print("              d  variance  largest weight  d weight / d score (medians)")
 for name, rows in measured.items():
     for d in dims:
         queries, keys = rng.normal(size=(500, 1, d)), rng.normal(size=(500, 32, d))
@@ -193,7 +193,7 @@ for name, rows in measured.items():
         scores = scores / np.sqrt(d) if "√" in name else scores
         largest = scores == scores.max(axis=-1, keepdims=True)  # one in each row
         weights = softmax(scores)[largest]  # (500,)
-        change = softmax(scores + 1e-6 * largest)[largest] - weights  # the largest score, nudged
+        change = softmax(scores + 1e-6 * largest)[largest] - weights  # the largest score, raised
         rows.append((scores.var(), np.median(weights), np.median(change) / 1e-6))
         if d in (2, 64, 1024):  # each head of GPT-2 has d = 64
             print("{:10} {:4} {:9.2f} {:15.3f} {:15.4f}".format(name, d, *rows[-1]))
@@ -214,7 +214,7 @@ left.legend()
 plt.show()
 
 # %% [markdown]
-# Without the division, a head with large $d$ starts out stuck on one random key.
+# So without the division, a head with large $d$ would begin with nearly all attention on one key.
 #
 # ## Step 3: the causal mask
 #
@@ -258,10 +258,9 @@ figure.supxlabel("… at this one (attention weights in per cent)", fontsize=10)
 plt.show()
 
 # %% [markdown]
-# Steps 2 and 3 are one function of ten lines, **scaled dot-product attention** (step 1 was the same
-# without the division):
-# $\mathrm{softmax}(QK^\top / \sqrt{d})\,V$. (Vaswani and others, *Attention Is All You Need*, 2017,
-# section 3.2.1.)
+# Steps 2 and 3 are one function of ten lines, **scaled dot-product attention** (step 1 had neither
+# matrices nor the division): $\mathrm{softmax}(QK^\top / \sqrt{d})\,V$. (Vaswani and others,
+# *Attention Is All You Need*, 2017, section 3.2.1.)
 
 
 # %%
@@ -278,8 +277,8 @@ def attention(query, key, value, mask=None):
 
 
 # %% [markdown]
-# Is the future really invisible? Change key and value of the last token. Do the context vectors of
-# the first three change?
+# Is the future really invisible? Change key and value of the last token, and compare the first
+# three context vectors.
 
 # %% tags=["nbval-check-output"]
 other_k, other_v = k.copy(), v.copy()
@@ -294,8 +293,8 @@ for name, mask in [("no mask", None), ("causal", causal_mask)]:
 # sees both sides. **GPT** never sees later tokens during training, so at generation time, when
 # there are none, nothing changes. Lesson 6 trains one of each.
 #
-# Attention does *not* see order: without a mask, shuffled tokens get the same context vectors,
-# shuffled. That is why lesson 4 adds positions to the embeddings.
+# Without a mask, attention does *not* see order: shuffled tokens get the same context vectors,
+# shuffled in the same way. That is why lesson 4 adds positions to the embeddings.
 
 # %% tags=["nbval-check-output"]
 order = np.array([2, 0, 3, 1])
@@ -305,7 +304,7 @@ print("same outputs in another order:", np.allclose(shuffled, contexts[order]))
 # %% [markdown]
 # ## Step 4: two heads, as a loop
 #
-# One head gives each token one weighted mean. But `it` may need two things: who, and did what? One
+# One head gives each token one weighted mean. But `it` may need two things, a noun and a verb. One
 # mean would mix them up. So several heads work side by side, each with its own matrices, and their
 # context vectors are concatenated. In our second head only a pronoun looks for something: a verb.
 #
@@ -337,7 +336,7 @@ print("outputs", (joined @ W_o).shape)
 
 # %%
 def split_heads(x, num_heads):
-    """(batch, time, features) to (batch, heads, time, head_dim)."""
+    """(batch, time, heads * head_dim) to (batch, heads, time, head_dim)."""
     batch, time, features = x.shape
     if features % num_heads:
         raise CourseError(f"{features} features cannot be cut into {num_heads} equal heads.")
@@ -346,10 +345,10 @@ def split_heads(x, num_heads):
 
 
 def merge_heads(x):
-    """(batch, heads, time, head_dim) to (batch, time, features)."""
+    """(batch, heads, time, head_dim) to (batch, time, heads * head_dim)."""
     batch, num_heads, time, head_dim = x.shape
     x = x.transpose(0, 2, 1, 3)  # (batch, time, heads, head_dim)
-    return x.reshape(batch, time, num_heads * head_dim)  # (batch, time, features)
+    return x.reshape(batch, time, num_heads * head_dim)  # (batch, time, heads * head_dim)
 
 
 # %% tags=["nbval-check-output"]
@@ -378,8 +377,7 @@ print("merged again:", np.array_equal(merge_heads(split), two_tokens))
 # ## Step 6: the layer
 #
 # The whole is called **multi-head attention** (section 3.2.2 of the paper). As a class it has four
-# **projections**: weight matrices, each with a bias, as in a `Dense` layer. It has no other
-# parameters.
+# **projections**: weight matrices, each with a bias, as in a `Dense` layer.
 
 
 # %%
@@ -416,8 +414,8 @@ for array in layer.weights:
     print(f"{array.path:45} {array.shape}")
 
 # %% [markdown]
-# Keras has two axes, heads and head_dim, where our matrices have one. No axes change places, so
-# here a reshape alone is right.
+# Keras has two axes, heads and head_dim, where our matrices have one, in the same order. So here a
+# reshape alone is right.
 
 
 # %%
@@ -441,13 +439,13 @@ for causal in [False, True]:
     assert max(differences) < 1e-5
 
 # %% [markdown]
-# From here on we let Keras train. (Its gradients are compared in the optional part at the end.)
+# From here on we let Keras train.
 #
 # ## A task that needs a look back
 #
-# The task is a text like `b3f7a0.f7b3a0`: letters, each followed by a random digit. After the dot
-# the letters return in another order. To predict the digit after the second `f`, a model must look
-# up the first.
+# The task is a text like `b3f7a0.f7b3a0`: different letters, each followed by a random digit. After
+# the dot the pairs return in another order. To predict the digit after the second `f`, a model must
+# look up the first.
 
 # %%
 letters, digits, pairs = "abcdefgh", "0123456789", 6
@@ -476,9 +474,9 @@ repeated = set(map(bytes, train_texts)) & set(map(bytes, test_texts))
 print(len(repeated), "of the test texts occur in training")
 
 # %% [markdown]
-# The vector of a position is the sum of two embeddings: of its token, and of the token before it.
-# So the `7` in `f7` says: *I am a 7, I stand behind an f.* Then *behind an f* can be the key and *a
-# 7* the value; the second `f` asks for *behind an f*.
+# The vector of a position is the sum of two embeddings: of its token, and of the token before it (a
+# dot before the first). So the `7` in `f7` says: *a 7, after an f.* Then *after an f* can be the
+# key and *a 7* the value; the query of the second `f` is *after an f*. No positions are needed.
 
 
 # %%
@@ -505,8 +503,8 @@ def finish(ids, x, size):
 
 # %% [markdown]
 # Three models differ only in `mix`: no look back; the plain mean of everything so far; attention
-# with one head. Adding what was found to the input, `x + mix(x)`, is a **residual connection**;
-# lesson 6 explains it.
+# with one head. Adding the result to the input, `x + mix(x)`, is a **residual connection**; lesson
+# 6 explains it.
 
 
 # %%
@@ -526,7 +524,8 @@ def look_back(x, num_heads=1, head_dim=64):
 
 # %% [markdown]
 # The target of each position is the next token, as in every GPT. Most of these are random, so a
-# **loss mask** counts the loss only at the letters after the dot: it is 1 there, 0 elsewhere.
+# **loss mask** counts the loss only at the letters after the dot, where the digits are predicted:
+# it is 1 there, 0 elsewhere.
 
 
 # %%
@@ -555,8 +554,9 @@ most_frequent = np.mean([np.bincount(row).max() for row in first_half]) / pairs
 print(f"always the digit most frequent before the dot: {most_frequent:.3f}")
 
 # %% [markdown]
-# Without the past the model guesses. The mean of the past tells which digits were frequent (compare
-# the last line), but not which stood beside which letter. Attention does.
+# Without the past the model guesses. The mean of the past is better, but worse than always naming
+# the most frequent digit (last line): it does not tell which digit stood beside which letter.
+# Attention does.
 #
 # ### Where does it look?
 #
@@ -604,15 +604,15 @@ compare(logits, trained(inputs).numpy())
 _, untrained_weights = one_layer_by_hand(build(look_back, len(vocabulary)), inputs)
 
 # %% [markdown]
-# How much attention lies on the right position, the digit behind the same letter's first
-# appearance? One text may be luck, so take all test texts.
+# How much attention lies on the right position, the digit after the same letter's first appearance?
+# We take all test texts. *Before* is another model, untrained.
 
 
 # %%
 def right_positions(ids, positions):
     """Where the letters at `positions` (asked,) find their digits: (batch, asked)."""
     first_half, letter = ids[:, None, : 2 * pairs], ids[:, positions, None]
-    # argmax of booleans: the first True; + 1: the digit behind it
+    # argmax of booleans: the first True; + 1: the digit after it
     return (first_half == letter).argmax(axis=-1) + 1
 
 
@@ -626,20 +626,20 @@ for name, each in [("before", untrained_weights), ("after", weights)]:
     share = share_on(each[:, 0, asked], right)
     print(f"{name:6} training: {share.mean():.3f} on the right position", end="")
     print(f", {share.min():.3f} in the worst case")
+print(f"equal attention: {np.mean(1 / (asked + 1)):.3f} on each position, on average")
 
 # %%
 example = [vocabulary[i] for i in inputs[0]]
 figure, axes = plt.subplots(figsize=(8, 2.6))
 draw_weights(axes, weights[0, 0, asked], [example[i] for i in asked], example)
 axes.plot(right[0], range(pairs), "o", markersize=21, color=ORANGE, markerfacecolor="none")
-axes.set_title("A letter looks at the digit behind its first appearance (circle)")
+axes.set_title("A letter looks at the digit after its first appearance (circle)")
 axes.set_xlabel("… at this position of the text (attention weights in per cent)")
 axes.set_ylabel("this letter looks …")
 plt.show()
 
 # %% [markdown]
-# The model uses the text as a dictionary. Ask it yourself. The last text has more pairs than any in
-# training.
+# The model uses the text as a dictionary. The last text here has more pairs than any in training.
 
 
 # %%
@@ -658,9 +658,9 @@ for text in ["a1b2c3d4e5f6.b", "a1b9c3d4e5f6.b", "a1b9c3d4e5f6.c", "h0g1f2e3d4c5
 # %% [markdown]
 # ## Two heads with different jobs
 #
-# Why do heads differ, if nobody tells them what to do? They start with different random numbers, so
-# they get different gradients. If the task needs two things at one position, each can specialise in
-# one.
+# Why do heads come to differ? They start with different random matrices, so each finds something
+# different and gets a different gradient. If the task needs two things at one position, each can
+# specialise in one.
 #
 # Such a task: after the dot come *two* letters, and the answer is a single token, the number made
 # of both digits. In `b3f7a0.fb` it is `73`.
@@ -683,7 +683,8 @@ two_train, two_test = with_two_letters(train_texts), with_two_letters(test_texts
 print(*(large_vocabulary[i] for i in two_train[0]))
 
 # %% [markdown]
-# Each head gets only four numbers. We train a model with one head, then one with two.
+# Each head gets only four numbers, few for two digits. We train a model with one head, then one
+# with two.
 
 # %%
 for num_heads in [1, 2]:
@@ -717,17 +718,15 @@ panels[1].set_xlabel("looks at this position (attention weights in per cent)")
 plt.show()
 
 # %% [markdown]
-# Each of the two heads has taken one letter, and the output projection puts the digits together.
-# Which head takes which depends on the random start. A single head of the same size gets one mean
-# of both digits and makes more mistakes. So a second head helps here; that is not to say that a
-# single one could not do it with more numbers: with eight it can, by unequal shares (try
-# `head_dim=8`).
+# Each head puts most of its attention on the digit of one letter, and the output projection joins
+# what they found. A single head of the same size gets one mean of both digits and makes more
+# mistakes.
 #
 # ## Two layers find the trick themselves
 #
-# So far we have helped: each position got its previous token. Now the model gets tokens and
-# positions, as in lesson 4, and nothing else. A `7` does not know what it stands behind, so a
-# search for *behind an f* finds nothing. Try one layer of attention, then two, one on the other.
+# So far each position got its previous token. Now the model gets tokens and positions, as in lesson
+# 4, and nothing else. A `7` does not know what it stands after, so a query for *after an f* finds
+# nothing. Try one layer of attention, then two, one on the other.
 
 
 # %%
@@ -754,9 +753,9 @@ for name, model in [("one layer", one_layer), ("two layers", two_layers)]:
     print(f"right on texts never seen: {share:.3f}")
 
 # %% [markdown]
-# One layer does no better than guessing the most frequent digit. Two layers solve the task. Where
-# do they look? In the right picture only the rows with a circle are asked; what the others look at
-# in layer 2 never reaches the loss.
+# One layer is right about as often as the most frequent digit before the dot. Two layers solve the
+# task. Where do they look? In the right picture the loss counts only the rows with a circle; where
+# the others look in layer 2 does not matter.
 
 # %%
 x = two_layers.get_layer("embedding")(inputs).numpy()  # (batch, time, features)
@@ -783,17 +782,15 @@ panels[1].set_title("Layer 2: a letter looks at its digit (circle)")
 plt.show()
 
 # %% [markdown]
-# The first layer writes into each digit before the dot which letter stands before it: the help that
-# we took away.
-# The second layer looks that up. Gradient descent found this by itself. A head like that of layer 2
-# is called an **induction head**: *the last time this token occurred, what came next?* Large
-# language models contain many. (Olsson and others, *In-context Learning and Induction Heads*,
-# 2022.)
+# The first layer writes into each digit before the dot which letter stands before it, which the
+# embeddings no longer say. The second layer looks that up. A head like that of layer 2 is called an
+# **induction head**: *the last time this token occurred, what came next?* Large language models
+# contain many. (Olsson and others, *In-context Learning and Induction Heads*, 2022.)
 #
 # ## What it costs
 #
-# Every token is compared with every token: $n$ tokens have $n^2$ scores. Python can measure the
-# memory that `attention` takes at its peak.
+# Every token is compared with every token: $n$ tokens have $n^2$ scores. We measure the memory that
+# `attention` takes at its peak.
 
 # %%
 print("tokens  MiB at the peak  scores alone")
@@ -810,9 +807,10 @@ for time in [128, 256, 512, 1024, 2048]:
 # Twice the text takes about four times the memory (softmax holds three arrays of the scores' size
 # at once). And the arithmetic? With $f$ features, the projections need $4 f^2$ multiplications for
 # each token, the scores $n f$, the context vectors $n f$ more. In a transformer a **feed-forward
-# network** follows (lesson 6): two `Dense` layers, from $f$ features to $4 f$ and back, another $8
-# f^2$. For each token, attention itself costs $2 n f$ and everything else $12 f^2$. They are equal
-# at $n = 6 f$. Here is the smallest GPT-2.
+# network** follows (lesson 6): two `Dense` layers, from $f$ features to $4 f$ and back, another
+# $8 f^2$. For each token, scores and context vectors cost $2 n f$ (masked ones included),
+# projections and feed-forward network $12 f^2$. They are equal at $n = 6 f$. Here is one block of
+# the smallest GPT-2.
 
 # %% tags=["nbval-check-output"]
 width, lengths = 768, 4 ** np.arange(3, 9)
@@ -838,14 +836,15 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# In a short chat the square hardly matters; in a book it is most of the work. (Fast implementations
-# save the memory, computing scores block by block, but not the multiplications.)
+# In a short chat the $n^2$ scores are a small part of the work; in a book they are most of it.
+# (Fast implementations save the memory, computing scores block by block, but not the
+# multiplications.)
 #
 # ## Optional: the backward pass
 #
 # *This part can be skipped at a first reading.* A layer with right outputs but wrong gradients
-# would learn the wrong thing. So here is **backpropagation** by hand: from the gradient at the
-# outputs back to inputs and parameters, by the chain rule.
+# would learn the wrong thing. So here is **backpropagation** by hand, from the outputs back to
+# inputs and parameters.
 #
 # ### The gradient of softmax
 #
@@ -858,8 +857,8 @@ plt.show()
 # $$\frac{\partial w_i}{\partial s_j} = w_i([i{=}j] - w_j)$$
 #
 # In words: a higher score raises its own weight and lowers all others. For $i = j$ this is
-# $w(1-w)$, nearly zero where $w$ is near 1, as we measured by nudging. A change of $s_j$ reaches
-# the loss through every weight, so the chain rule adds up:
+# $w(1-w)$, nearly zero where $w$ is near 1, as we measured above. A change of $s_j$ reaches the
+# loss through every weight, so the chain rule adds up:
 #
 # $$\frac{\partial L}{\partial s_j} = \sum_i G_i w_i([i{=}j] - w_j) = w_j\Bigl(G_j - \sum_i w_i
 # G_i\Bigr)$$
@@ -867,8 +866,8 @@ plt.show()
 # The gradient at a score is its weight, times how far its $G$ lies above the *weighted* mean of all
 # $G$. The scaling divides it by $\sqrt d$. A masked weight is zero and passes no gradient.
 #
-# The rest is matrix products: if $G$ is the gradient at $AB$, then $A$ gets $GB^\top$ and $B$ gets
-# $A^\top G$. Below, `upstream` is the gradient at the context vectors.
+# The rest is matrix products: if $D$ is the gradient at $AB$, then $A$ gets $DB^\top$ and $B$ gets
+# $A^\top D$. Below, `upstream` is the gradient at the context vectors.
 
 
 # %%
@@ -884,9 +883,9 @@ def attention_gradient(query, key, value, weights, upstream):
 # %% [markdown]
 # ### The gradient of the layer
 #
-# A projection is a product plus a bias: its gradients are two products and a sum. Backwards,
-# splitting and merging change places. And `x` goes into three projections, so their gradients at
-# `x` are added.
+# A projection is a product plus a bias: its gradients are two products and a sum. Backwards, a
+# merge becomes a split, and a split a merge. And `x` goes into three projections, so their
+# gradients at `x` are added.
 
 
 # %%
@@ -936,14 +935,15 @@ print(f"largest gradient of the key's bias {np.abs(our_pairs[1][1]).max():.0e}")
 
 # %% [markdown]
 # The gradients agree. The last line is no mistake: the bias of the keys raises all scores of a row
-# together, softmax does not notice, and the bias cannot learn.
+# by the same amount. That leaves the softmax as it is, so the bias gets no gradient.
 #
 # ## If your result looks different
 #
-# * **The attention weights are `nan`.** A row of the mask is all False, so every score is $-\infty$
-#   and the sum is zero. The causal mask is safe: every token sees itself.
-# * **The loss falls to nearly zero at once.** The mask is missing or upside down: the model reads
-#   the answer. Change a later token and see whether an earlier output changes.
+# * **The attention weights are `nan`.** A row of the mask is all False, so every score is
+#   $-\infty$, and so is the largest: their difference is `nan`. The causal mask is safe: every
+#   token sees itself.
+# * **The loss is nearly zero although the targets are random.** The mask is missing or transposed:
+#   the model reads the answer. Change a later token and see whether an earlier output changes.
 # * **The shapes are right, but nothing is learnt.** Look for a reshape that should have been a
 #   reshape and a transpose, and for a softmax along the wrong axis: each *row* adds to 1.
 # * **The two-layer model gets stuck.** Look at how its embeddings start. With a small `stddev` the
@@ -954,12 +954,12 @@ print(f"largest gradient of the key's bias {np.abs(our_pairs[1][1]).max():.0e}")
 # ## Recap
 #
 # * Attention is a soft look-up: compare a query with all keys, softmax, weighted mean of the
-#   values. Each token gets a context vector.
+#   values.
 # * The division by $\sqrt d$ keeps the scores small, so that gradients come back.
 # * The causal mask puts $-\infty$ above the diagonal before the softmax. GPT has it, BERT does not.
-# * Several heads look for several things at once: a reshape *and* a transpose, around four
-#   projections.
-# * Cost grows with the square of the length.
+# * Several heads look for several things at once. A reshape *and* a transpose split the projections
+#   into heads.
+# * The number of scores grows with the square of the length, all other work in proportion.
 
 # %% [markdown]
 # ## Check your understanding
@@ -1038,5 +1038,6 @@ check.times_as_large(times_as_large)
 # %% [markdown]
 # ## Next
 #
-# Attention moves information between positions, but computes nothing from it. In [lesson
-# 6](06_transformer.ipynb) you will build the block around it and stack it: a transformer.
+# Attention moves information between positions, but apart from the softmax only multiplies it by
+# matrices. In [lesson 6](06_transformer.ipynb) you will build the block around it and stack it: a
+# transformer.

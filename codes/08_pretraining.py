@@ -1,9 +1,10 @@
 # %% [markdown]
-# # 8. Pretraining: a small GPT-2 from nothing
+# # 8. Pretraining: a small GPT-2 from scratch
 #
 # At the end of this lesson you will have your own small GPT-2, trained from random parameters,
-# whose loss is close to the lowest that any model can have. You will have written the training loop
-# yourself, and be able to say, word by word, what the loss consists of.
+# whose loss is close to the lowest that any model can have. Such a first training, on much plain
+# text, is called **pretraining**. You will have written a training loop and compared it with the
+# library's, which the long run uses, and be able to say, word by word, what the loss consists of.
 #
 # You need: gradient descent from [lesson 1](01_linear_regression.ipynb), the loss and the floor
 # from [lesson 2](02_next_token.ipynb), the model from [lesson 7](07_gpt2.ipynb).
@@ -17,9 +18,9 @@ args = settings(
 print(args)
 
 # %% [markdown]
-# These settings belong to the long training in the second half. `corpus` may also be `tales-zh`,
-# `shakespeare`, `python_docs` or the path of a text file of yours. Fewer than 120 `steps` shorten
-# the demonstrations, too.
+# These settings belong to the long training in the second half, `seed` to the whole lesson.
+# `corpus` may also be `tales-zh`, `shakespeare`, `python_docs` or the path of a text file of yours.
+# Fewer than 120 `steps` shorten the short runs, too.
 
 # %%
 import textwrap
@@ -59,8 +60,8 @@ corpus = load_corpus(args.corpus, args.vocabulary_size)  # now: a bad file is to
 # %% [markdown]
 # ## From a text to batches
 #
-# A model reads at most so many tokens at once: its **context window**. A text can have any length,
-# so it is cut. Here is a text of twelve tokens; our tokens are words for now.
+# A model reads a limited number of tokens at once, its **context window**. A text can have any
+# length, so it is cut. Here is a text of twelve tokens; our tokens are words for now.
 
 # %%
 text = "the cat sat on the mat . the dog ran off ."
@@ -71,13 +72,13 @@ ids = np.array([vocabulary.index(word) for word in words])  # (12,)
 print(ids)
 
 # %% [markdown]
-# A window has one token more than the context. All but its last token are the inputs; all but its
+# We cut *windows* of one token more than that. All but its last token are the inputs; all but its
 # first are the **targets**. The model always reads the true previous tokens, never its own
 # predictions. That is called **teacher forcing**, and it is why all positions can be trained at
 # once.
 #
 # The last window may be too short. It is filled up with `END`: **padding**. The **loss mask** is 1
-# where a target counts and 0 where it is padding.
+# where a target counts and 0 where it is padding (shown as `·`).
 
 
 # %%
@@ -107,15 +108,15 @@ print("the same as utils/data/batches.py:", same)
 assert same
 
 # %% [markdown]
-# For training, the text is cut anew in each pass, at positions shifted by a random number, and the
-# windows are shuffled. Otherwise the same word would always begin a window and never have anything
-# before it. A **batch** is the windows of one training step. It depends on the number of the step
-# and on the seed, and on nothing else; this will matter when a run is resumed.
+# For training, the text is cut anew in each pass over it, at positions shifted by a random number,
+# and the windows are shuffled. Otherwise the same targets would always have only one token before
+# them. A **batch** is the windows of one training step. With the same text and batch size, it
+# depends only on the seed and the number of the step; this will matter when a run is resumed.
 #
 # Running text in full windows is a **packed sequence**: no position is wasted, but one window may
 # show two texts, and the model may look up the hero in the wrong one. If texts are short, give each
-# a row of its own, with an `END` in front and one behind, and pay with padding. The tales are
-# trained in that way.
+# a row of its own, with an `END` before and after it, and padding. The tales are trained in that
+# way.
 
 # %% tags=["nbval-check-output"]
 texts = [ids[:7], ids[7:]]
@@ -155,8 +156,8 @@ assert abs(masked_mean - in_keras) < 1e-5
 # ## From gradient descent to AdamW
 #
 # Back to lesson 1: four points, a line, and a loss that is a narrow valley. The learning rate is
-# now just below the limit of lesson 1. So **gradient descent** bounces between the walls and still
-# creeps along the bottom, because one learning rate must serve both directions.
+# now 0.1, near the limit of lesson 1. So **gradient descent** jumps from side to side across the
+# valley and still moves slowly along it, because one learning rate must serve both directions.
 
 # %%
 x = np.array([1.0, 2.0, 3.0, 4.0])
@@ -187,11 +188,13 @@ def momentum_descent(rate, steps, beta=0.0):
 # the first swings they cancel.
 #
 # **Adam** keeps two running means for each parameter: $m$ of its gradients, $v$ of their squares.
-# In each step a mean keeps the share $\beta$ of its old value and takes $1 - \beta$ of the new one.
-# The parameter moves by $m / \sqrt v$ times the learning rate. If its gradients agree, that is
-# about the learning rate, however large they are; if they change sign, it is less. Both means start
-# at 0, so at step $t$ they are too small by the factor $1 - \beta^t$; dividing by it is called
-# **bias correction** (Kingma and Ba, *Adam*, 2015).
+# With the gradient $g$, each step sets $m \leftarrow \beta_1 m + (1-\beta_1) g$ and
+# $v \leftarrow \beta_2 v + (1-\beta_2) g^2$, usually with $\beta_1=0.9$ and $\beta_2=0.999$. The
+# parameter moves by $m / \sqrt v$ times the learning rate. If its gradients agree, that is about
+# the learning rate, however large they are; if they change sign, it is less. Both means start at 0,
+# so at step $t$ they are too small by the factor $1 - \beta^t$, $v$ far more than $m$, so that the
+# first steps would be too long; dividing by the factor is called **bias correction** (Kingma and
+# Ba, *Adam*, 2015).
 #
 # **Regularisation** is anything that keeps a model from fitting its training data too closely.
 # **Weight decay** is the most usual kind: in each step every parameter also shrinks by a small
@@ -243,7 +246,7 @@ for name, (ours, optimizer) in pairs.items():
 # %%
 w_grid, b_grid = np.meshgrid(np.linspace(-1.6, 0.2, 120), np.linspace(-0.8, 1.5, 120))
 misses = w_grid[..., None] * x + b_grid[..., None] - y  # (120, 120, 4)
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.3))
 levels = np.geomspace(0.01, 10, 6)
 left.contour(w_grid, b_grid, np.mean(misses**2, axis=-1), levels, colors="grey", linewidths=0.7)
 for name, color, style in zip(pairs, [BLUE, GREEN, ORANGE], ["o-", "^-.", "s--"], strict=False):
@@ -257,17 +260,17 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# On two parameters momentum wins. Adam's advantage shows where gradients differ in size by large
-# factors, as in a model with a million parameters: each of them makes progress.
+# Here momentum gets nearest to the best line. Adam is made for parameters whose gradients differ in
+# size by large factors.
 #
 # ### Why the learning rate rises first, then falls
 #
-# Before bias correction the very first $m$ is $0.1\,g$ and $v$ is $0.001\,g^2$. After it they are
-# exactly $g$ and $g^2$, so $m/\sqrt v$ is $+1$ or $-1$: the first step is a full one for *every*
-# parameter, even if its gradient is nothing but noise. The left figure shows a thousand such
-# parameters: only after some steps are the means worth following. Hence **warm-up**: the learning
-# rate rises from zero. At the end it falls, because the noise of the batches makes the parameters
-# jitter, the more the larger the steps. Half a **cosine** is the usual way down.
+# After bias correction the very first $m$ and $v$ are exactly $g$ and $g^2$, so $m/\sqrt v$ is $+1$
+# or $-1$: the first step is a full one for *every* parameter, even if its gradient is nothing but
+# noise. The left figure shows the mean step of a thousand such parameters: it becomes shorter as
+# $m$ averages over more gradients. Hence **warm-up**: the learning rate rises from zero. At the end
+# it falls, because the noise of the batches makes the parameters jitter, the more the larger the
+# steps. Half a **cosine** is the usual way down.
 
 
 # %%
@@ -307,9 +310,9 @@ plt.show()
 # %% [markdown]
 # ### Clipping
 #
-# Now and then a batch is odd and its gradient huge. One such step can undo many. **Gradient
-# clipping** limits the damage: if the gradient, over all parameters together, is longer than a
-# limit, it is scaled down to it. Its direction stays. In Keras this is `global_clipnorm`.
+# Now and then the gradient of a batch is huge. One such step can undo many, and Adam's running
+# means keep it for long. **Gradient clipping** limits this: if the gradient, over all parameters
+# together, is longer than a limit, it is scaled down to it. In Keras this is `global_clipnorm`.
 
 
 # %%
@@ -331,9 +334,9 @@ assert difference < 1e-5
 # %% [markdown]
 # ## The whole training loop on one screen
 #
-# Here is everything so far, on a small GPT-2 that reads 32 tokens at a time. `GradientTape` records
-# what the model computes, and `tape.gradient` goes through it backwards to get the gradient of the
-# loss for every parameter: **backpropagation**, the chain rule of calculus applied layer by layer.
+# Here is everything so far, on a small GPT-2 with a context window of 32 tokens. `GradientTape`
+# records what the model computes, and `tape.gradient` goes through it backwards to get the gradient
+# of the loss for every parameter: **backpropagation**, the chain rule, applied layer by layer.
 # `tf.function(jit_compile=True)` compiles a step into one machine program, which is faster.
 
 
@@ -400,8 +403,10 @@ assert difference < 1e-3
 # %% [markdown]
 # ## The real run
 #
-# Now the real size, with a context window into which each tale fits. A **training configuration**
-# (a *recipe* for short) is the list of what decides the result, apart from the corpus and the code.
+# The loop is right, but AdamW is slow here. From here on we use **Muon**, which gets much further
+# in as many steps; [lesson 13](13_optimizers.ipynb) builds it and compares the two. Now the real
+# size, with a context window into which each tale fits. A **training configuration** (a *recipe*
+# for short) is the list of what decides the result, apart from corpus, code and processor.
 
 # %%
 settings_of_run = {name: value for name, value in vars(args).items() if name != "corpus"}
@@ -421,31 +426,31 @@ for name, value in optimizer.items():
         print(f"  {name:20} {value}")
 
 # %% [markdown]
-# **Dropout** would set a random share of the numbers in each token's vector to 0 in each step,
-# another regularisation. Dropout and clipping are off, and only the parameters that AdamW moves
-# have a little weight decay: the text is read only a few times. **Gradient accumulation**
-# (`accumulate`) splits a batch into parts and adds up their gradients, for when a batch does not
-# fit into memory. **Mixed precision** (`dtype`) would multiply in 16 bits, which is fast on GPUs.
-# The optimizer is **Muon**, a faster one for matrices; AdamW moves the other parameters. [Lesson
-# 13](13_optimizers.ipynb) builds it, measures what it gains, and explains its settings.
+# **Dropout** would set some of the numbers in each token's vector to 0 in each step, chosen at
+# random: another regularisation. It is off, because the text is read only a few times. Clipping is
+# off, too, and only the parameters that AdamW moves have a little weight decay. **Gradient
+# accumulation** (`accumulate`) splits a batch into parts and adds up their gradients, for when a
+# batch does not fit into memory. **Mixed precision** (`dtype`) would multiply in 16 bits, which is
+# fast on GPUs. Muon moves the matrices and AdamW the other parameters; lesson 13 explains their
+# settings.
 
 # %%
 windows, validation = windows_of(corpus, recipe.size.context)
 passes = args.steps * args.batch_size / len(windows)
 padding = 1 - (len(corpus.train) - 1) / (len(windows) * windows.context)
 print(f"{corpus.name}: {len(corpus.train):,} tokens, {corpus.vocabulary_size} different ones")
-print(f"{len(windows):,} windows of {windows.context}, {args.batch_size} in a step", end="")
+print(f"{len(windows):,} windows of {windows.context} inputs, {args.batch_size} in a step", end="")
 print(f": {passes:.1f} passes")
 if corpus.documents:
     print(f"{padding:.0%} of the targets are padding")
 
 # %% [markdown]
-# The windows of the tales are shorter than the context window, since no tale is longer.
+# The windows are as long as the longest tale, which is shorter than the context window.
 #
 # Training takes some minutes. A finished run is not trained again but prints its **evaluations**:
 # every so many steps the loss on part of the validation text is measured. `loss` is the mean over
-# the steps since the previous evaluation. **Perplexity** is $e$ to the loss: the number of equally
-# likely tokens that the model hesitates between.
+# the steps since the previous evaluation, in nats (with the natural logarithm). **Perplexity** is
+# $e$ to the loss: a guess among so many equally likely tokens has the same loss.
 
 # %%
 run = pretrain(corpus, recipe, SNAPSHOTS)
@@ -459,9 +464,9 @@ if floor:
     assert run.validation_loss > floor
 
 # %% [markdown]
-# The **floor** is the mean loss, on new tales, of a reader who knows the grammar that the tales are
-# made from. No model can be better on new text. For ordinary text nobody knows the floor. For the
-# tales we do, so the ratio says how much there is left to learn.
+# The **floor** is the mean loss, on held-out tales (not trained on), of a reader who knows exactly
+# the grammar that the tales are made from. No model can be better on such tales. For ordinary text
+# nobody knows the floor. For the tales we do, so the ratio says how much there is left to learn.
 #
 # ### What the curve means
 #
@@ -491,7 +496,8 @@ def simple_losses(corpus, smoothing=0.01):
 
 # %% [markdown]
 # All three are passed before the first evaluation. So train the first steps once more and keep the
-# loss of each. Same seed, same batches: the mean must be the first `loss` of the run.
+# loss of each, counting from 0. Same seed, same batches: the mean must be the first `loss` of the
+# run.
 
 # %%
 losses = []
@@ -516,17 +522,15 @@ for (name, level), style in zip(levels.items(), [":", "-.", "--"], strict=True):
 plt.xlabel("step")
 plt.ylabel("loss, nats per token")
 plt.ylim(0, None)
-plt.title("First frequencies, then pairs, then what no table holds")
+plt.title("The loss passes guessing, then frequencies, then pairs")
 plt.legend(loc="center right", frameon=True)
 plt.show()
 
 # %% [markdown]
-# Before the first step the model guesses, and its loss is the logarithm of the vocabulary's size.
-# Where it passes the dash-dotted line, it has learnt at least how frequent tokens are; where it
-# falls below the dashed one, it knows more than which token usually follows which. The change is
-# gradual, with a slight bend at the frequencies. What comes after, no table of pairs could hold:
-# phrases, sentences, the order of a tale, and at last who is who. Now the whole run, and its end
-# enlarged.
+# Before the first step the model guesses, and its loss is nearly the logarithm of the vocabulary's
+# size. Where it passes the dash-dotted line, it has learnt at least how frequent tokens are; where
+# it falls below the dashed one, it knows more than which token usually follows which. Now the whole
+# run, and its end enlarged.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
@@ -545,16 +549,15 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# The last gains are small, because the floor is near and the learning rate falls to zero. The
-# validation loss ends a few per cent above the floor: what is left is to know each choice's
-# probability more exactly. The training loss may dip below the floor, since the model has read
-# these tales before; the floor is for new ones.
+# The last gains are small; the floor is near, and the learning rate falls to zero. The validation
+# loss ends a few per cent above the floor (dotted: 3 % above). The training loss may fall below the
+# floor, since the model has read these tales before; the floor is for new ones.
 #
 # ### It learns to write
 #
-# The loss says that it learns, samples say what. The run has kept the parameters at each
-# evaluation. With each of them the model writes texts, always with the same seed; here is the
-# beginning of the first one, and the whole of it at the end.
+# The loss says that it learns, samples say what. The run has kept the parameters at step 0 and at
+# each evaluation but the last. With each of them the model writes texts, always with the same seed;
+# here is the beginning of the first one, and the whole of it at the end.
 
 # %%
 writer = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
@@ -567,7 +570,7 @@ stages["end"] = writer.get_weights()
 
 
 def write(weights, number=8):
-    """Texts from nothing, by a model with these parameters."""
+    """Texts that begin from an empty prompt, by a model with these parameters."""
     writer.set_weights(weights)
     sampler.seed_generator.state.assign(first_state)
     texts = writer.generate([""] * number)
@@ -582,9 +585,9 @@ for stage, (text, *_) in written.items():
 
 # %% [markdown]
 # At first noise, made of pieces of words. Soon there are beginnings of sentences, but what follows
-# does not fit what came before: the parser below finds that. At the end it reads like a story. Is
-# it one? The tales have a parser: it says whether a text is a tale, and if not, in which sentence
-# it stops being one. Eight texts for each stage:
+# does not fit what came before. At the end it reads like a story. Is it one? The tales have a
+# parser: it says whether a text is a tale, and if not, in which sentence it stops being one. Eight
+# texts for each stage:
 
 
 # %%
@@ -609,9 +612,10 @@ else:
 
 # %% [markdown]
 # Here is a text that failed, from the latest stage that has one. `▶` marks where the parser
-# stopped: what follows it cannot stand there. *Is not how a tale goes on* means a mistake of
-# grammar, *does not fit what was told before* one of memory. How many texts are tales, and how that
-# depends on the sampling, is a subject of lesson 9.
+# stopped: no tale goes on in this way. *Is not how a tale goes on* means that the rules of the
+# tales' grammar do not allow these words, *does not fit what was told before* that they contradict
+# the text so far. How many texts are tales, and how that depends on the sampling, is a subject of
+# lesson 9.
 
 # %%
 if failed:
@@ -623,12 +627,11 @@ if failed:
 # %% [markdown]
 # ## Surprisal, word by word
 #
-# A loss is a mean, and a mean hides things. The **surprisal** of a word is $-\log$ of its
-# probability. What does each word of a held-out tale cost the model? And what *must* it cost? A
-# reader who knows the grammar of the tales exactly is not surprised by most words. But when one of
-# $n$ equally likely names is told, even that reader pays $\log n$ nats. `surprisals`
-# computes this exactly, for each word after those before it. The model predicts tokens, so we add
-# up the tokens of each word.
+# The loss is a mean over all tokens. The **surprisal** of one word is $-\log$ of its probability.
+# What does each word of a validation tale cost the model, and what *must* it cost? A reader who
+# knows the grammar of the tales exactly is not surprised by most words. But when one of $n$ equally
+# likely names is told, even that reader pays $\log n$ nats. `surprisals` computes this exactly, for
+# each word after those before it. The model predicts tokens, so we add up the tokens of each word.
 
 
 # %%
@@ -650,7 +653,7 @@ if english:
     token_losses = TokenLosses(from_ids(writer))(rows)  # (200, context)
     pairs = zip(stories, token_losses, strict=True)
     by_model = [word_losses(story.text, losses) for story, losses in pairs]
-    print("nats a tale")
+    print(f"nats a tale, mean of the first {len(stories)} validation tales")
     print(f"from the exact probabilities {np.mean([-story.log_prob for story in stories]):.4f}")
     print(f"the same, word by word       {np.mean([nats.sum() for nats in exact]):.4f}")
     print(f"the model, token by token    {np.mean([nats.sum() for nats in by_model]):.4f}")
@@ -663,7 +666,7 @@ def draw(story, owed, paid, per_row=32):
     """The surprisal of each word of a tale, as bars over its text."""
     words = [*(word.strip() for word in split_words(story.text)), "END"]
     count = -(-len(words) // per_row)
-    figure, all_axes = plt.subplots(count, 1, figsize=(8, 1.6 * count), sharey=True)
+    figure, all_axes = plt.subplots(count, 1, figsize=(8, 1.45 * count), sharey=True)
     for number, axes in enumerate(np.atleast_1d(all_axes)):
         here = slice(number * per_row, (number + 1) * per_row)
         positions = np.arange(len(words[here]))
@@ -684,9 +687,8 @@ if english:
 # Where the tale makes a choice (who it is about, what got lost), there is a bar, and it ends near
 # the mark in most cases: the model knows not only what may come, but how probable it is. Once a
 # phrase has begun, its words are nearly free. The hero's name costs where it is first told, and
-# later only where the grammar could have begun the sentence in another way. **The loss of a
-# language model is the price of the choices. All the rest the model has learnt to predict, at
-# almost no cost.**
+# later only where the grammar could have begun the sentence in another way. So the loss on this
+# tale is nearly all paid for choices. The rest the model has learnt to predict.
 
 # %% [markdown]
 # ## Overfitting: memorising instead of learning
@@ -750,21 +752,20 @@ plt.plot(*enough[:, [0, 2]].T, marker="^", label="all tales, validation")
 plt.plot(best[0], best[2], "*", color="black", markersize=13, label="kept")
 plt.xlabel("step")
 plt.ylabel("loss, nats per token")
-plt.title("Overfitting: after the star only the training loss falls")
+plt.title("Overfitting: with few tales the validation loss rises after the star")
 plt.legend()
 plt.show()
 
 # %% [markdown]
-# With few tales the training loss goes on falling and the validation loss turns. With all of them
-# it does not turn. More text is the best cure; early stopping and regularisation are the cheap
-# ones.
+# With few tales the training loss goes on falling and the validation loss rises again. With all of
+# them it does not. More text is the best remedy; early stopping and regularisation need none.
 #
 # ## Killed, and resumed
 #
 # A long training will be interrupted. So it writes **checkpoints**: everything that it needs to go
-# on. That is the parameters, *and* the optimizer's state ($m$, $v$ and the number of the step, from
-# which the schedule takes its rate). The batches need no memory: they depend on step and seed
-# alone.
+# on. That is the parameters, *and* the optimizer's state (its running means and the number of the
+# step, from which the schedule takes its rate). The batches need no memory: they depend on step and
+# seed alone.
 
 
 # %%
@@ -773,7 +774,7 @@ def train(folder, cut_at=None):
     step, history = load_checkpoint(folder, model)
     while step < STEPS:
         if step == cut_at:
-            raise RuntimeError(f"power cut at step {step}")
+            raise RuntimeError(f"interrupted at step {step}")
         history.append({"step": step, "loss": train_step(step, short_windows)})
         step += 1
         if step % 10 == 0:
@@ -788,7 +789,7 @@ in_one_piece = train(whole)
 parameters_in_one_piece = model.get_weights()
 
 # %% [markdown]
-# That was one run in one piece. Now another with a power cut. What was in memory is lost, so the
+# That was one run in one piece. Now one that is interrupted. What was in memory is lost, so the
 # first numbers are put back. The same call again goes on from the last checkpoint.
 
 # %% tags=["nbval-check-output"]
@@ -826,22 +827,22 @@ half, at = STEPS // 2, CUT // 10 * 10
 plt.plot(range(half, STEPS), in_one_piece[half:], label="in one piece")
 plt.plot(range(at, STEPS), resumed[at:], "o", color=ORANGE, mfc="none", label=f"resumed at {at}")
 plt.plot(range(step, STEPS), weights_only[step:], "x--", color=PURPLE, label="parameters only")
-plt.axvline(CUT, color="grey", linestyle=":", label="power cut")
+plt.axvline(CUT, color="grey", linestyle=":", label="interrupted")
 plt.xlabel("step")
 plt.ylabel("loss, nats per token")
-plt.title("A complete checkpoint leaves no trace")
+plt.title("Resumed from a complete checkpoint: the same losses")
 plt.legend()
 plt.show()
 
 # %% [markdown]
 # The circles lie on the line. The crosses leave it, because the schedule begins with its warm-up
-# again and $m$ and $v$ are lost. The last steps should be the smallest, and here they are large
-# again: the loss ends clearly higher.
+# again and the running means are lost. The last steps should be the smallest, and here they are
+# large again: the loss ends clearly higher.
 #
 # ## Real language
 #
 # The tales are simple on purpose. `python_docs` is real text: the help pages that come with Python,
-# written by people. The same command trains on it, and so it would on a file of yours:
+# written by people. This command trains on it, or on a file of yours:
 #
 # `python -m utils.small_gpt2 --corpus python_docs --steps 240`
 
@@ -858,7 +859,7 @@ for (name, level), style in zip(docs_levels.items(), [":", "-.", "--"], strict=T
     plt.axhline(level, color="grey", linestyle=style, linewidth=1.2, label=f"{name}: {level:.2f}")
 plt.yticks([2, 3, 4, 5, 7], [2, 3, 4, 5, 7])
 plt.minorticks_off()
-plt.title("Real text: better than pairs, and no floor in sight")
+plt.title("Real text: better than pairs; the floor is unknown")
 plt.legend(fontsize=8)
 plt.show()
 
@@ -870,11 +871,10 @@ print(f"loss {docs_run.validation_loss:.3f}, perplexity {np.exp(docs_run.validat
 print("".join(c if c.isprintable() or c == "\n" else "·" for c in sample[:900]))
 
 # %% [markdown]
-# This is far from good. The model has the look of the manual, its words and short phrases, but
-# sentences do not hold together and nothing in them can be relied on. The validation loss passes
-# `pairs` and then falls ever more slowly, while the training loss goes on: the gap between them is
-# the first sign of overfitting, because the text is short and is read several times. Sense over
-# many sentences takes far more text and a far larger model.
+# This is far from good. There are words and short phrases of the manual, but also words that do not
+# exist, and sentences do not hold together. The validation loss ends below `pairs`, the training
+# loss far lower: this gap is the first sign of overfitting, because the text is short and is read
+# several times.
 #
 # ## What a run leaves behind
 
@@ -884,36 +884,36 @@ for path in sorted(run.folder.iterdir()):
         print(path.name + ("/" if path.is_dir() else ""))
 
 # %% [markdown]
-# `preset` is the trained model with its tokenizer; `from_preset` reads it, and the next lessons
-# will. `checkpoint-…` are the last two checkpoints, `snapshot-…` the parameters at each evaluation,
-# `best` those with the lowest validation loss, `run.json` says what the run was made of,
-# `result.json` has its evaluations. `logs` is for **TensorBoard**, which draws the curves of all
-# your runs in a browser: `tensorboard --logdir checkpoints`.
+# `best` has the parameters with the lowest validation loss, `preset` the model with these and its
+# tokenizer; `from_preset` reads it, and the next lessons will. `checkpoint-…` are the last two
+# checkpoints, `snapshot-…` the parameters that wrote the samples above, `run.json` says what the
+# run was made of, `result.json` has its evaluations. `logs` is for **TensorBoard**, which draws the
+# curves of all your runs in a browser: `tensorboard --logdir checkpoints`.
 #
 # ## If your result looks different
 #
-# * **The loss became `nan`, or stays far above `pairs`.** The learning rate is too high. Try a
-#   third.
+# * **The loss became `nan`, or stays far above `pairs`.** The learning rate is too high. Divide it
+#   by three.
 # * **The curve has the right shape and ends too high.** Not enough steps: the learning rate fell to
 #   zero before the model was done. More `steps` make a new run, for its schedule is another one.
 # * **The validation loss turns up.** Overfitting: too little text, or too many passes.
 # * **The validation loss is fine, the samples are noise.** Look whether the tokenizer that decodes
 #   is the one that encoded.
 # * **Your digits differ from this page.** Another processor rounds differently, and training
-#   enlarges that. On one machine two runs are equal to the last bit.
+#   enlarges that. On one machine two runs should be equal to the last bit.
 
 # %% [markdown]
 # ## Recap
 #
 # * A text becomes windows; targets are the inputs, one to the right; the loss mask leaves out
 #   padding.
-# * Momentum adds up gradients; Adam gives every parameter steps of about the same size; AdamW adds
-#   weight decay. The learning rate rises, then falls; clipping tames odd batches.
+# * Momentum adds up gradients; Adam divides by the size of each parameter's gradients; AdamW adds
+#   weight decay. The learning rate rises, then falls; clipping shortens huge gradients.
 # * A training loop is: batch, loss, backpropagation, update. `fit` does the same.
-# * A loss means something only next to other losses: guessing, counting, and the floor. It is the
-#   price of the choices in the text.
-# * The validation loss shows overfitting and says when to stop. A checkpoint is parameters, the
-#   optimizer's state and the step.
+# * A loss means something only next to other losses: guessing, counting, and the floor. On the
+#   tales it is nearly all paid for choices.
+# * The validation loss shows overfitting and says when to stop. A checkpoint is the parameters and
+#   the optimizer's state, with the step.
 
 # %% [markdown]
 # ## Check your understanding
@@ -935,8 +935,8 @@ check.answer(question)
 #
 # Replace `...` by your answer and run the cell.
 #
-# **1.** Cut running text into windows: only the full ones, the inputs and the targets apart. Each
-# id but the first is a target once, as long as the windows are full.
+# **1.** Cut running text into full windows, and drop the rest. Return inputs and targets apart.
+# Each id but the first is a target once, as far as the windows go.
 
 
 # %%
@@ -994,6 +994,6 @@ check.times_less_probable(times_less_probable)
 # %% [markdown]
 # ## Next
 #
-# Your model can write, and so far each token was sampled just as its probability says. In [lesson
-# 9](09_generation.ipynb) you will learn other ways to sample, what each does to the tales, and how
-# to make it many times as fast.
+# Your model can write, and so far each token of a tale was sampled just as its probability says. In
+# [lesson 9](09_generation.ipynb) you will learn other ways to sample, what each does to the tales,
+# and how to make it many times as fast.

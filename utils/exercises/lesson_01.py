@@ -45,7 +45,7 @@ def _(w, b, x, y):
     return np.sum(2 * error * x), np.sum(2 * error)
 
 
-@gradient_of_sum.mistake("the chain rule gives the slope in w a factor x.")
+@gradient_of_sum.mistake("the chain rule gives the derivative with respect to w a factor x.")
 def _(w, b, x, y):
     error = w * x + b - y
     return np.sum(2 * error), np.sum(2 * error)
@@ -184,7 +184,7 @@ answer = Answers(
     ),
     (
         "Why: two speeds",
-        "The bowl of the loss is a narrow valley. The error that is left lies in the flat"
+        "The loss has the shape of a narrow valley. The error that is left lies in the flat"
         " direction: the line only has to turn around a point near the data, which barely"
         " changes the loss. So the gradient is small there, each step is small, and the error at"
         " x = 10 shrinks slowly.",
@@ -193,12 +193,12 @@ answer = Answers(
         "A learning rate that is too large",
         "Each step overshoots: it ends farther from the goal than it began, so the gradient and"
         " the next step are even larger, and the loss grows without end. In the steep direction"
-        " the gradient is the largest, so this happens there first.",
+        " the curvature is the largest, so this happens there first.",
     ),
     (
         "Real data: the planets",
-        "They are the test set. A model could have memorised the six bodies that it was trained"
-        " on. Only bodies that it has never seen show whether it has learnt a law that holds for"
-        " others too, that is, whether it generalises.",
+        "They are the test set. A rule may fit the six bodies that it was trained on and no"
+        " others. Only bodies that the model has never seen show whether what it has learnt holds"
+        " for others too, that is, whether it generalises.",
     ),
 )

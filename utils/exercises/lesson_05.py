@@ -199,7 +199,7 @@ answer = Answers(
         "Why queries and keys are separate",
         "With one matrix the score of two tokens would be the same in both directions. With two, "
         "what a token looks for is independent of what it can be found by: a pronoun finds its "
-        "noun, while the noun ignores the pronoun.",
+        "noun, while the noun does not look for the pronoun.",
     ),
     (
         "Why divide by √d",
