@@ -1,0 +1,955 @@
+# %% [markdown]
+# # 21. Preferences: from likely to preferred
+#
+# At the end of this lesson you will have trained a language model on what is *preferred*, with a
+# reward model, DPO and GRPO, each first by hand; you will know how much such a training can gain at
+# best, what it costs, and which simple control it has to beat.
+#
+# You need: sampling and validity from [lesson 9](09_generation.ipynb), the chat template from
+# [lesson 10](10_chat.ipynb), and intervals from [lesson 11](11_evaluation.ipynb). If the course's
+# small GPT-2 is not there yet, it is trained first, which takes some minutes.
+
+# %%
+from utils.course.settings import settings
+
+args = settings(steps=40, batch_size=64, texts=640, seed=21)
+print(args)
+
+# %% [markdown]
+# The settings belong to a short training in the second half of the lesson: its steps, the stories
+# in each step, the stories by which the result is judged, and the seed.
+
+# %%
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+
+from utils.course.plots import BLUE, GREEN, ORANGE, PURPLE, STYLE
+from utils.data.bpe import Tokenizer
+from utils.data.downloads import shipped
+from utils.data.keras_tokenizers import folder
+from utils.exercises import lesson_21 as check
+from utils.preferences.grpo import GrpoRecipe, train_with_reward
+from utils.preferences.losses import dpo_loss, frontier, group_advantages
+from utils.preferences.replies import hits_at_1, mutual_information
+from utils.preferences.stories import Storyteller, is_valid, rewards, story_log_probs
+from utils.small_gpt2 import pretrained
+from utils.training.presets import load_preset
+
+plt.style.use(STYLE)
+rng = np.random.default_rng(args.seed)
+np.set_printoptions(precision=3, suppress=True)
+
+# %% [markdown]
+# ## Likely is not preferred
+#
+# Pretraining makes a model say what is *likely*: what its training text would say. Fine-tuning
+# (lesson 10) makes it say what the examples say. Neither asks which of two answers is *better*. To
+# write a good answer is hard; to say which of two is the better one is easier. **Reinforcement
+# learning from human feedback** (RLHF) learns from such judgements. (Ouyang and others, *Training
+# language models to follow instructions with human feedback*, 2022.) Its words come from
+# reinforcement learning: the model is the **policy**, a text is an action, and the judgement of a
+# text is its **reward**. The model from which the training starts is the **reference model**, the
+# reference for short.
+#
+# This is the plan of the lesson.
+
+# %%
+BOXES = [
+    (0.0, 1.5, "pairs:\nchosen, rejected"),
+    (3.2, 2.2, "reward model\ntext → score"),
+    (3.2, 0.8, "DPO\nno reward model"),
+    (6.6, 2.2, "best-of-n\nchoose a sample"),
+    (6.6, 0.8, "GRPO\ntrain on samples"),
+    (3.2, -0.6, "parser\ntext → 0 or 1"),
+    (9.6, 0.8, "policy"),
+]
+ARROWS = [(0, 1), (0, 2), (1, 3), (1, 4), (5, 4), (4, 6), (3, 6)]
+figure, axes = plt.subplots(figsize=(8, 3))
+for x, y, label in BOXES:
+    box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": BLUE}
+    axes.text(x, y, label, ha="center", va="center", fontsize=9, bbox=box)
+for start, stop in ARROWS:
+    (x, y, _), (u, v, _) = BOXES[start], BOXES[stop]
+    style = {"arrowstyle": "->", "shrinkA": 42, "shrinkB": 38, "color": ORANGE}
+    axes.annotate("", xy=(u, v), xytext=(x, y), arrowprops=style)
+style = {"arrowstyle": "->", "color": ORANGE, "connectionstyle": "arc3,rad=0.5"}
+axes.annotate("", xy=(9.4, 0.45), xytext=(4.1, 0.45), arrowprops=style)
+axes.set(xlim=(-1.2, 10.5), ylim=(-1.5, 2.9))
+axes.set_title("From judgements to a policy: best-of-n, GRPO and DPO")
+axes.axis("off")
+plt.show()
+
+# %% [markdown]
+# ## Bradley and Terry: scores from comparisons
+#
+# People contradict each other, and themselves. So a comparison is treated as a game of chance: each
+# text has a score $s$, and the probability that text $a$ is preferred to text $b$ is
+#
+# $$P(a \succ b) = \sigma(s_a - s_b) = \frac{1}{1 + e^{-(s_a - s_b)}}$$
+#
+# This is the **Bradley–Terry model** (1952), known from the ratings of chess players. Only
+# differences of scores matter. The loss is the cross-entropy of lesson 2:
+# $-\log \sigma(s_a - s_b)$, where $a$ is the text that was chosen. Its gradient is short: $s_a$ is
+# pushed up, $s_b$ down, each by $1 - P(a \succ b)$, the probability that the model gave to the
+# wrong outcome.
+#
+# A **reward model** is a network that computes such a score from a text. Before a network, four
+# texts with a score each, and twelve comparisons.
+
+# %%
+TEXTS = ["a joke", "a poem", "a recipe", "a list"]
+GAMES = np.array(  # (chosen, rejected): numbers of texts
+    [(0, 1), (0, 1), (1, 0), (0, 2), (0, 2), (1, 2), (2, 1), (1, 3), (1, 3), (2, 3), (3, 2), (0, 3)]
+)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def bradley_terry(scores, games):
+    """The mean loss of some games, and its gradient by the scores."""
+    chosen, rejected = games.T
+    probability = sigmoid(scores[chosen] - scores[rejected])  # (games,)
+    gradient = np.zeros_like(scores)
+    np.add.at(gradient, chosen, probability - 1)
+    np.add.at(gradient, rejected, 1 - probability)
+    return -np.log(probability).mean(), gradient / len(games)
+
+
+# %%
+scores = np.zeros(4)
+for step in range(301):
+    loss, gradient = bradley_terry(scores, GAMES)
+    if step % 100 == 0:
+        print(f"step {step:3}   loss {loss:.4f}   scores {scores}")
+    scores -= 1.0 * gradient
+for name, score in sorted(zip(TEXTS, scores, strict=True), key=lambda pair: -pair[1]):
+    print(f"{name:9} {score:+.2f}")
+print(f"a joke is preferred to a list with probability {sigmoid(scores[0] - scores[3]):.2f}")
+
+# %% [markdown]
+# Joke and list were compared once only. The scores know more about them, from their games against
+# the others. Let TensorFlow compute the same gradient.
+
+# %%
+variable = tf.Variable(rng.normal(size=4))
+with tf.GradientTape() as tape:
+    differences = tf.gather(variable, GAMES[:, 0]) - tf.gather(variable, GAMES[:, 1])
+    loss = tf.reduce_mean(tf.math.softplus(-differences))
+theirs = tf.convert_to_tensor(tape.gradient(loss, variable)).numpy()
+ours = bradley_terry(variable.numpy(), GAMES)[1]
+print(f"Bradley-Terry: largest difference of the gradients {np.abs(ours - theirs).max():.0e}")
+assert np.allclose(ours, theirs)
+
+# %% [markdown]
+# ## How good can it get? The frontier
+#
+# A policy that only seeks reward forgets everything else. So what is maximised is the reward minus
+# a price for leaving the reference. The distance is measured by the **Kullback–Leibler divergence**
+# (KL divergence): the mean, over texts that the policy $\pi$ samples, of how many nats likelier the
+# policy finds its text than the reference $\pi_0$ does.
+#
+# $$\text{KL} = \mathbb{E}_{x \sim \pi} \left[\log \pi(x) - \log \pi_0(x)\right], \qquad
+# \text{maximise} \quad \mathbb{E}_{x \sim \pi}\left[r(x)\right] - \beta\, \text{KL}$$
+#
+# The best policy can be written down: $\pi^*(x) \propto \pi_0(x)\, e^{r(x)/\beta}$. It multiplies
+# the probability of each text by a factor that depends on its reward alone. (The proof takes two
+# lines: reward minus price equals a constant minus $\beta$ times the KL divergence of $\pi$ to
+# $\pi^*$, and a KL divergence is never negative.)
+#
+# Let the reward be 1 for good texts and 0 for others, and let the reference write a good one with
+# probability $v$. Then the best policy has
+#
+# $$v^* = \frac{v\, e^{1/\beta}}{1 - v + v\, e^{1/\beta}}$$
+#
+# and its KL divergence is that of two coins,
+# $v^* \log \frac{v^*}{v} + (1 - v^*) \log \frac{1 - v^*}{1 - v}$. For each divergence this gives
+# the highest share of good texts that any method can reach: the **frontier**. It depends on $v$
+# alone, and $v$ can be measured, as the share of good texts among samples of the reference. Six
+# texts are enough to try it out.
+
+# %%
+base = np.array([0.30, 0.20, 0.15, 0.15, 0.12, 0.08])  # what the reference would say
+good = np.array([1.0, 0.0, 1.0, 0.0, 0.0, 1.0])  # the reward of each text
+
+
+def divergence(policy, reference):
+    """KL divergence in nats."""
+    return np.sum(policy * np.log(policy / reference))
+
+
+def best_policy(reference, reward, beta):
+    policy = reference * np.exp(reward / beta)
+    return policy / policy.sum()
+
+
+v = base @ good
+print(f"reference: good with probability {v:.2f}")
+for beta in (4.0, 1.0, 0.25):
+    best = best_policy(base, good, beta)
+    by_formula = v * np.exp(1 / beta) / (1 - v + v * np.exp(1 / beta))
+    print(f"β {beta:4}: {best}  good {best @ good:.3f} (formula {by_formula:.3f})", end="")
+    print(f"  KL {divergence(best, base):.3f}")
+    assert np.isclose(best @ good, by_formula)
+
+# %% [markdown]
+# The three good texts keep their proportions among each other, and so do the three bad ones. A
+# policy that gives up variety among the good ones pays for nothing. Thousands of random policies:
+# is one of them above the frontier?
+
+# %%
+policies = rng.dirichlet(np.ones(6), 5000)
+kls = np.array([divergence(policy, base) for policy in policies])
+shares = policies @ good
+print(f"above the frontier: {np.sum(shares > frontier(v, kls) + 1e-6)} of {len(shares)}")
+assert np.all(shares <= frontier(v, kls) + 1e-6)
+line = np.linspace(0, 0.8, 200)
+plt.plot(kls, shares, ".", markersize=2, color=BLUE, alpha=0.4, label="random policies")
+plt.plot(line, frontier(v, line), "k-", label="frontier")
+plt.xlim(0, 0.8)
+plt.xlabel("KL divergence to the reference, nats")
+plt.ylabel("probability of a good text")
+plt.title("No policy gets above the frontier")
+plt.legend(loc="lower right")
+plt.show()
+
+# %% [markdown]
+# ### Best-of-n
+#
+# The simplest method needs no training: sample $n$ texts and keep the one with the highest reward
+# (**best-of-n**). If the reward is 0 or 1 and one of the good ones is taken by chance, then the
+# good texts keep their proportions: best-of-n is *on* the frontier. Its price is time, $n$ times as
+# many samples for ever. For a score without ties its divergence is $\log n - (n-1)/n$, whatever the
+# score says.
+
+# %%
+for n in (1, 2, 4):
+    fails = (1 - v) ** n  # all n are bad
+    policy = np.where(good == 1, (1 - fails) * base / v, fails * base / (1 - v))
+    kl = divergence(policy, base)
+    print(f"n {n}: good {policy @ good:.3f}   KL {kl:.3f}   frontier {frontier(v, kl):.3f}", end="")
+    print(f"   without ties KL {np.log(n) - (n - 1) / n:.3f}")
+    assert abs(policy @ good - frontier(v, kl)) < 1e-3
+
+# %% [markdown]
+# ## DPO: the policy is its own reward model
+#
+# Turn $\pi^*(x) \propto \pi_0(x)\, e^{r(x)/\beta}$ round: a policy that is optimal for some reward
+# tells us that reward, up to a constant, as
+#
+# $$r(x) = \beta \log \frac{\pi(x)}{\pi_0(x)} + \text{constant}$$
+#
+# Put this **implicit reward** into Bradley and Terry's loss. The constant falls out of the
+# difference, and so does the reward model. **Direct preference optimization** (DPO) trains the
+# policy on the pairs themselves, with the log probabilities of the chosen text $y_c$ and the
+# rejected one $y_r$. (Rafailov and others, *Direct Preference Optimization*, 2023, equation 7.)
+#
+# $$-\log \sigma\left(\beta \log\frac{\pi(y_c)}{\pi_0(y_c)} -
+# \beta \log\frac{\pi(y_r)}{\pi_0(y_r)}\right)$$
+
+
+# %%
+def dpo(log_probs, reference, beta):
+    """DPO's mean loss, and its gradient by the log probabilities, (pairs, 2), chosen one first."""
+    implicit = beta * (log_probs - reference)  # (pairs, 2)
+    right = sigmoid(implicit[:, 0] - implicit[:, 1])  # (pairs,)
+    gradient = beta * np.stack([right - 1, 1 - right], axis=1) / len(right)
+    return -np.log(right).mean(), gradient
+
+
+reference = rng.normal(-60, 5, (8, 2)).astype("float32")
+log_probs = reference + rng.normal(0, 4, (8, 2)).astype("float32")
+loss, by_hand = dpo(log_probs, reference, 0.3)
+variable = tf.Variable(log_probs)
+with tf.GradientTape() as tape:
+    theirs = dpo_loss(variable, reference, 0.3)  # the one that the course trains with
+difference = np.abs(tape.gradient(theirs, variable).numpy() - by_hand).max()
+print(f"DPO: loss by hand {loss:.5f}, TensorFlow {float(theirs):.5f}", end=", ")
+print(f"largest difference of the gradients {difference:.0e}")
+assert abs(loss - float(theirs)) < 1e-5 and difference < 1e-6
+
+# %% [markdown]
+# Note what the loss does *not* say: how likely the chosen text is. It falls, too, if both texts
+# become unlikelier, the rejected one faster. A text that is in no pair is not mentioned at all.
+# Here is a policy with six logits, trained on pairs of the six texts. In the first run all texts
+# are in pairs. In the second, the last good and the last bad text are in none.
+
+
+# %%
+def softmax(logits):
+    exponentials = np.exp(logits - logits.max())
+    return exponentials / exponentials.sum()
+
+
+def train_by_dpo(pairs, beta=1.0, steps=100, rate=0.5):
+    """The policy after DPO on pairs of texts (chosen, rejected), starting from the reference."""
+    logits = np.log(base)
+    for _ in range(steps):
+        policy = softmax(logits)
+        _, gradient = dpo(np.log(policy)[pairs], np.log(base)[pairs], beta)
+        upstream = np.zeros(6)
+        np.add.at(upstream, pairs, gradient)
+        logits -= rate * (upstream - policy * upstream.sum())  # through the softmax
+    return policy
+
+
+# %%
+every = np.array([(c, r) for c in (0, 2, 5) for r in (1, 3, 4)])
+few = np.array([(c, r) for c in (0, 2) for r in (1, 3)])
+for name, pairs in [("all texts in pairs", every), ("four texts in pairs", few)]:
+    policy = train_by_dpo(pairs)
+    kl = divergence(policy, base)
+    print(f"{name:20} {policy}  good {policy @ good:.3f}", end="")
+    print(f"  KL {kl:.3f}  frontier {frontier(v, kl):.3f}")
+assert policy[5] < base[5] and policy[4] < base[4]  # the two that are in no pair
+
+# %% [markdown]
+# With all texts in pairs the policy is on the frontier. With four of them, both of the others lose
+# probability, the good one like the bad one, and the policy is below the frontier. A language model
+# has more texts than any set of pairs can hold: what happens to those in no pair is left to its
+# parameters. Keep this in mind.
+#
+# ## GRPO: learn from one's own samples
+#
+# A policy can also be trained on texts that it samples itself (**on-policy**). Sample some texts,
+# get their rewards, and make the better ones likelier. The gradient of the mean reward is the mean
+# of reward times the gradient of $\log \pi(x)$; this is the **policy gradient** (REINFORCE;
+# Williams, 1992). Subtracting a constant from all rewards does not change that mean, but can make
+# its estimate less noisy. **Group relative policy optimization** (GRPO) subtracts the mean of a
+# group of samples and divides by their standard deviation; the result is the **advantage** of a
+# text. (Shao and others, *DeepSeekMath*, 2024, section 4.1.)
+
+# %%
+exact = base * (good - v)  # the gradient of the mean reward by the logits
+
+
+def policy_gradient(size, baseline):
+    """The estimate from one group of samples, by the logits."""
+    texts = rng.choice(6, size, p=base)
+    advantages = good[texts] - (good[texts].mean() if baseline else 0)
+    gradient = np.zeros(6)
+    np.add.at(gradient, texts, advantages)
+    return (gradient - base * advantages.sum()) / size
+
+
+for baseline in (False, True):
+    found = np.array([policy_gradient(16, baseline) for _ in range(4000)])
+    noise = found.std(axis=0).mean()
+    print(f"mean subtracted: {baseline!s:5}  mean {found.mean(axis=0)}", end="")
+    print(f"  standard deviation {noise:.3f}")
+    if not baseline:
+        plain_noise = noise
+print(f"exact gradient                {exact}")
+assert noise < 0.9 * plain_noise
+
+# %%
+toy_rewards = good[rng.choice(6, 8, p=base)]
+print("rewards   ", toy_rewards)
+print("advantages", group_advantages(toy_rewards))
+
+# %% [markdown]
+# Both means agree with the exact gradient, and the estimate with the mean subtracted is less noisy.
+# It is also a little too small, by the factor $(n - 1)/n$, because a sample is compared with a mean
+# that it is part of. Its direction is right. The last two lines show what GRPO makes of the rewards
+# of a group of eight.
+#
+# ## Stories, and a parser as the judge
+#
+# Now the real model: the small GPT-2 of lesson 8. Its stories have to be tales that the grammar can
+# tell, and the parser of lesson 9 says whether they are. Such a reward is a **verifiable reward**:
+# nobody labels anything, and a program cannot be flattered. (Others are: does the program pass its
+# tests? Is the sum right?) Lesson 9 called the share of valid stories, here at temperature 1, the
+# *validity* of a model.
+
+# %%
+base_folder = Path(pretrained("tales").preset)
+tokenizer = Tokenizer.load(folder("en"))
+model = load_preset(base_folder)
+teller = Storyteller(model, tokenizer)
+JUDGE = 500 + args.seed  # the seed of the stories that judge; no training uses it
+by_base = story_log_probs(load_preset(base_folder))
+base_stories = teller.tell(args.texts, JUDGE)
+base_valid = rewards(base_stories, is_valid)
+
+
+def with_interval(found):
+    """A share or a mean with the half width of its 95 % interval."""
+    return f"{np.mean(found):.3f} ± {1.96 * np.std(found) / len(found) ** 0.5:.3f}"
+
+
+print(f"valid {with_interval(base_valid)} of {args.texts} stories at temperature 1")
+print(f"log p of a story {np.mean(by_base(base_stories)):.1f} nats on average")
+
+# %% [markdown]
+# ## Plain GRPO: a long way, a small gain
+#
+# How much does GRPO gain here? The runs that follow were made once, by `python -m
+# benchmarks.preferences` ([data card](../datasets/preferences.md)), because all of them together
+# take too long for a lesson. In each step the model samples a group of 64 stories, the parser
+# judges them, and one step of Adam follows ([grpo.py](../utils/preferences/grpo.py)). The trained
+# policy then tells other stories, 2,000 where something is to be decided and 600 elsewhere.
+#
+# Each row has the gain in validity with its 95 % interval, and what was paid for it: the KL
+# divergence to the base in nats per story; the loss on held-out tales, which rises if the policy
+# forgets the language of the tales; and *distinct-3*, the share of different runs of three words,
+# which falls if the policy repeats itself. The last column is the frontier: the validity that is
+# possible at this divergence.
+
+# %%
+data = json.loads(shipped("preferences.json").read_text(encoding="utf-8"))
+points = data["runs"]
+v = points["base"]["valid"]
+
+
+def variance(name):
+    """That of a measured validity."""
+    return points[name]["valid"] * (1 - points[name]["valid"]) / points[name]["setting"]["stories"]
+
+
+def gain_of(name):
+    """Validity above that of the base, and the half width of its 95 % interval."""
+    return points[name]["valid"] - v, 1.96 * (variance("base") + variance(name)) ** 0.5
+
+
+def show(names):
+    print(f"{'':31} valid  difference         KL   loss  distinct-3  frontier")
+    for name in names:
+        made = points[name]
+        gain, half = gain_of(name)
+        change = " " * 14 if name == "base" else f"{gain:+.3f} ± {half:.3f}"
+        print(f"{name:31} {made['valid']:.3f}  {change} {made['kl']:6.2f}", end="")
+        print(f"  {made['loss']:.3f}  {made['distinct_3']:10.3f}  {frontier(v, made['kl']):8.3f}")
+
+
+PLAIN = "GRPO, seed 0"
+show(["base", PLAIN])
+assert gain_of(PLAIN)[0] < 0.1 and points[PLAIN]["kl"] > 1
+assert frontier(v, points[PLAIN]["kl"]) > 0.95
+
+# %% [markdown]
+# Every token of a story gets the advantage of the story, all parameters are trained, and nothing
+# keeps the policy near the base. In this training, one of one seed, validity gains a few points at
+# most. Yet at this divergence the frontier is at almost 1: nearly all of the way leads nowhere.
+#
+# ### Which token was wrong?
+#
+# Why? A story has nearly two hundred tokens and one reward. Plain GRPO gives all of them the same
+# advantage, so a token gets the blame for what others have done. But the parser knows more: *where*
+# a text stops being a tale. So in *credit by token* only the tokens of the first wrong word get a
+# negative advantage. What came before it was not wrong yet. What comes after it does not count,
+# since nothing can mend the story any more. All tokens that count share the opposite of the blame.
+# Deciding who has earned a reward is called **credit assignment**; rewards for single steps are
+# called **process rewards** (Lightman and others, *Let's Verify Step by Step*, 2023).
+#
+# How good an estimate is, can be measured. We took the untrained model and computed the gradient
+# from several groups of 64 stories. What the gradients of different groups have in common is the
+# signal, the rest is noise. The **signal-to-noise ratio** is the squared length of the common part
+# over the mean squared length of one gradient. At a ratio of 0.01, a hundred groups would have to
+# be averaged for the signal to be as large as the noise.
+
+# %%
+noise = data["gradients"]
+print(f"signal-to-noise ratio of one group, from {noise['groups']} groups (± 1.96 standard errors)")
+for credit, parts in noise["signal_to_noise"].items():
+    for part, (ratio, error) in parts.items():
+        print(f"credit by {credit}, {part:14} {ratio:+.4f} ± {1.96 * error:.4f}")
+(by_story, error), _ = noise["signal_to_noise"]["story"].values()
+(by_token, _), (in_norms, _) = noise["signal_to_noise"]["token"].values()
+assert abs(by_story) < 1.96 * error and 0 < 3 * by_token < in_norms
+
+# %% [markdown]
+# With credit by story the ratio of all parameters cannot be told from 0: one group says nothing
+# about where to go. With credit by token it is small, but there. In the last line, for a few of the
+# parameters, it is several times as large. These are the subject of the next section.
+#
+# ### Fewer parameters
+#
+# Adam divides each gradient by its usual size. So a parameter whose gradient is only noise moves as
+# fast as one with a signal, and each of these moves costs KL divergence. The signal is largest in
+# the last layer normalizations: the two of the last block and the one before the logits. Their
+# scales and shifts are few. Training only these can make the logits sharper or flatter, some
+# directions of the hidden state more than others, and little else.
+
+# %%
+last = f"transformer_layer_{model.backbone.num_layers - 1}/"
+norms = [
+    weight
+    for weight in model.backbone.weights
+    if "layer_norm" in weight.path and (last in weight.path or weight.path.startswith("layer_norm"))
+]
+print(f"{sum(w.shape[0] for w in norms)} of {model.backbone.count_params():,} parameters")
+
+# %% [markdown]
+# ### A price for the divergence
+#
+# Nothing in plain GRPO keeps the policy near the base. The frontier tells what to maximise: reward
+# minus β times KL divergence. To estimate the divergence by $\log \pi - \log \pi_0$ of the sampled
+# tokens would bring in more noise. But for each next token all probabilities of both models are
+# known, so the divergence of the two distributions can be computed exactly, as for the six texts
+# above. Summed over the tokens of a story it is, on average, the divergence of the stories. This
+# sum times β is added to the loss.
+#
+# Now all three together, as a training that you can watch: credit by token, the last normalizations
+# only, and β = 0.2.
+
+# %%
+recipe = GrpoRecipe(
+    steps=args.steps,
+    batch_size=args.batch_size,
+    seed=args.seed,
+    learning_rate=0.02,
+    credit="token",
+    parameters="last norms",
+    beta=0.2,
+)
+run = train_with_reward(base_folder, tokenizer, recipe)
+model.backbone.set_weights(load_preset(run.preset).backbone.get_weights())
+teller.update(model)
+stories = teller.tell(args.texts, JUDGE)
+valid = rewards(stories, is_valid)
+ratios = story_log_probs(model)(stories) - by_base(stories)
+print(f"valid {with_interval(base_valid)} before, {with_interval(valid)} after")
+difference = valid - base_valid
+print(f"difference {with_interval(difference)}")
+if args.steps >= 40:  # the interval excludes 0
+    assert difference.mean() > 1.96 * difference.std() / len(difference) ** 0.5
+print(f"KL to the base {with_interval(ratios)} nats per story")
+
+# %% [markdown]
+# The line of each evaluation has minus the mean reward since the one before as its validation loss:
+# every group of stories is new, so none is judged after it has been learnt from.
+#
+# The same with half the learning rate, twice as many steps and two other seeds, judged by 2,000
+# stories, is called "GRPO priced" in the table:
+
+# %%
+PRICED = [name for name in points if name.startswith("GRPO priced, seed")]
+show(["base", PLAIN, *PRICED])
+for name in PRICED:
+    gain, half = gain_of(name)
+    assert gain - half > 0.06 and points[name]["kl"] < points[PLAIN]["kl"] / 3
+    assert points[name]["loss"] < points["base"]["loss"] + 0.01
+
+# %% [markdown]
+# The gain is several times that of plain GRPO, at a fraction of its divergence, and its interval is
+# far from 0. Your own training above, with another seed, says the same. The loss on held-out tales
+# and distinct-3 have hardly changed.
+#
+# ### The control: a lower temperature
+#
+# There is a much simpler way to more valid stories, without any training: sample at a lower
+# temperature (lesson 9). Every claim that a training has made a model better at sampling needs this
+# control.
+
+# %%
+TEMPERATURES = [f"temperature {t}" for t in (0.9, 0.85, 0.8)]
+show(["base", *TEMPERATURES])
+
+# %% [markdown]
+# Only at equal KL divergence is the comparison fair. So the trained policies are compared with a
+# line through the points of the temperatures, at their own divergence.
+
+# %%
+control_kl = [points[name]["kl"] for name in ["base", *TEMPERATURES]]
+control = [points[name]["valid"] for name in ["base", *TEMPERATURES]]
+for name in PRICED:
+    made, half = points[name], 1.96 * (variance(name) + variance("temperature 0.85")) ** 0.5
+    at_equal = np.interp(made["kl"], control_kl, control)
+    print(f"{name:20} KL {made['kl']:.2f}: valid {made['valid']:.3f},", end=" ")
+    print(f"by temperature {at_equal:.3f}, difference {made['valid'] - at_equal:+.3f} ± {half:.3f}")
+    assert abs(made["valid"] - at_equal) < half and points[PLAIN]["valid"] < at_equal
+
+# %%
+line = np.geomspace(0.01, 6, 400)
+plt.plot(line, frontier(v, line), "k-", linewidth=1, label="frontier")
+plt.plot(control_kl[1:], control[1:], "^--", color=ORANGE, label="temperature 0.9, 0.85, 0.8")
+GROUPS = [
+    ([PLAIN], "o", BLUE, "GRPO, plain"),
+    (PRICED, "s", GREEN, "GRPO priced"),
+    ([name for name in points if name.startswith("DPO valid")], "x", PURPLE, "DPO for validity"),
+]
+for names, marker, color, label in GROUPS:
+    x, y = [points[name]["kl"] for name in names], [points[name]["valid"] for name in names]
+    plt.plot(x, y, marker, color=color, label=label, linestyle="none")
+best = data["prediction"]["best_of_n"]["lowest log p"]
+ns = [int(n) for n in best]
+label = f"best of {', '.join(map(str, ns))} by lowest log p"
+x = [np.log(n) - (n - 1) / n for n in ns]
+plt.plot(x, best.values(), "d", color="gray", linestyle="none", label=label)
+plt.axhline(v, color="gray", linewidth=1, linestyle=":", label="base")
+plt.xscale("log")
+plt.xlabel("KL divergence to the base, nats per story")
+plt.ylabel("validity")
+plt.title("With a price, GRPO is level with a lower temperature; all are below the frontier")
+plt.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+plt.show()
+
+# %% [markdown]
+# At equal divergence the trained policy and the temperature are level: the difference is smaller
+# than its interval. So there is no sign that the training has learnt to tell better stories. It
+# gains what a lower temperature gains for nothing; without the control we should have believed
+# otherwise. Plain GRPO goes much further and stays below both.
+#
+# All of them are far below the frontier. Nearest to it is best-of-n, with a score that the next
+# sections explain. It needs no training either, but several samples for each story.
+#
+# ## DPO as steering, and DPO that does not work
+#
+# Pairs for DPO can be made from the base's own stories: the chosen one has the property, the
+# rejected one has not. First a matter of taste: stories with a *hedgehog*. Then validity itself.
+
+
+# %%
+def show_dpo(names):
+    print(f"{'':30} hedgehog  valid     KL    loss  distinct-3")
+    for name in names:
+        made = points[name]
+        print(f"{name:30} {made['hedgehog']:8.3f}  {made['valid']:.3f} {made['kl']:6.2f}", end="")
+        print(f"  {made['loss']:.3f}       {made['distinct_3']:.3f}")
+
+
+hedgehogs = [name for name in points if name.startswith("DPO hedgehog")]
+show_dpo(["base", *hedgehogs])
+steered = points["DPO hedgehog, rate 0.0002"]
+assert steered["hedgehog"] > 0.4 and 0.45 < steered["valid"] < v - 0.02
+assert points["DPO hedgehog, rate 0.0004"]["valid"] < 0.45
+
+# %%
+DPO_VALID = [name for name in points if name.startswith("DPO valid")]
+show_dpo(["base", *DPO_VALID])
+for name in DPO_VALID:
+    last = points[name]["history"][-1]
+    print(f"{name}: loss of the pairs {last['loss']:.3f} in training,", end=" ")
+    print(f"{last['validation_loss']:.3f} held out (log 2 is {np.log(2):.3f})")
+    assert abs(last["validation_loss"] - np.log(2)) < 0.01 and gain_of(name)[0] < gain_of(name)[1]
+
+# %% [markdown]
+# As *steering*, DPO works. With the middle rate about half of the stories have a hedgehog, many
+# times as many as before. Validity has fallen by some points: the pairs say nothing about it, and
+# it pays for what they do say. With half the rate there is less of both; with twice the rate most
+# stories have a hedgehog, and most stories are no longer valid.
+#
+# For validity itself DPO does not work. The loss of the pairs falls a little in training and stays
+# near log 2 on held-out pairs, as if the policy could only guess. A valid and an invalid story
+# differ in hundreds of tokens, and one of them makes the difference: once more the label does not
+# say which.
+#
+# ## Reward hacking and collapse
+#
+# A reward is a description of what we want, and a policy finds what the description has left out.
+# To get the reward in a way that was not meant is called **reward hacking**. Here the reward is the
+# *number* of times that "hedgehog" stands in the story, with nothing to keep the policy near the
+# base (β = 0).
+
+# %%
+hacked = points["GRPO hedgehogs"]
+for name in ("base", "GRPO hedgehogs"):
+    made = points[name]
+    print(f"{name:15} hedgehogs a story {made['hedgehogs']:.2f}  valid {made['valid']:.3f}", end="")
+    print(f"  KL {made['kl']:.1f}  distinct-3 {made['distinct_3']:.3f}")
+print()
+for text in hacked["examples"][:2]:
+    print(text[:150], "…")
+print(f"different stories among 500: {hacked['different']:.0%}")
+assert hacked["valid"] < 0.05 and hacked["distinct_3"] < 0.1 and hacked["kl"] > 20
+
+# %% [markdown]
+# In a few dozen steps the policy has found what the reward does not say. It writes the same word
+# until the context is full; no story is valid, and most of them repeat another one. That a policy
+# keeps a few texts only is called **mode collapse**. The KL divergence and the number of different
+# texts show it at once, the reward does not. A price for the divergence works against it, and so
+# does a reward that cannot grow without limit. The training for validity above had both, and
+# neither problem.
+#
+# ## A reward model that fails, and a number that predicts
+#
+# Where no parser is, a reward model has to judge. We trained one on pairs of valid and invalid
+# stories: the base with a score at its end, and Bradley and Terry's loss. Can it tell new stories
+# apart? The **area under the curve** (AUC) is the probability that a valid story gets the higher
+# score; 0.5 is chance. Beside it stands what the language model knows without any label: the mean
+# of $\log p$ over the tokens of a story, and the *lowest* one. The length is a control: the
+# shorter, the better.
+
+# %%
+prediction = data["prediction"]
+print(f"{prediction['pairs']} pairs, so {2 * prediction['pairs']} labels", end="; ")
+print(f"right in training {prediction['accuracy_in_training']:.0%}")
+for name, chosen in prediction["best_of_n"].items():
+    print(f"{name:14} AUC {prediction['auc'][name]:.3f}", end="   ")
+    print(", ".join(f"best of {n} valid {share:.3f}" for n, share in chosen.items()))
+area = prediction["auc"]
+assert area["reward model"] < 0.65 and prediction["accuracy_in_training"] < 0.75
+assert area["mean log p"] < area["lowest log p"] and area["lowest log p"] > 0.85
+
+# %% [markdown]
+# More than a thousand labels, and the reward model is hardly better than chance on new stories;
+# best-of-n by it gains next to nothing. Even the pairs that it was trained on it gets wrong more
+# than one time in four. A story is invalid because of a single word, and the label does not say of
+# which: the problem of credit again. The lowest $\log p$ needs no label and predicts validity well.
+# A wrong word is mostly one that the model itself found unlikely, sampled by bad luck. In the mean
+# over all tokens it is diluted, so the mean predicts less. Where a model is sure of its mistakes,
+# neither would help.
+#
+# ## Right answers
+#
+# Another preference, and the plainest one: an answer should be right. Again the reward is
+# verifiable. The chat model of lesson 10 is asked about tales of its training and replies four
+# times to each question, at temperature 1. A reply earns 1 if it is the right one, word for word
+# (*exact match*, lesson 11). Where the tale has no answer, it earns 1 for saying so: "The tale does
+# not say." The four replies to one question are a group of GRPO
+# ([answers.py](../utils/preferences/answers.py)).
+#
+# In most of these groups all replies are right, so all advantages are 0, and nothing can be learnt.
+# Therefore each step asks many questions, and computes the gradient from the replies with the
+# largest advantages. This is called **dynamic sampling** (Yu and others, *DAPO*, 2025). All
+# parameters are trained, with a price for the divergence as above.
+#
+# The result is judged by the examination of lesson 10, whose tales no training has seen. Its
+# questions are asked in plain words; in other words, which no training has seen; and some have no
+# answer in the tale. The likeliest reply is judged, and then, at temperature 1, a sampled one.
+# Before and after training the questions are the same, so the interval is that of the difference,
+# question by question.
+
+# %%
+answers = data["answers"]["runs"]
+
+
+def marks(name, way, part):
+    """1 for each question of a part that a run answers rightly, else 0."""
+    return np.array([int(mark) for mark in answers[name][way][part]])
+
+
+for way in ("likeliest", "sampled"):
+    for part in answers["before"][way]:
+        before = marks("before", way, part)
+        change = marks("seed 0", way, part) - before
+        print(f"{way:9} {part:11} {len(before)} questions, right {before.mean():.3f}", end="")
+        print(f" before, difference {with_interval(change)}")
+        if part == "other words":
+            assert abs(change.mean()) < 1.96 * change.std() / len(change) ** 0.5
+
+# %% [markdown]
+# The last number of a line is the difference to the model before the training. And what it costs:
+# KL divergence to the chat model in nats per reply, loss on conversations about held-out tales, and
+# how often each of the three ways to refuse is used.
+
+# %%
+for name, made in answers.items():
+    print(f"{name:7} KL {made['kl']:.3f}  loss {made['loss']:.3f}", end="  ")
+    print(", ".join(f"{count} × {text!r}" for text, count in made["refusals"].items()))
+
+# %% [markdown]
+# Hardly anything is gained. To questions in other words the model finds the answer as often as
+# before: what it has not understood, it does not learn from its own replies to wordings that it
+# knows. Where the tale has no answer, it seems to refuse somewhat more often, but of so few
+# questions the interval barely tells this from chance. The price is small as well. This is one
+# training with one setting. It does not prove that nothing can be gained here, only that a
+# verifiable reward by itself is no guarantee.
+#
+# ## Replies that say something: maximum mutual information
+#
+# The same idea helps a chat. A language model prefers replies that fit any message. Train a second
+# model, a **backward model**, to say the *message* from the reply: a reply that fits any message
+# makes none of them likely. Score each candidate by both,
+#
+# $$(1 - w) \log p(\text{reply} \mid \text{message}) + w \log p(\text{message} \mid \text{reply})$$
+#
+# This is re-ranking by **maximum mutual information** (MMI; Li and others, *A Diversity-Promoting
+# Objective Function for Neural Conversation Models*, 2016; DialoGPT re-ranks like this). The
+# course's small talk has messages that no training has seen. Each comes with ten candidates, of
+# which one is right: **hits@1** is the share of messages for which it is ranked first. Half of the
+# messages choose the weight, the other half judge.
+
+# %%
+replies = data["replies"]
+choose, judge = (
+    [np.array(replies[part][name]) for name in ("forward", "backward")]
+    for part in ("choose", "judge")
+)
+weights = np.linspace(0, 1, 21)
+found = [hits_at_1(mutual_information(*choose, weight)) for weight in weights]
+weight = float(weights[np.argmax(found)])
+print(f"{len(choose[0])} messages choose the weight {weight:.2f}, {len(judge[0])} judge")
+hits = {
+    "forward alone": hits_at_1(judge[0]),
+    "backward alone": hits_at_1(judge[1]),
+    "both": hits_at_1(mutual_information(*judge, weight)),
+}
+for name, share in hits.items():
+    print(f"{name:15} hits@1 {share:.3f}")
+gained = (mutual_information(*judge, weight).argmax(axis=1) == 0) - 1.0 * (
+    judge[0].argmax(axis=1) == 0
+)
+print(f"both less forward alone: {with_interval(gained)}")
+assert hits["both"] > max(hits["forward alone"], hits["backward alone"]) and hits["both"] > 0.65
+
+# %%
+messages, candidates = replies["judge"]["messages"], replies["judge"]["candidates"]
+both = mutual_information(*judge, weight)
+chosen = {"forward alone": judge[0], "backward alone": judge[1], "both": both}
+
+
+def distinct_of(texts, n):
+    """The share of different runs of n words in all texts together."""
+    split = [text.split() for text in texts]
+    runs = [tuple(words[i : i + n]) for words in split for i in range(len(words) - n + 1)]
+    return len(set(runs)) / len(runs)
+
+
+print(f"{len({reply for options in candidates for reply in options})} different candidates in all")
+print(f"{'':15} distinct-1 distinct-2 words a reply")
+right = [options[0] for options in candidates]
+picked = {
+    name: [options[i] for options, i in zip(candidates, scores.argmax(axis=1), strict=True)]
+    for name, scores in chosen.items()
+}
+for name, texts in {**picked, "right replies": right}.items():
+    length = np.mean([len(text.split()) for text in texts])
+    print(f"{name:15} {distinct_of(texts, 1):10.3f} {distinct_of(texts, 2):10.3f} {length:13.1f}")
+
+# %%
+changed = np.flatnonzero((judge[0].argmax(axis=1) != 0) & (both.argmax(axis=1) == 0))
+for i in changed[:3]:
+    print(
+        f"> {messages[i]}\n  forward: {picked['forward alone'][i]}\n  both:    {picked['both'][i]}"
+    )
+
+# %%
+plt.plot(weights, found, "o-", label="messages that choose")
+curve = [hits_at_1(mutual_information(*judge, one)) for one in weights]
+plt.plot(weights, curve, "s--", label="messages that judge")
+plt.axvline(weight, color="black", linewidth=1)
+plt.xlabel("weight of the backward model")
+plt.ylabel("hits@1")
+plt.ylim(0, 1)
+plt.title("Both directions together rank best")
+plt.legend()
+plt.show()
+
+# %% [markdown]
+# Both directions together find the right reply more often than either alone, with a weight that
+# other messages have chosen. (Several weights did equally well there; the smallest is taken.) The
+# replies that they choose are as long and as varied as those of the forward model. The task is an
+# easy one: the small talk has few different replies, each of them answers many messages, and the
+# forward model alone does most of the work. On real conversations we tried the same, and models of
+# this size ranked no better than chance there.
+#
+# ## Your own preferences
+#
+# DPO for pairs of your own, as a command:
+#
+#     python -m utils.preferences --pairs my.jsonl
+#     python -m utils.preferences --pairs my.jsonl --base FOLDER
+#
+# Each line of the file is one pair:
+#
+#     {"prompt": "Hello!", "chosen": "Hello to you!", "rejected": "What do you want?"}
+#
+# The model that learns is the chat model of lesson 10, or the one in the folder. One pair in ten is
+# held out, and at the end you see in how many of those the chosen text is the likelier one, before
+# and after, and what both models say to a few of the prompts. Read what they say: the share alone
+# may be perfect while the model is ruined. A line that is no pair is named before training starts.
+#
+# ## If your result looks different
+#
+# * **Validity hardly moves in your training, or falls.** With a few steps it must be so. The
+#   interval tells whether there is anything to see; the lesson trains for `--steps 40`.
+# * **The loss of DPO is near 0 and the texts are broken.** The policy is too far from the
+#   reference. Lower the learning rate, raise β, or stop earlier; look at texts, not at the loss.
+# * **The reward rises and the texts get worse.** Then the reward does not say what you mean. Look
+#   at the texts with the highest reward.
+# * **KL comes out negative.** It is a mean over samples, and has an error; the true one never is.
+#
+# ## Recap
+#
+# * Comparisons become scores by Bradley and Terry's model; a reward model computes the score of a
+#   text; DPO leaves it out by taking the log ratio of policy and reference for the score.
+# * For a reward of 0 or 1 the best possible share of good texts is known for each KL divergence.
+#   Best-of-n with a verifiable reward is on that frontier, at the price of n samples.
+# * GRPO learns from its own samples, each compared with the mean of its group. Its gradients are
+#   noisy: credit where the mistake is, fewer parameters and an exact price for the divergence help.
+# * A gain is to be shown with an interval, with its price, and beside a control. A lower
+#   temperature is one that costs nothing.
+# * A loss for pairs says nothing about the texts that are in no pair, and a reward is followed to
+#   the letter.
+# * A backward model ranks replies by how well they fit *this* message.
+#
+# ## Check your understanding
+#
+# Answer in your own words; then let `check.answer` show ours.
+#
+# 1. Joke and list were compared only once. Why do the scores know more about them than that game?
+# 2. Why do all good texts keep their proportions under the best policy for a reward of 0 or 1?
+# 3. How can DPO's loss fall while the chosen text becomes unlikelier?
+# 4. Why does GRPO subtract the mean reward of the group?
+# 5. Why must a gain in validity be compared with a lower temperature?
+
+# %%
+question = None  # answer in your own words first; then 1 to 5 shows ours
+check.answer(question)
+
+# %% [markdown]
+# ## Check yourself
+#
+# Replace `...` by your answer and run the cell.
+#
+# **1.** The probability that the first text wins, by Bradley and Terry, for two scores.
+
+
+# %%
+def win_probability(first, second):
+    """Return a number from 0 to 1."""
+    ...
+
+
+check.win_probability(win_probability)
+
+# %% [markdown]
+# **2.** The highest share of good texts for a reward of 0 or 1, if the reference has the share `v`
+# and a nat of KL divergence costs `beta`.
+
+
+# %%
+def best_share(v, beta):
+    """Return a number from 0 to 1."""
+    ...
+
+
+check.best_share(best_share)
+
+# %% [markdown]
+# **3.** DPO's loss for one pair. The arguments are log probabilities: of the chosen and the
+# rejected text by the policy, then by the reference.
+
+
+# %%
+def pair_loss(chosen, rejected, chosen_0, rejected_0, beta):
+    """Return the loss in nats."""
+    ...
+
+
+check.pair_loss(pair_loss)
+
+# %% [markdown]
+# **4.** The advantages of GRPO for the rewards of a group: less their mean, divided by their
+# standard deviation. If all rewards are equal, all advantages are 0.
+
+
+# %%
+def advantages(rewards):
+    """Return an array with an advantage for each reward."""
+    ...
+
+
+check.advantages(advantages)
+
+# %% [markdown]
+# ## Next
+#
+# Collect thirty pairs about one thing that the chat model should say differently, and run `python
+# -m utils.preferences`. Then try to find a question at which it has become worse.

@@ -1,0 +1,142 @@
+"""DPO: learn from pairs of texts, without a reward model and without sampling.
+
+    run = train_on_pairs(pairs, "hedgehog", base, DpoRecipe())
+
+Source: Rafailov and others, *Direct Preference Optimization: Your Language Model is Secretly a
+Reward Model*, 2023.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import keras_nlp
+import numpy as np
+from keras import ops
+
+from utils.data.chat_template import ChatTokenizer, with_roles
+from utils.data.keras_tokenizers import GPT2Tokenizer, as_keras, from_keras
+from utils.preferences.losses import DpoLoss, dpo_loss
+from utils.preferences.pairs import PairRows, pair_batches, pair_inputs, split
+from utils.preferences.stories import log_prob_network
+from utils.training.identity import identify
+from utils.training.optimizers import WarmupStableDecay
+from utils.training.presets import load_preset, preset_digest, save_preset
+from utils.training.recipes import TrainingRecipe
+from utils.training.runs import Method, Run, train_once
+
+PAIRS_AT_A_TIME = 16
+
+
+@dataclass(frozen=True)
+class DpoRecipe(TrainingRecipe):
+    """The configuration of a training on pairs.
+
+    Attributes:
+        batch_size: pairs in a step.
+        learning_rate: the highest one; it falls in a line to 0.
+        beta: how much a nat of log ratio is worth.
+        evaluations: how often the loss of the held-out pairs is measured.
+    """
+
+    steps: int = 60
+    batch_size: int = 8
+    learning_rate: float = 1e-4
+    patience: int = 1000
+    beta: float = 0.1
+    evaluations: int = 4
+
+    @property
+    def steps_per_evaluation(self) -> int:
+        """Steps between two evaluations."""
+        return max(1, self.steps // self.evaluations)
+
+
+def train_on_pairs(
+    pairs: PairRows, name: str, base: Path, recipe: DpoRecipe, quiet: bool = False
+) -> Run:
+    """Train a model on pairs, or go on with a training that was stopped.
+
+    Every tenth pair is held out. The validation loss is the DPO loss there, and log 2 for a model
+    that is still the base.
+
+    Args:
+        pairs: what is preferred to what.
+        name: of the data, for the folder of the run.
+        base: folder with the preset of a GPT-2, with or without the roles of a chat.
+        recipe: how.
+        quiet: do not print the evaluations of a finished run.
+
+    Raises:
+        PairsError: if there are too few pairs.
+        TrainingFailed: if the loss becomes NaN or infinite.
+        CheckpointError: if something cannot be written.
+        CourseError: if `base` holds no GPT-2.
+    """
+    split(len(pairs.rows))  # first: too few of them are told at once
+    digest = hashlib.sha256(pairs.rows.tobytes() + pairs.mask.tobytes()).hexdigest()
+    data = {"base": preset_digest(base), "pairs": digest}
+    identity = identify(__name__, f"dpo-{name}", data, recipe)
+    return train_once(identity, recipe, _prepare(pairs, base, recipe), quiet)
+
+
+def _prepare(pairs: PairRows, base: Path, recipe: DpoRecipe) -> Callable[[], Method]:
+    """What makes the method, when it is needed."""
+
+    def method() -> Method:
+        gpt2 = load_preset(base)
+        network = pair_network(gpt2, pairs)
+        by_base = log_probs_of(network, pairs)  # before anything is trained
+        train, held_out = split(len(pairs.rows))
+        rate = WarmupStableDecay(
+            recipe.learning_rate, recipe.steps, warmup=recipe.steps // 10, decay=recipe.steps
+        )
+        optimizer = keras.optimizers.Adam(rate, beta_2=0.98, global_clipnorm=1.0)
+        network.compile(optimizer=optimizer, loss=DpoLoss(recipe.beta), jit_compile=True)
+        optimizer.build(network.trainable_variables)
+
+        def evaluate() -> float:
+            log_probs = log_probs_of(network, pairs.part(held_out))
+            return float(dpo_loss(log_probs, by_base[held_out], recipe.beta))
+
+        return Method(
+            model=network,
+            backbone=gpt2.backbone,
+            batches=lambda step: pair_batches(pairs, by_base, train, recipe, step),
+            evaluate=evaluate,
+            evaluate_fully=evaluate,
+            save=lambda path: save_preset(gpt2, _tokenizer(gpt2), path),
+        )
+
+    return method
+
+
+def _tokenizer(gpt2: keras_nlp.models.GPT2CausalLM) -> GPT2Tokenizer:
+    found = gpt2.preprocessor.tokenizer
+    plain = from_keras(found)
+    return with_roles(plain) if isinstance(found, ChatTokenizer) else as_keras(plain)
+
+
+def pair_network(gpt2: keras_nlp.models.GPT2CausalLM, pairs: PairRows) -> keras.Model:
+    """The same weights, from pairs of rows to log p of the two continuations, (pairs, 2), in nats.
+
+    The inputs are rows (pairs, 2, time + 1) and masks (pairs, 2, time), as long as those of some
+    pairs.
+    """
+    rows, mask = pair_inputs(pairs)
+    flat = ops.reshape(rows, (-1, rows.shape[2]))  # (2 · pairs, time + 1)
+    log_probs = ops.reshape(log_prob_network(gpt2)(flat), (-1, *mask.shape[1:]))
+    return keras.Model([rows, mask], ops.sum(log_probs * mask, axis=-1))
+
+
+def log_probs_of(network: keras.Model, pairs: PairRows) -> np.ndarray:
+    """log p of both continuations of each pair by a `pair_network`, (pairs, 2), in nats."""
+    full = -(-len(pairs.rows) // PAIRS_AT_A_TIME) * PAIRS_AT_A_TIME
+    numbers = np.resize(np.arange(len(pairs.rows)), full)  # one shape for every batch
+    parts = [
+        network.predict_on_batch([pairs.rows[some], pairs.mask[some]])
+        for some in np.split(numbers, full // PAIRS_AT_A_TIME)
+    ]
+    return np.concatenate(parts)[: len(pairs.rows)]
