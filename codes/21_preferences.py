@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 21. Preferences: from likely to preferred
 #
-# At the end of this lesson you will have trained a language model on what is *preferred*, with a
-# reward model, DPO and GRPO, each first by hand; you will know how much such a training can gain at
-# best, what it costs, and which simple control it has to beat.
+# At the end of this lesson you will have written the losses of a reward model, of DPO and of GRPO
+# by hand, and trained a language model on what is *preferred*, by GRPO; you will know how much such
+# a training can gain at best, what it costs, and which simple control it has to beat.
 #
 # You need: sampling and validity from [lesson 9](09_generation.ipynb), the chat template from
 # [lesson 10](10_chat.ipynb), and intervals from [lesson 11](11_evaluation.ipynb). If the course's
@@ -67,7 +67,7 @@ BOXES = [
     (3.2, -0.6, "parser\ntext → 0 or 1"),
     (9.6, 0.8, "policy"),
 ]
-ARROWS = [(0, 1), (0, 2), (1, 3), (1, 4), (5, 4), (4, 6), (3, 6)]
+ARROWS = [(0, 1), (0, 2), (1, 3), (1, 4), (5, 3), (5, 4), (4, 6), (3, 6)]
 figure, axes = plt.subplots(figsize=(8, 3))
 for x, y, label in BOXES:
     box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": BLUE}
@@ -150,16 +150,16 @@ assert np.allclose(ours, theirs)
 # ## How good can it get? The frontier
 #
 # A policy that only seeks reward forgets everything else. So what is maximised is the reward minus
-# a price for leaving the reference. The distance is measured by the **Kullback–Leibler divergence**
-# (KL divergence): the mean, over texts that the policy $\pi$ samples, of how many nats likelier the
-# policy finds its text than the reference $\pi_0$ does.
+# a penalty for leaving the reference. The distance is measured by the **Kullback–Leibler
+# divergence** (KL divergence): the mean, over texts that the policy $\pi$ samples, of how many nats
+# likelier the policy finds its text than the reference $\pi_0$ does.
 #
 # $$\text{KL} = \mathbb{E}_{x \sim \pi} \left[\log \pi(x) - \log \pi_0(x)\right], \qquad
 # \text{maximise} \quad \mathbb{E}_{x \sim \pi}\left[r(x)\right] - \beta\, \text{KL}$$
 #
 # The best policy can be written down: $\pi^*(x) \propto \pi_0(x)\, e^{r(x)/\beta}$. It multiplies
 # the probability of each text by a factor that depends on its reward alone. (The proof takes two
-# lines: reward minus price equals a constant minus $\beta$ times the KL divergence of $\pi$ to
+# lines: reward minus penalty equals a constant minus $\beta$ times the KL divergence of $\pi$ to
 # $\pi^*$, and a KL divergence is never negative.)
 #
 # Let the reward be 1 for good texts and 0 for others, and let the reference write a good one with
@@ -169,9 +169,11 @@ assert np.allclose(ours, theirs)
 #
 # and its KL divergence is that of two coins,
 # $v^* \log \frac{v^*}{v} + (1 - v^*) \log \frac{1 - v^*}{1 - v}$. For each divergence this gives
-# the highest share of good texts that any method can reach: the **frontier**. It depends on $v$
-# alone, and $v$ can be measured, as the share of good texts among samples of the reference. Six
-# texts are enough to try it out.
+# the highest share of good texts that any method can reach: with a higher share at the same
+# divergence, reward minus penalty would be larger than that of the best policy. The curve is the
+# **frontier**; `frontier(v, kl)` computes it. At a divergence of $-\log v$ it reaches 1. It depends
+# on $v$ alone, and $v$ can be measured, as the share of good texts among samples of the reference.
+# Six texts are enough to try it out.
 
 # %%
 base = np.array([0.30, 0.20, 0.15, 0.15, 0.12, 0.08])  # what the reference would say
@@ -198,9 +200,9 @@ for beta in (4.0, 1.0, 0.25):
     assert np.isclose(best @ good, by_formula)
 
 # %% [markdown]
-# The three good texts keep their proportions among each other, and so do the three bad ones. A
-# policy that gives up variety among the good ones pays for nothing. Thousands of random policies:
-# is one of them above the frontier?
+# The three good texts keep their proportions among each other, and so do the three bad ones. To
+# change these proportions adds divergence and no reward. Thousands of random policies: is one of
+# them above the frontier?
 
 # %%
 policies = rng.dirichlet(np.ones(6), 5000)
@@ -223,9 +225,9 @@ plt.show()
 #
 # The simplest method needs no training: sample $n$ texts and keep the one with the highest reward
 # (**best-of-n**). If the reward is 0 or 1 and one of the good ones is taken by chance, then the
-# good texts keep their proportions: best-of-n is *on* the frontier. Its price is time, $n$ times as
-# many samples for ever. For a score without ties its divergence is $\log n - (n-1)/n$, whatever the
-# score says.
+# good texts keep their proportions: best-of-n is *on* the frontier. Its cost is time, $n$ times as
+# many samples for ever. (The last column is the divergence for a score without ties,
+# $\log n - (n-1)/n$, whatever the score says. It is needed for a figure below.)
 
 # %%
 for n in (1, 2, 4):
@@ -244,13 +246,15 @@ for n in (1, 2, 4):
 #
 # $$r(x) = \beta \log \frac{\pi(x)}{\pi_0(x)} + \text{constant}$$
 #
-# Put this **implicit reward** into Bradley and Terry's loss. The constant falls out of the
-# difference, and so does the reward model. **Direct preference optimization** (DPO) trains the
+# Put this **implicit reward** into Bradley and Terry's loss. The constant cancels in the
+# difference, and no reward model is needed. **Direct preference optimization** (DPO) trains the
 # policy on the pairs themselves, with the log probabilities of the chosen text $y_c$ and the
 # rejected one $y_r$. (Rafailov and others, *Direct Preference Optimization*, 2023, equation 7.)
 #
 # $$-\log \sigma\left(\beta \log\frac{\pi(y_c)}{\pi_0(y_c)} -
 # \beta \log\frac{\pi(y_r)}{\pi_0(y_r)}\right)$$
+#
+# If the texts answer a prompt, all these probabilities are conditional on it.
 
 
 # %%
@@ -322,7 +326,8 @@ assert policy[5] < base[5] and policy[4] < base[4]  # the two that are in no pai
 # Williams, 1992). Subtracting a constant from all rewards does not change that mean, but can make
 # its estimate less noisy. **Group relative policy optimization** (GRPO) subtracts the mean of a
 # group of samples and divides by their standard deviation; the result is the **advantage** of a
-# text. (Shao and others, *DeepSeekMath*, 2024, section 4.1.)
+# text. (Shao and others, *DeepSeekMath*, 2024, section 4.1. There each group serves several steps,
+# and the ratio of new and old probabilities is clipped. Here it serves one, so that ratio is 1.)
 
 # %%
 exact = base * (good - v)  # the gradient of the mean reward by the logits
@@ -354,17 +359,17 @@ print("advantages", group_advantages(toy_rewards))
 
 # %% [markdown]
 # Both means agree with the exact gradient, and the estimate with the mean subtracted is less noisy.
-# It is also a little too small, by the factor $(n - 1)/n$, because a sample is compared with a mean
-# that it is part of. Its direction is right. The last two lines show what GRPO makes of the rewards
-# of a group of eight.
+# (It is also a little too small, by the factor $(n - 1)/n$ for groups of $n$, because a sample is
+# compared with a mean that it is part of. Its direction is right.) The last cell shows what GRPO
+# makes of the rewards of a group of eight.
 #
 # ## Stories, and a parser as the judge
 #
 # Now the real model: the small GPT-2 of lesson 8. Its stories have to be tales that the grammar can
 # tell, and the parser of lesson 9 says whether they are. Such a reward is a **verifiable reward**:
-# nobody labels anything, and a program cannot be flattered. (Others are: does the program pass its
-# tests? Is the sum right?) Lesson 9 called the share of valid stories, here at temperature 1, the
-# *validity* of a model.
+# nobody labels anything, and the same text always gets the same reward. (Others are: does the
+# program pass its tests? Is the sum right?) Lesson 9 called the share of valid stories, here at
+# temperature 1, the *validity* of a model.
 
 # %%
 base_folder = Path(pretrained("tales").preset)
@@ -392,13 +397,14 @@ print(f"log p of a story {np.mean(by_base(base_stories)):.1f} nats on average")
 # benchmarks.preferences` ([data card](../datasets/preferences.md)), because all of them together
 # take too long for a lesson. In each step the model samples a group of 64 stories, the parser
 # judges them, and one step of Adam follows ([grpo.py](../utils/preferences/grpo.py)). The trained
-# policy then tells other stories, 2,000 where something is to be decided and 600 elsewhere.
+# policy then tells other stories; the column *stories* says how many. (The base is the model from
+# above, with more stories.)
 #
 # Each row has the gain in validity with its 95 % interval, and what was paid for it: the KL
 # divergence to the base in nats per story; the loss on held-out tales, which rises if the policy
 # forgets the language of the tales; and *distinct-3*, the share of different runs of three words,
-# which falls if the policy repeats itself. The last column is the frontier: the validity that is
-# possible at this divergence.
+# which falls if the policy repeats itself, from 500 stories for each policy. The last column is the
+# frontier: the validity that is possible at this divergence.
 
 # %%
 data = json.loads(shipped("preferences.json").read_text(encoding="utf-8"))
@@ -417,40 +423,48 @@ def gain_of(name):
 
 
 def show(names):
-    print(f"{'':31} valid  difference         KL   loss  distinct-3  frontier")
+    print(f"{'':28} stories  valid  difference         KL   loss  distinct-3  frontier")
     for name in names:
         made = points[name]
         gain, half = gain_of(name)
         change = " " * 14 if name == "base" else f"{gain:+.3f} ± {half:.3f}"
-        print(f"{name:31} {made['valid']:.3f}  {change} {made['kl']:6.2f}", end="")
+        print(f"{name:28} {made['setting']['stories']:7,}  {made['valid']:.3f}", end="")
+        print(f"  {change} {made['kl']:6.2f}", end="")
         print(f"  {made['loss']:.3f}  {made['distinct_3']:10.3f}  {frontier(v, made['kl']):8.3f}")
 
 
 PLAIN = "GRPO, seed 0"
+plain = GrpoRecipe(**points[PLAIN]["setting"]["recipe"])
+print(f"{plain.steps} steps of {plain.batch_size} stories", end=", ")
+print(f"learning rate {plain.learning_rate}, β = {plain.beta:g}")
 show(["base", PLAIN])
 assert gain_of(PLAIN)[0] < 0.1 and points[PLAIN]["kl"] > 1
 assert frontier(v, points[PLAIN]["kl"]) > 0.95
 
 # %% [markdown]
 # Every token of a story gets the advantage of the story, all parameters are trained, and nothing
-# keeps the policy near the base. In this training, one of one seed, validity gains a few points at
-# most. Yet at this divergence the frontier is at almost 1: nearly all of the way leads nowhere.
+# keeps the policy near the base (β = 0). With this setting and seed the gain is small, yet at this
+# divergence the frontier is at 1: nearly all of the way leads nowhere.
 #
 # ### Which token was wrong?
 #
 # Why? A story has nearly two hundred tokens and one reward. Plain GRPO gives all of them the same
-# advantage, so a token gets the blame for what others have done. But the parser knows more: *where*
-# a text stops being a tale. So in *credit by token* only the tokens of the first wrong word get a
-# negative advantage. What came before it was not wrong yet. What comes after it does not count,
-# since nothing can mend the story any more. All tokens that count share the opposite of the blame.
-# Deciding who has earned a reward is called **credit assignment**; rewards for single steps are
-# called **process rewards** (Lightman and others, *Let's Verify Step by Step*, 2023).
+# advantage: all of them become unlikelier, although one made the story invalid. But the parser
+# knows more: *where* a text stops being a tale. So in *credit by token* only the tokens of the
+# first wrong word get −1. What comes after it does not count, since nothing can mend the story any
+# more. Then the mean of all tokens that count is subtracted. So all others, those of valid stories
+# too, have the same small positive advantage. It is not divided by the standard deviation. Deciding
+# who has earned a reward is called **credit assignment**; rewards for single steps are called
+# **process rewards** (Lightman and others, *Let's Verify Step by Step*, 2023).
 #
-# How good an estimate is, can be measured. We took the untrained model and computed the gradient
-# from several groups of 64 stories. What the gradients of different groups have in common is the
-# signal, the rest is noise. The **signal-to-noise ratio** is the squared length of the common part
-# over the mean squared length of one gradient. At a ratio of 0.01, a hundred groups would have to
-# be averaged for the signal to be as large as the noise.
+# How good an estimate is, can be measured. We took the base, before any training, and computed the
+# gradient from several groups of 64 stories. What the gradients of different groups have in common
+# is the signal, the rest is noise. The **signal-to-noise ratio** here is the mean of the products
+# of two different groups' gradients over the mean squared length of one. (The noise of two groups
+# is independent and cancels in the products, so their mean estimates the squared length of the
+# signal. As an estimate it can come out below 0.) At a ratio of 0.01, about a hundred groups have
+# to be averaged for the signal to be as large as the noise. *Last norms* are the last layer
+# normalizations: the two of the last block and the one before the logits.
 
 # %%
 noise = data["gradients"]
@@ -463,17 +477,16 @@ for credit, parts in noise["signal_to_noise"].items():
 assert abs(by_story) < 1.96 * error and 0 < 3 * by_token < in_norms
 
 # %% [markdown]
-# With credit by story the ratio of all parameters cannot be told from 0: one group says nothing
-# about where to go. With credit by token it is small, but there. In the last line, for a few of the
-# parameters, it is several times as large. These are the subject of the next section.
+# With credit by story the ratio of all parameters cannot be told from 0: one group says next to
+# nothing about where to go. With credit by token it is just above 0. In the last normalizations
+# both are larger, that by token most of all.
 #
 # ### Fewer parameters
 #
 # Adam divides each gradient by its usual size. So a parameter whose gradient is only noise moves as
-# fast as one with a signal, and each of these moves costs KL divergence. The signal is largest in
-# the last layer normalizations: the two of the last block and the one before the logits. Their
-# scales and shifts are few. Training only these can make the logits sharper or flatter, some
-# directions of the hidden state more than others, and little else.
+# fast as one with a signal, and each of these moves costs KL divergence. So we train only the
+# scales and shifts of the last normalizations. They are few. They can make the logits sharper or
+# flatter, some directions of the hidden state more than others, and little else.
 
 # %%
 last = f"transformer_layer_{model.backbone.num_layers - 1}/"
@@ -485,14 +498,14 @@ norms = [
 print(f"{sum(w.shape[0] for w in norms)} of {model.backbone.count_params():,} parameters")
 
 # %% [markdown]
-# ### A price for the divergence
+# ### A KL penalty
 #
 # Nothing in plain GRPO keeps the policy near the base. The frontier tells what to maximise: reward
 # minus β times KL divergence. To estimate the divergence by $\log \pi - \log \pi_0$ of the sampled
 # tokens would bring in more noise. But for each next token all probabilities of both models are
 # known, so the divergence of the two distributions can be computed exactly, as for the six texts
 # above. Summed over the tokens of a story it is, on average, the divergence of the stories. This
-# sum times β is added to the loss.
+# sum times β is added to the loss, as a **KL penalty**.
 #
 # Now all three together, as a training that you can watch: credit by token, the last normalizations
 # only, and β = 0.2.
@@ -521,24 +534,34 @@ if args.steps >= 40:  # the interval excludes 0
 print(f"KL to the base {with_interval(ratios)} nats per story")
 
 # %% [markdown]
-# The line of each evaluation has minus the mean reward since the one before as its validation loss:
-# every group of stories is new, so none is judged after it has been learnt from.
+# The `reward` of an evaluation is the mean since the one before; the `validation_loss` is minus
+# this: every group of stories is new, so none is judged after it has been learnt from. The `loss`
+# is what the steps lower; its size says nothing by itself.
 #
-# The same with half the learning rate, twice as many steps and two other seeds, judged by 2,000
-# stories, is called "GRPO priced" in the table:
+# The same with half the learning rate, twice as many steps and two other seeds is called "improved
+# GRPO" in the table. Below it are three trainings that lack one of the three changes:
 
 # %%
-PRICED = [name for name in points if name.startswith("GRPO priced, seed")]
-show(["base", PLAIN, *PRICED])
-for name in PRICED:
+IMPROVED = [name for name in points if name.startswith("improved GRPO, seed")]
+ABLATIONS = [name for name in points if name.startswith("improved, but")]
+show(["base", PLAIN, *IMPROVED, *ABLATIONS])
+for name in IMPROVED:
     gain, half = gain_of(name)
     assert gain - half > 0.06 and points[name]["kl"] < points[PLAIN]["kl"] / 3
     assert points[name]["loss"] < points["base"]["loss"] + 0.01
+    assert points["improved, but no KL penalty"]["kl"] > 5 * points[name]["kl"]
+    assert points["improved, but by story"]["valid"] < points[name]["valid"]
+    assert points["improved, but all parameters"]["valid"] < points[name]["valid"]
 
 # %% [markdown]
-# The gain is several times that of plain GRPO, at a fraction of its divergence, and its interval is
-# far from 0. Your own training above, with another seed, says the same. The loss on held-out tales
-# and distinct-3 have hardly changed.
+# Improved GRPO gains more than plain GRPO, at a small part of its divergence, and the intervals are
+# far from 0. Your own training above gains, too. The loss on held-out tales and distinct-3 have
+# hardly changed.
+#
+# Each of the three changes counts, as far as one training each can tell. Without the penalty
+# validity is no lower, but the divergence is more than five times as large and the loss has risen.
+# With credit by story the gain is smaller, at the same divergence. With all parameters (and a tenth
+# of the learning rate, as in plain GRPO) it is smaller, too.
 #
 # ### The control: a lower temperature
 #
@@ -557,7 +580,7 @@ show(["base", *TEMPERATURES])
 # %%
 control_kl = [points[name]["kl"] for name in ["base", *TEMPERATURES]]
 control = [points[name]["valid"] for name in ["base", *TEMPERATURES]]
-for name in PRICED:
+for name in IMPROVED:
     made, half = points[name], 1.96 * (variance(name) + variance("temperature 0.85")) ** 0.5
     at_equal = np.interp(made["kl"], control_kl, control)
     print(f"{name:20} KL {made['kl']:.2f}: valid {made['valid']:.3f},", end=" ")
@@ -570,7 +593,7 @@ plt.plot(line, frontier(v, line), "k-", linewidth=1, label="frontier")
 plt.plot(control_kl[1:], control[1:], "^--", color=ORANGE, label="temperature 0.9, 0.85, 0.8")
 GROUPS = [
     ([PLAIN], "o", BLUE, "GRPO, plain"),
-    (PRICED, "s", GREEN, "GRPO priced"),
+    (IMPROVED, "s", GREEN, "improved GRPO"),
     ([name for name in points if name.startswith("DPO valid")], "x", PURPLE, "DPO for validity"),
 ]
 for names, marker, color, label in GROUPS:
@@ -578,66 +601,69 @@ for names, marker, color, label in GROUPS:
     plt.plot(x, y, marker, color=color, label=label, linestyle="none")
 best = data["prediction"]["best_of_n"]["lowest log p"]
 ns = [int(n) for n in best]
-label = f"best of {', '.join(map(str, ns))} by lowest log p"
+label = f"best of {', '.join(map(str, ns))} by lowest log p (see below)"
 x = [np.log(n) - (n - 1) / n for n in ns]
 plt.plot(x, best.values(), "d", color="gray", linestyle="none", label=label)
 plt.axhline(v, color="gray", linewidth=1, linestyle=":", label="base")
 plt.xscale("log")
 plt.xlabel("KL divergence to the base, nats per story")
 plt.ylabel("validity")
-plt.title("With a price, GRPO is level with a lower temperature; all are below the frontier")
+plt.title("Improved GRPO gains about what a lower temperature gains; all are below the frontier")
 plt.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# At equal divergence the trained policy and the temperature are level: the difference is smaller
-# than its interval. So there is no sign that the training has learnt to tell better stories. It
-# gains what a lower temperature gains for nothing; without the control we should have believed
-# otherwise. Plain GRPO goes much further and stays below both.
+# The intervals are for the two validities, with the KL divergence taken as measured. Each contains
+# 0: at equal divergence there is no sign that the training has learnt to tell better stories. It
+# gains about what a lower temperature gains without training; without the control we should have
+# believed otherwise. Plain GRPO goes much further and stays below both.
 #
-# All of them are far below the frontier. Nearest to it is best-of-n, with a score that the next
-# sections explain. It needs no training either, but several samples for each story.
+# All of them are below the frontier. Nearest to it is best-of-n by the lowest $\log p$ of a story,
+# which a later section explains; its divergence is the one of the formula above. It needs no
+# training either, but several samples for each story.
 #
 # ## DPO as steering, and DPO that does not work
 #
 # Pairs for DPO can be made from the base's own stories: the chosen one has the property, the
 # rejected one has not. First a matter of taste: stories with a *hedgehog*. Then validity itself.
+# The *rate* in a name is DPO's learning rate. Here the frontier is that of the property.
 
 
 # %%
-def show_dpo(names):
-    print(f"{'':30} hedgehog  valid     KL    loss  distinct-3")
+def show_dpo(names, wanted):
+    print(f"{'':30} hedgehog  valid     KL   loss  distinct-3  frontier")
     for name in names:
         made = points[name]
+        possible = frontier(points["base"][wanted], made["kl"])
         print(f"{name:30} {made['hedgehog']:8.3f}  {made['valid']:.3f} {made['kl']:6.2f}", end="")
-        print(f"  {made['loss']:.3f}       {made['distinct_3']:.3f}")
+        print(f"  {made['loss']:.3f}  {made['distinct_3']:10.3f}  {possible:8.3f}")
 
 
 hedgehogs = [name for name in points if name.startswith("DPO hedgehog")]
-show_dpo(["base", *hedgehogs])
+show_dpo(["base", *hedgehogs], "hedgehog")
 steered = points["DPO hedgehog, rate 0.0002"]
 assert steered["hedgehog"] > 0.4 and 0.45 < steered["valid"] < v - 0.02
 assert points["DPO hedgehog, rate 0.0004"]["valid"] < 0.45
 
 # %%
 DPO_VALID = [name for name in points if name.startswith("DPO valid")]
-show_dpo(["base", *DPO_VALID])
+show_dpo(["base", *DPO_VALID], "valid")
 for name in DPO_VALID:
     last = points[name]["history"][-1]
-    print(f"{name}: loss of the pairs {last['loss']:.3f} in training,", end=" ")
+    print(f"{name}: DPO's loss {last['loss']:.3f} in training,", end=" ")
     print(f"{last['validation_loss']:.3f} held out (log 2 is {np.log(2):.3f})")
     assert abs(last["validation_loss"] - np.log(2)) < 0.01 and gain_of(name)[0] < gain_of(name)[1]
 
 # %% [markdown]
-# As *steering*, DPO works. With the middle rate about half of the stories have a hedgehog, many
-# times as many as before. Validity has fallen by some points: the pairs say nothing about it, and
-# it pays for what they do say. With half the rate there is less of both; with twice the rate most
-# stories have a hedgehog, and most stories are no longer valid.
+# As *steering*, DPO works, though far below the frontier. With the middle rate about half of the
+# stories have a hedgehog, many times as many as before. Validity falls by some points: the pairs
+# say nothing about it. With half the rate there is less of both; with twice the rate most stories
+# have a hedgehog, and most stories are no longer valid.
 #
-# For validity itself DPO does not work. The loss of the pairs falls a little in training and stays
-# near log 2 on held-out pairs, as if the policy could only guess. A valid and an invalid story
-# differ in hundreds of tokens, and one of them makes the difference: once more the label does not
-# say which.
+# For validity itself DPO does not work, in this one training. Its loss falls a little in training
+# and stays near log 2 on held-out pairs, as if the policy could only guess. A likely reason: a
+# valid and an invalid story differ in most of their tokens, one of them makes the difference, and
+# the label does not say which.
 #
 # ## Reward hacking and collapse
 #
@@ -661,10 +687,10 @@ assert hacked["valid"] < 0.05 and hacked["distinct_3"] < 0.1 and hacked["kl"] > 
 # %% [markdown]
 # In a few dozen steps the policy has found what the reward does not say. It writes the same word
 # until the context is full; no story is valid, and most of them repeat another one. That a policy
-# keeps a few texts only is called **mode collapse**. The KL divergence and the number of different
-# texts show it at once, the reward does not. A price for the divergence works against it, and so
-# does a reward that cannot grow without limit. The training for validity above had both, and
-# neither problem.
+# keeps a few texts only is called **mode collapse**. The high reward alone looks like success; the
+# KL divergence and the number of different texts show what has happened. A KL penalty works against
+# it, and so does a reward that cannot grow without limit. The improved training for validity above
+# had both, and neither problem.
 #
 # ## A reward model that fails, and a number that predicts
 #
@@ -683,31 +709,30 @@ for name, chosen in prediction["best_of_n"].items():
     print(f"{name:14} AUC {prediction['auc'][name]:.3f}", end="   ")
     print(", ".join(f"best of {n} valid {share:.3f}" for n, share in chosen.items()))
 area = prediction["auc"]
-assert area["reward model"] < 0.65 and prediction["accuracy_in_training"] < 0.75
+assert area["reward model"] < 0.65 and prediction["accuracy_in_training"] < 2 / 3
 assert area["mean log p"] < area["lowest log p"] and area["lowest log p"] > 0.85
 
 # %% [markdown]
 # More than a thousand labels, and the reward model is hardly better than chance on new stories;
-# best-of-n by it gains next to nothing. Even the pairs that it was trained on it gets wrong more
-# than one time in four. A story is invalid because of a single word, and the label does not say of
-# which: the problem of credit again. The lowest $\log p$ needs no label and predicts validity well.
-# A wrong word is mostly one that the model itself found unlikely, sampled by bad luck. In the mean
-# over all tokens it is diluted, so the mean predicts less. Where a model is sure of its mistakes,
-# neither would help.
+# best-of-n by it gains little. Even of the pairs that it was trained on it gets more than one in
+# three wrong. A likely reason is again that the label does not say which word makes a story
+# invalid. The lowest $\log p$ needs no label and predicts validity well: a wrong word is often one
+# that the model itself found unlikely, sampled by bad luck. In the mean over all tokens it counts
+# for little, so the mean predicts less.
 #
 # ## Right answers
 #
 # Another preference, and the plainest one: an answer should be right. Again the reward is
 # verifiable. The chat model of lesson 10 is asked about tales of its training and replies four
 # times to each question, at temperature 1. A reply earns 1 if it is the right one, word for word
-# (*exact match*, lesson 11). Where the tale has no answer, it earns 1 for saying so: "The tale does
-# not say." The four replies to one question are a group of GRPO
+# (*exact match*, lesson 11). Where the tale has no answer, it earns 1 for one of the three ways to
+# say so, such as "The tale does not say." The four replies to one question are a group of GRPO
 # ([answers.py](../utils/preferences/answers.py)).
 #
 # In most of these groups all replies are right, so all advantages are 0, and nothing can be learnt.
 # Therefore each step asks many questions, and computes the gradient from the replies with the
 # largest advantages. This is called **dynamic sampling** (Yu and others, *DAPO*, 2025). All
-# parameters are trained, with a price for the divergence as above.
+# parameters are trained, with a KL penalty as above.
 #
 # The result is judged by the examination of lesson 10, whose tales no training has seen. Its
 # questions are asked in plain words; in other words, which no training has seen; and some have no
@@ -734,28 +759,30 @@ for way in ("likeliest", "sampled"):
             assert abs(change.mean()) < 1.96 * change.std() / len(change) ** 0.5
 
 # %% [markdown]
-# The last number of a line is the difference to the model before the training. And what it costs:
-# KL divergence to the chat model in nats per reply, loss on conversations about held-out tales, and
-# how often each of the three ways to refuse is used.
+# At the end of a line stands the difference to the model before the training. And what it costs: KL
+# divergence to the chat model in nats per reply, loss on conversations about held-out tales, and
+# how often each of the three ways to refuse is sampled, among the replies to all questions.
 
 # %%
 for name, made in answers.items():
     print(f"{name:7} KL {made['kl']:.3f}  loss {made['loss']:.3f}", end="  ")
     print(", ".join(f"{count} × {text!r}" for text, count in made["refusals"].items()))
+more = np.diff([sum(made["refusals"].values()) for made in answers.values()])[0]
+rightly = np.diff([marks(name, "sampled", "no answer").sum() for name in answers])[0]
+print(f"sampled refusals: {more:+}, to questions without an answer {rightly:+}")
 
 # %% [markdown]
-# Hardly anything is gained. To questions in other words the model finds the answer as often as
-# before: what it has not understood, it does not learn from its own replies to wordings that it
-# knows. Where the tale has no answer, it seems to refuse somewhat more often, but of so few
-# questions the interval barely tells this from chance. The price is small as well. This is one
-# training with one setting. It does not prove that nothing can be gained here, only that a
-# verifiable reward by itself is no guarantee.
+# Hardly anything is gained. In plain words there was nothing left to gain. In other words the model
+# is right as often as before: its own replies to wordings that it knows have not taught it others.
+# It refuses more often, and only a part of these refusals are right; for the questions without an
+# answer the interval is at the edge of 0. This is one training with one setting. It does not prove
+# that nothing can be gained here, only that a verifiable reward by itself is no guarantee.
 #
 # ## Replies that say something: maximum mutual information
 #
-# The same idea helps a chat. A language model prefers replies that fit any message. Train a second
-# model, a **backward model**, to say the *message* from the reply: a reply that fits any message
-# makes none of them likely. Score each candidate by both,
+# A score can also re-rank replies. A language model often prefers replies that fit any message.
+# Train a second model, a **backward model**, to say the *message* from the reply: a reply that fits
+# any message makes none of them likely. Score each candidate by both,
 #
 # $$(1 - w) \log p(\text{reply} \mid \text{message}) + w \log p(\text{message} \mid \text{reply})$$
 #
@@ -834,10 +861,11 @@ plt.show()
 # %% [markdown]
 # Both directions together find the right reply more often than either alone, with a weight that
 # other messages have chosen. (Several weights did equally well there; the smallest is taken.) The
-# replies that they choose are as long and as varied as those of the forward model. The task is an
-# easy one: the small talk has few different replies, each of them answers many messages, and the
-# forward model alone does most of the work. On real conversations we tried the same, and models of
-# this size ranked no better than chance there.
+# replies that they choose are as long and as varied as those of the forward model, so the gain here
+# is in hits@1 only. The task is an easy one: the small talk has few different replies, each of them
+# answers many messages, and the forward model alone does most of the work. Do not expect this of
+# real conversations, which have more to say than models of this size can learn: there we found no
+# re-ranking better than chance, in a trial that is not part of the course.
 #
 # ## Your own preferences
 #
@@ -870,13 +898,14 @@ plt.show()
 # * Comparisons become scores by Bradley and Terry's model; a reward model computes the score of a
 #   text; DPO leaves it out by taking the log ratio of policy and reference for the score.
 # * For a reward of 0 or 1 the best possible share of good texts is known for each KL divergence.
-#   Best-of-n with a verifiable reward is on that frontier, at the price of n samples.
+#   Best-of-n with a verifiable reward is on that frontier, and costs n samples each time.
 # * GRPO learns from its own samples, each compared with the mean of its group. Its gradients are
-#   noisy: credit where the mistake is, fewer parameters and an exact price for the divergence help.
-# * A gain is to be shown with an interval, with its price, and beside a control. A lower
-#   temperature is one that costs nothing.
-# * A loss for pairs says nothing about the texts that are in no pair, and a reward is followed to
-#   the letter.
+#   noisy: credit where the mistake is and fewer parameters help, and an exact KL penalty keeps the
+#   policy near the reference.
+# * A gain is to be shown with an interval, with what it costs, and beside a control. A lower
+#   temperature is one that needs no training.
+# * A loss for pairs says nothing about the texts that are in no pair, and a policy maximises the
+#   reward as it is written, not as it is meant.
 # * A backward model ranks replies by how well they fit *this* message.
 #
 # ## Check your understanding
