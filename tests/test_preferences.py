@@ -421,6 +421,7 @@ def test_the_command_trains_on_a_file(chat_base, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "my.jsonl: 18 pairs to learn from, 2 held out; 1 are longer" in said
     assert "after    100.0%" in said and said.count("before: ") == 2
+    assert "likelier, beside the rejected one, in 100.0%." in said
     assert list((tmp_path / "checkpoints").glob("dpo-my-*/preset/config.json"))
 
 

@@ -53,9 +53,13 @@ def main(words: list[str] | None = None) -> None:
     recipe = recipe_from(args, DpoRecipe(), len(train))
     trained = train_on_pairs(rows, Path(args.pairs).stem, base, recipe)
     print(f"{len(held_out)} pairs held out: the chosen text is the likelier one in")
+    margins = []
     for name, preset in [("before", base), ("after", Path(trained.preset))]:
         log_probs = log_probs_of(pair_network(load_preset(preset), rows), rows.part(held_out))
-        print(f"{name:7}{(log_probs[:, 0] > log_probs[:, 1]).mean():8.1%}")
+        margins.append(log_probs[:, 0] - log_probs[:, 1])
+        print(f"{name:7}{(margins[-1] > 0).mean():8.1%}")
+    gained = (margins[1] > margins[0]).mean()
+    print(f"It has become likelier, beside the rejected one, in {gained:.1%}.")
     show([kept[i] for i in held_out[:SHOWN]], base, Path(trained.preset))
     print(f"The model is in {trained.folder}. Chat: ", end="")
     print(f"python -m utils.serving --preset {trained.preset}")
