@@ -608,7 +608,7 @@ plt.axhline(v, color="gray", linewidth=1, linestyle=":", label="base")
 plt.xscale("log")
 plt.xlabel("KL divergence to the base, nats per story")
 plt.ylabel("validity")
-plt.title("Improved GRPO gains about what a lower temperature gains; all are below the frontier")
+plt.title("Improved GRPO gains about what a lower temperature gains")
 plt.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
@@ -860,9 +860,10 @@ plt.show()
 
 # %% [markdown]
 # Both directions together find the right reply more often than either alone, with a weight that
-# other messages have chosen. (Several weights did equally well there; the smallest is taken.) The
-# replies that they choose are as long and as varied as those of the forward model, so the gain here
-# is in hits@1 only. The task is an easy one: the small talk has few different replies, each of them
+# other messages have chosen. (Several weights did equally well there; the smallest is taken. The
+# number of training steps, though, was raised after a first result on all messages.) The replies
+# that they choose are as long and as varied as those of the forward model, so the gain here is in
+# hits@1 only. The task is an easy one: the small talk has few different replies, each of them
 # answers many messages, and the forward model alone does most of the work. Do not expect this of
 # real conversations, which have more to say than models of this size can learn: there we found no
 # re-ranking better than chance, in a trial that is not part of the course.
