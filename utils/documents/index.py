@@ -30,6 +30,7 @@ from utils.paths import data_dir
 FORMAT = 1  # of the tables; an index of another format is made anew
 CANDIDATES = 100  # passages of each ranking that are looked at
 MOST_WORDS = 64  # of a question
+COMPARED = 4096  # vectors in the memory at a time
 EMBEDDED = 64  # passages whose vectors are made and saved together
 
 TABLES = """
@@ -311,13 +312,16 @@ class DocumentIndex:
 
     def _likeness(self, question: str, encoder: Encoder) -> dict[int, float]:
         """The passages nearest to a question in meaning, with their cosines, the nearest first."""
-        rows = self._all("SELECT passage, vector FROM vectors")
-        if not rows:
+        asked, numbers, cosines = encoder([question])[0], [], []
+        vectors = self._connection.execute("SELECT passage, vector FROM vectors")
+        while rows := vectors.fetchmany(COMPARED):
+            some = np.frombuffer(b"".join(vector for _, vector in rows), "<f2")
+            cosines.append(some.reshape(len(rows), -1).astype("float32") @ asked)
+            numbers += [number for number, _ in rows]
+        if not numbers:
             return {}
-        vectors = np.frombuffer(b"".join(vector for _, vector in rows), "<f2")
-        cosines = vectors.reshape(len(rows), -1).astype("float32") @ encoder([question])[0]
-        nearest = np.argsort(-cosines)[:CANDIDATES]
-        return {rows[at][0]: float(cosines[at]) for at in nearest}
+        found = np.concatenate(cosines)
+        return {numbers[at]: float(found[at]) for at in np.argsort(-found)[:CANDIDATES]}
 
     def _found(self, number: int, score: float, likeness: dict[int, float]) -> Found:
         query = (

@@ -1,0 +1,197 @@
+"""A classifier for somebody's own table of `text,label`, beside classifiers that count words.
+
+learnt = learn("my.csv")
+report(learnt)                                    # accuracy and macro-F1, with intervals
+learnt.classifier.probabilities(["a new text"])   # (texts, classes)
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from utils.data.bpe import Tokenizer
+from utils.data.keras_tokenizers import from_keras
+from utils.errors import CourseError
+from utils.files import read_text
+from utils.tasks.counting import baselines, looks_chinese
+from utils.tasks.heads import HeadRecipe, TextClassifier, read_classifier, train_head
+from utils.tasks.labelled import (
+    Example,
+    Split,
+    TableError,
+    as_classes,
+    labels_of,
+    read_table,
+    split,
+    without_duplicates,
+)
+from utils.tasks.language_models import LEAST_TOKENS, corpus_of
+from utils.tasks.scoring import confusion, difference, macro_f1, wilson
+from utils.training.presets import load_preset
+from utils.training.pretraining import pretrain
+from utils.training.recipes import Recipe
+from utils.training.runs import Run
+
+GPT2 = "GPT-2 with a head"
+# Of the tokenizer: one token for so many bytes of text. More would make whole phrases a token.
+BYTES_A_TOKEN, SMALLEST, LARGEST = 64, 320, 2048
+PASSES, FEWEST_STEPS, MOST_STEPS = 6, 40, 400  # of the language model, over the texts
+HEAD_PASSES, FEWEST_HEAD_STEPS, MOST_HEAD_STEPS = 12, 200, 400
+TOKENS = 4096  # in a step of the language model
+
+
+class Learnt(NamedTuple):
+    """What has been learnt from a table.
+
+    Attributes:
+        name: of the table.
+        parts: its texts.
+        duplicates: how many texts were left out.
+        right: the classes of the test, (texts,).
+        probabilities: by classifier, (texts, classes), on the test.
+        classifier: the GPT-2 with a head.
+        run: its training.
+    """
+
+    name: str
+    parts: Split
+    duplicates: int
+    right: np.ndarray
+    probabilities: dict[str, np.ndarray]
+    classifier: TextClassifier
+    run: Run
+
+
+def learn(
+    path: Path | str,
+    steps: int | None = None,
+    seed: int = 0,
+    base: Path | None = None,
+) -> Learnt:
+    """Train a classifier on a table, or take the one that was trained on it before.
+
+    Args:
+        path: of the table; see `utils.tasks.labelled.read_table`.
+        steps: of the training of the head; None for about twelve passes over the texts.
+        seed: of the split, the first weights and the order.
+        base: folder with the preset of a GPT-2 to start from; None for one that first learns to
+            write the table's own texts, without their labels.
+
+    Raises:
+        TableError: if the table cannot be learnt from.
+        CourseError: if `base` holds no GPT-2, or something cannot be written.
+    """
+    path = Path(path).expanduser()
+    unique, duplicates = without_duplicates(read_table(path))
+    parts = _split(path, unique, seed)
+    texts = [example.text for example in parts.train]
+    tokenizer, start = _backbone(path.stem, parts, seed, base)
+    if steps is None:
+        steps = min(MOST_HEAD_STEPS, max(FEWEST_HEAD_STEPS, HEAD_PASSES * len(texts) // 32))
+    recipe = HeadRecipe(steps=steps, seed=seed)
+    run = train_head(parts, path.stem, tokenizer, recipe, start)
+    labels, tested = labels_of(parts.train), [example.text for example in parts.test]
+    classes, found = as_classes(parts.train, labels), {}
+    for name, counting in baselines("zh" if looks_chinese(texts) else "en").items():
+        counting.fit(texts, classes)
+        found[name] = counting.probabilities(tested)
+    classifier = read_classifier(Path(run.preset))
+    found[GPT2] = classifier.probabilities(tested)
+    right = np.array(as_classes(parts.test, labels))
+    return Learnt(path.name, parts, duplicates, right, found, classifier, run)
+
+
+def _split(path: Path, examples: list[Example], seed: int) -> Split:
+    labels = labels_of(examples)
+    if len(labels) < 2:
+        raise TableError(
+            f"{path}: without duplicates and texts that have several labels, fewer than two labels"
+            " are left: look at the rows whose texts are alike."
+        )
+    return split(examples, seed)
+
+
+def _backbone(
+    name: str, parts: Split, seed: int, base: Path | None
+) -> tuple[Tokenizer, Path | None]:
+    """The tokenizer, and the preset of the language model to start from."""
+    if base:
+        return from_keras(load_preset(base).preprocessor.tokenizer), base
+    texts, held_out = ([one.text for one in part] for part in (parts.train, parts.validation))
+    size = len("".join(texts).encode()) // BYTES_A_TOKEN
+    corpus = corpus_of(name, texts, held_out, min(LARGEST, max(SMALLEST, size)))
+    if len(corpus.train) < LEAST_TOKENS:
+        print(
+            f"The texts have {len(corpus.train):,} tokens, too few to train a language model on:"
+            " the GPT-2 starts from fresh weights; --base takes another one.",
+            file=sys.stderr,
+        )
+        return corpus.tokenizer, None
+    steps = min(MOST_STEPS, max(FEWEST_STEPS, PASSES * len(corpus.train) // TOKENS))
+    run = pretrain(corpus, Recipe(steps=steps, seed=seed), quiet=True, announce=True)
+    return corpus.tokenizer, Path(run.preset)
+
+
+def report(learnt: Learnt) -> None:
+    """Print what each classifier has come to on the test, and which is ahead."""
+    train, validation, test = map(len, learnt.parts)
+    labels = learnt.classifier.labels
+    print(f"{learnt.name}: {train + validation + test:,} texts with {len(labels)} labels", end="")
+    print(f" ({learnt.duplicates:,} duplicates left out); {train:,} to learn from,", end=" ")
+    print(f"{validation:,} for validation, {test:,} for the test")
+    print(f"{'':22}{'accuracy (95 % interval)':>26}{'macro-F1':>10}")
+    hits = {}
+    for name, found in learnt.probabilities.items():
+        said = found.argmax(1)
+        hits[name] = said == learnt.right
+        f1 = macro_f1(confusion(learnt.right, said, len(labels)))
+        print(f"{name:22}{wilson(int(hits[name].sum()), test)!s:>26}{f1:10.3f}")
+    print(verdict(hits))
+
+
+def verdict(hits: dict[str, np.ndarray]) -> str:
+    """One sentence: is the GPT-2 better than the best of the others?
+
+    Args:
+        hits: by classifier, which texts of the test it has right.
+    """
+    best = max((name for name in hits if name != GPT2), key=lambda name: hits[name].mean())
+    change, low, high = (100 * one for one in difference(hits[GPT2], hits[best]))
+    measured = f"{change:+.1f} points beside {best} (95 % interval {low:+.1f} to {high:+.1f})"
+    if low > 0:
+        return f"{GPT2}: {measured}: it is better on these texts."
+    if high < 0:
+        return f"{GPT2}: {measured}: take {best}, it is better here, and smaller and faster."
+    return f"{GPT2}: {measured}: so few texts cannot tell which is better; {best} is simpler."
+
+
+def texts_of(wanted: str) -> Iterator[str]:
+    """The lines of a file, or the text itself where there is no such file.
+
+    Raises:
+        CourseError: if the file is not text.
+    """
+    path = Path(wanted).expanduser()
+    try:
+        is_file = path.is_file()
+    except OSError:  # too long for the name of a file
+        is_file = False
+    lines = read_text(path, CourseError).splitlines() if is_file else [wanted]
+    yield from (line.strip() for line in lines if line.strip())
+
+
+def predict(classifier: TextClassifier, wanted: str) -> None:
+    """Print the likeliest label of each text, its probability, and the text.
+
+    Args:
+        classifier: what says it.
+        wanted: a file with one text per line, or a text.
+    """
+    texts = list(texts_of(wanted))
+    if not texts:
+        raise CourseError(f"{wanted!r} holds no text.")
+    for text, row in zip(texts, classifier.probabilities(texts), strict=True):
+        print(f"{classifier.labels[row.argmax()]}  {row.max():.2f}  {text}")
