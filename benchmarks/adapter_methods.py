@@ -367,6 +367,7 @@ METHODS: dict[str, Callable[[], Method]] = {
     "LoRA r=4": lambda: lora(4),
     "LoRA r=8": lambda: lora(8),
     "LoRA r=16": lambda: lora(16),
+    "LoRA r=32": lambda: lora(32),
     "LoRA r=1": lambda: lora(1),
     "LoRA r=4 query, value": lambda: lora(4, ("query", "value")),
     "LoRA r=4 feed-forward": lambda: lora(4, FEED_FORWARD),

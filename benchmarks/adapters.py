@@ -6,12 +6,13 @@
 Lesson 17 shows the result, `datasets/adapters.json`. Each run is written when it is complete; a
 command that was stopped goes on with the next one. `--again` begins from nothing.
 
-There are three tasks. In two of them the small GPT-2 goes on to another kind of text: the tales
+There are four tasks. In two of them the small GPT-2 goes on to another kind of text: the tales
 retold with new words ("retold"), and the help texts of Python ("docs"). In the third the chat model
-learns to answer like a pirate ("persona"). All methods are trained alike, with Adam, for the same
-number of steps. The learning rate of each is tuned on validation data, and further rates are tried
-while the best is at the edge. The result is measured on test data. The persona is tuned in short
-runs, then trained for longer with two seeds.
+learns to answer like a pirate ("persona"). In the fourth the small GPT-2, which has only read
+tales, learns to answer questions about them ("reading"). All methods are trained alike, with Adam,
+for the same number of steps. The learning rate of each is tuned on validation data, and further
+rates are tried while the best is at the edge. The result is measured on test data. The persona and
+reading are tuned in short runs, then trained for longer, the persona with two seeds.
 """
 
 import argparse
@@ -32,12 +33,15 @@ FILE = DATASETS / "adapters.json"
 STEPS, BATCH_SIZE, CONTEXT = 200, 4, 240
 PERSONA_STEPS, PERSONA_TALES, PERSONA_QUESTIONS = 800, 600, 300
 PERSONA_TUNING_STEPS = 300
+READING_STEPS, READING_TUNING_STEPS, READING_BATCH_SIZE = 600, 150, 2
+READING_TALES, READING_QUESTIONS = 2000, 300
 SEEDS = (0, 1)  # of the persona; the other tasks are trained with the first one only
 TALES = {"train": 240, "validation": 40, "test": 60}
 WARMUP, DECAY = 10, 0.4  # steps, and the share of all steps in which the rate falls to 0
 FACTOR = 3  # between neighbouring learning rates of the tuning
 EXTRA = 3  # rates that are tried at most beyond the first three
 PERSONA_METHODS = ("full", "LoRA r=8")
+READING_METHODS = ("full", "LoRA r=32", "LoRA r=8")
 DOCS_METHODS = ("full", "LoRA r=4", "LoRA r=16", "BitFit")
 RETOLD_METHODS = (
     "full",
@@ -70,7 +74,7 @@ class Setting:
     """What one run is made of.
 
     Attributes:
-        task: "retold", "docs" or "persona".
+        task: "retold", "docs", "persona" or "reading".
         method: one of `benchmarks.adapter_methods.METHODS`.
         rate: the highest learning rate.
         seed: of the first parameters and of the order of the rows.
@@ -326,6 +330,58 @@ class PersonaTask:
         return float(np.mean(right)), float(np.mean(style))
 
 
+class ReadingTask:
+    """The small GPT-2 learns to answer questions about a tale; asked about tales it never saw.
+
+    The rows are those of lesson 10 while its questions are plain: a tale and many short
+    conversations about it, and now and then small talk.
+
+    Args:
+        model: knows the roles of a chat.
+        template: makes ids of messages.
+    """
+
+    name = "reading"
+
+    def __init__(self, model, template):
+        from utils.data.conversations import tales_with_room
+        from utils.data.dialogue_rows import PackedRows, encoded
+        from utils.data.dialogues import about_tales, small_talk
+        from utils.data.tale_rows import TaleRows
+        from utils.evaluation.examination import PLAIN_PER_TALE, examination
+        from utils.generation.generator import CachedModel, Generator
+
+        self.template = template
+        rows = READING_STEPS * READING_BATCH_SIZE
+        stories = tales_with_room("en", "train", READING_TALES)
+        self.train = TaleRows(stories, small_talk("en", "train"), template, plain_rows=rows)
+        held_out = encoded(about_tales("en", "validation", TALES["validation"]), template)
+        context = model.backbone.max_sequence_length
+        self.held_out = PackedRows(held_out, context, template.end_id).in_order()
+        plain = examination("en", READING_QUESTIONS)["plain words"]
+        self.questions = plain[::PLAIN_PER_TALE]  # one about each tale
+        self.parts = CachedModel.from_gpt2(model)
+        self.generator = Generator(self.parts, template.end_id)
+
+    def batch(self, step: int, seed: int):
+        """Ids, targets, loss mask, positions and segments of a step."""
+        return self.train.batch(step, READING_BATCH_SIZE, seed)
+
+    def measure(self, trainer: Trainer) -> dict[str, float]:
+        """The loss on held-out dialogues, and the share of right replies to how many questions."""
+        from utils.evaluation.examination import shares
+        from utils.small_chat import answers
+
+        self.generator.update(self.parts._replace(weights=trainer.adapted.weights))
+        prompts = [self.template.prompt(question.messages) for question in self.questions]
+        replies = answers(self.generator, prompts, self.template.reply, top_k=1)
+        return {
+            "validation": round(trainer.loss(*self.held_out), 4),
+            "right": round(shares(replies, self.questions, "en")[0], 4),
+            "questions": len(self.questions),
+        }
+
+
 # ---- all runs ------------------------------------------------------------------------------------
 
 
@@ -443,6 +499,30 @@ def persona(results: Results) -> None:
             results.measured(Setting(task.name, method, rate, seed, PERSONA_STEPS), make[method])
 
 
+def reading(results: Results) -> None:
+    """All runs of reading."""
+    from benchmarks.adapter_methods import METHODS
+    from utils.data.bpe import Tokenizer
+    from utils.data.chat_template import Template
+    from utils.data.keras_tokenizers import folder
+    from utils.generation.plain_gpt2 import read_weights
+    from utils.small_gpt2 import pretrained
+    from utils.training.adapters import weights_digest
+    from utils.training.finetuning import with_roles_learnt
+    from utils.training.presets import load_preset
+
+    template = Template(Tokenizer.load(folder("en")))
+    model = load_preset(pretrained("tales").preset)
+    results.note(bases={"reading": weights_digest(model)})
+    model = with_roles_learnt(model, template)
+    weights, heads = read_weights(model), model.backbone.num_heads
+    task = ReadingTask(model, template)
+    for method in READING_METHODS:
+        make = maker([task], partial(Trainer, METHODS[method](), weights, heads))
+        rate = tune(results, task.name, method, READING_TUNING_STEPS, make)
+        results.measured(Setting(task.name, method, rate, SEEDS[0], READING_STEPS), make)
+
+
 def main() -> None:
     """Make the runs that are missing, or list those that are there."""
     parser = argparse.ArgumentParser(
@@ -460,6 +540,7 @@ def main() -> None:
 
     persona(results)
     texts(results)
+    reading(results)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What fewer bits cost: bytes, loss over the floor, share of valid stories, tokens a second.
 
-    python -m benchmarks.compression                        # all runs, about 6 CPU minutes
+    python -m benchmarks.compression                        # all runs, about 7 CPU minutes
     python -m benchmarks.compression --list                 # what there is so far
     python -m benchmarks.compression --peer ../hf/bin/python    # CTranslate2 beside it, see below
 
@@ -41,8 +41,8 @@ from utils.paths import DATASETS
 FILE = DATASETS / "compression.json"
 TALES, STORIES, SEED = 200, 300, 18  # held-out tales for the loss, stories for validity
 GROUP = 32  # inputs that share a scale
-CALIBRATION = 64  # tales that GPTQ looks at
-METHODS = ("nearest", "GPTQ", "nearest, zero point", "Keras GPTQ")
+CALIBRATION = 64  # tales that GPTQ and AWQ look at
+METHODS = ("nearest", "GPTQ", "AWQ", "nearest, zero point", "Keras GPTQ", "Keras AWQ")
 ONE_LAYER = {"layers": 1}
 NARROW = {"width": 64, "heads": 1, "feed_forward": 256}  # only its speed is measured
 REPETITIONS, NEW = 5, 248  # of the small model's speeds: medians of so many texts, new tokens
@@ -190,17 +190,19 @@ def blocks(lab: Laboratory, bits: int, method: str) -> dict:
     from utils.models.compression import round_between
 
     start = perf_counter()
+    texts = lab.calibration
     if method == "nearest":
         weights = quantize_gpt2(lab.weights, bits, GROUP, tables=False).weights
     elif method == "GPTQ":
-        texts = lab.calibration
         weights = quantize_gpt2_for_texts(lab.weights, lab.heads, texts, bits, GROUP).weights
+    elif method == "AWQ":
+        weights = activation_aware(lab.weights, lab.heads, texts, bits).weights
     elif method == "nearest, zero point":
         weights = change_matrices(
             lab.weights, lambda kernel: (round_between(kernel, bits, GROUP), 0), tables=False
         ).weights
     else:
-        weights = by_keras(lab, bits)
+        weights = by_keras(lab, bits, method)
     seconds = perf_counter() - start
     return lab.judged(weights) | {
         "seconds": round(seconds, 1),
@@ -208,15 +210,37 @@ def blocks(lab: Laboratory, bits: int, method: str) -> dict:
     }
 
 
-def by_keras(lab: Laboratory, bits: int):
-    """Weights as Keras's GPTQ leaves them."""
-    from keras.quantizers import GPTQConfig
+def activation_aware(weights, heads: int, texts: np.ndarray, bits: int):
+    """AWQ for the matrices of the blocks, each for the inputs that it has in float32.
+
+    Returns:
+        `Stored`, as `quantize_gpt2_for_texts` for GPTQ.
+    """
+    from utils.generation.compressed_gpt2 import change_matrices, inputs_of_matrices
+    from utils.models.activation_aware import (
+        activation_aware_bytes,
+        dequantize_activation_aware,
+        quantize_activation_aware,
+    )
+
+    inputs = iter(inputs_of_matrices(weights, heads, texts))
+
+    def rounded(kernel: np.ndarray) -> tuple[np.ndarray, int]:
+        small = quantize_activation_aware(kernel, next(inputs), bits, GROUP)
+        return dequantize_activation_aware(small), activation_aware_bytes(small, bits)
+
+    return change_matrices(weights, rounded, tables=False)
+
+
+def by_keras(lab: Laboratory, bits: int, method: str):
+    """Weights as Keras's GPTQ or AWQ leaves them."""
+    from keras.quantizers import AWQConfig, GPTQConfig
 
     from utils.models.gpt2 import build_gpt2, size_of
 
     model = build_gpt2(lab.model.backbone.vocabulary_size, size_of(lab.model))
     model.backbone.set_weights(lab.model.backbone.get_weights())
-    config = GPTQConfig(
+    config = {"Keras GPTQ": GPTQConfig, "Keras AWQ": AWQConfig}[method](
         list(lab.calibration),
         lab.tokenizer,
         weight_bits=bits,

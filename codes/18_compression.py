@@ -41,6 +41,7 @@ from utils.generation.compressed_gpt2 import (
 from utils.generation.generator import Generator
 from utils.generation.int8_gpt2 import Int8GPT2
 from utils.generation.plain_gpt2 import plain_logits, read_weights
+from utils.models.activation_aware import dequantize_activation_aware, quantize_activation_aware
 from utils.models.compression import (
     dequantize,
     pack,
@@ -465,38 +466,86 @@ assert by_inputs[3, "GPTQ"][1] > by_inputs[3, "nearest"][1] + 0.1 or args.texts 
 # Where rounding hurts little, little can be won: at four bits the losses are the same. At three
 # bits GPTQ takes most of the damage away, and it saves stories that rounding to the nearest breaks.
 #
-# Keras has GPTQ, too: `model.quantize(config=keras.quantizers.GPTQConfig(texts, tokenizer,
-# weight_bits=4, group_size=32))`, for a model whose preprocessor is `None`. Here are all of them
-# under equal conditions: the same matrices with four bits, the same groups of 32, the same tales.
-# Keras's uses a zero point, so it is held against rounding with a zero point.
+# ### AWQ: finer steps where the inputs are large
+#
+# **AWQ** (activation-aware weight quantization) compensates nothing. An error is multiplied by its
+# input, so it does most harm in a column whose input is large. AWQ multiplies such a column by a
+# factor before rounding, and divides it by the factor afterwards, which makes its steps finer. (Lin
+# and others, *AWQ: Activation-aware Weight Quantization for LLM Compression and Acceleration*,
+# 2023.) Here are three bits, and a second input that is ten times as large as the others.
+
+# %% tags=["nbval-check-output"]
+w, sizes = np.array([0.7, 0.34, -0.3, 0.5]), np.array([1, 10, 1, 1])  # sizes of the inputs
+for factor in (1, 2, 4):
+    factors = np.array([1, factor, 1, 1])
+    q = dequantize(quantize((w * factors)[None], 3))[0] / factors
+    print(f"factor {factor}: weights {q}  errors times inputs {np.abs(q - w) * sizes}")
+
+# %% [markdown]
+# With a factor of 2, the second weight has steps half as wide, and the others stay as they were.
+# With 4 it becomes the largest one, so the common scale grows, and the others get worse. To find
+# the factors, AWQ raises the mean size of each input to a power $\alpha$ from 0 to 1, and keeps the
+# $\alpha$ whose *outputs* are nearest on the examples. $\alpha = 0$ is plain rounding.
+# `quantize_activation_aware` does the same faster.
+
+
+# %%
+def awq(kernel, inputs, bits, group):
+    """Round a kernel (outputs, inputs) for inputs (examples, inputs): its error, alpha, result."""
+    sizes, found = np.abs(inputs).mean(axis=0), []
+    for alpha in np.linspace(0, 1, 21):
+        factors = sizes**alpha
+        factors /= np.sqrt(factors.max() * factors.min())  # these two become equally far from 1
+        small = dequantize(quantize(kernel * factors, bits, group)) / factors
+        found.append((np.linalg.norm(inputs @ (small - kernel).T), alpha, small))
+    return min(found, key=lambda one: one[0])
+
+
+inputs, toy = rng.normal(size=(200, 32)), rng.normal(size=(64, 32))
+inputs[:, 5] *= 10  # one of 32 inputs is large
+error, alpha, ours = awq(toy, inputs, 4, 32)
+fast = dequantize_activation_aware(quantize_activation_aware(toy, inputs, 4, 32))
+nearest = np.linalg.norm(inputs @ (dequantize(quantize(toy, 4, 32)) - toy).T)
+print(f"the same: {np.abs(fast - ours).max() < 1e-5}   alpha {alpha:.2f}", end="")
+print(f"   error of the outputs: nearest {nearest:.1f}, AWQ {error:.1f}")
+assert error < 0.9 * nearest
+for name, x in zip(("qkv", "out", "mlp_up", "mlp_down"), seen, strict=False):
+    sizes = np.abs(x).mean(axis=0)
+    print(f"{name:8} largest input {sizes.max() / np.median(sizes):.1f} times the median")
+
+# %% [markdown]
+# Keras has both, too: `model.quantize(config=keras.quantizers.GPTQConfig(texts, tokenizer,
+# weight_bits=4, group_size=32))`, for a model whose preprocessor is `None`, and `AWQConfig` in the
+# same way, for four bits only. Here are all of them under equal conditions: the same matrices with
+# four bits, the same groups of 32, the same tales. Keras's use a zero point, so they are held
+# against rounding with a zero point.
 
 # %%
 print(f"{'':19} {'outputs off':>11} {'loss/floor':>11} {'valid':>7}   of {STORIES} stories")
-for name, run in runs.items():
-    if run["setting"]["kind"] == "blocks":
-        _, loss, valid = prices(name)
-        method = run["setting"]["method"]
-        print(f"{method:19} {run['error']:11.1%} {loss:11.3f} {valid:7.1%}")
-assert runs["blocks, GPTQ"]["error"] < 0.8 * runs["blocks, nearest"]["error"]
-ours, keras_s = (runs[f"blocks, {name}"] for name in ("nearest, zero point", "Keras GPTQ"))
-print("Keras's GPTQ has the error of rounding to the nearest:", ours["error"] == keras_s["error"])
+table = {}
+for method in ("nearest", "GPTQ", "AWQ", "nearest, zero point", "Keras GPTQ", "Keras AWQ"):
+    _, loss, valid = prices(f"blocks, {method}")
+    error = runs[f"blocks, {method}"]["error"]
+    table[method] = error, loss, valid
+    print(f"{method:19} {error:11.1%} {loss:11.3f} {valid:7.1%}")
+assert table["GPTQ"][0] < 0.8 * table["nearest"][0]
+assert 0.9 < table["AWQ"][0] / table["nearest"][0] < 1
+for method in ("Keras GPTQ", "Keras AWQ"):
+    same = table[method] == table["nearest, zero point"]
+    print(f"{method} has the prices of rounding to the nearest: {same}")
 
 # %% [markdown]
 # Of these, GPTQ brings the outputs nearest, although its weights are farther off. At four bits that
-# does not show in the loss, and what it shows in the stories is within chance.
+# does not show in the loss, and what it shows in the stories is within chance. AWQ gains little
+# here, since most inputs of our matrices are of similar size. It was made for large models, in
+# which a few inputs are far larger than the others.
 #
-# And Keras's GPTQ? The last two rows are the same in every digit: in version 3.15 it takes its time
-# and rounds to the nearest. The reason is in its source code: it replaces each layer's method
-# `call` by one that collects the inputs, but a layer that is to be quantized runs another method,
-# `quantized_call`. So it never sees an input, and without inputs GPTQ *is* rounding to the nearest.
-# No message says so. Measure what a library gives you, as you would measure your own code.
-#
-# A relative is **AWQ** (activation-aware weight quantization; in Keras `AWQConfig`, which collects
-# its inputs in the same way). It compensates
-# nothing. It minimises the error of each weight times the size of its input: it multiplies columns
-# with large inputs by a factor before rounding, so that their steps become finer, and divides by it
-# afterwards. (Lin and others, *AWQ: Activation-aware Weight Quantization for LLM Compression and
-# Acceleration*, 2023.)
+# And Keras's? The last three rows are the same in every digit: in version 3.15, both methods take
+# their time and round to the nearest. The reason is in the source code: they replace each layer's
+# method `call` by one that collects the inputs, but a layer that is to be quantized runs another
+# method, `quantized_call`. So they never see an input. Without inputs GPTQ *is* rounding to the
+# nearest, and all factors of AWQ are 1. No message says so. Measure what a library gives you, as
+# you would measure your own code.
 #
 # ## Zeros: pruning
 #

@@ -549,3 +549,23 @@ def test_the_shipped_file_is_tuned_and_keeps_its_promise():
     for task in ("retold", "docs"):
         for method in {r["setting"]["method"] for r in runs if r["setting"]["task"] == task}:
             assert len({r["setting"]["rate"] for r in of(task, method)}) >= 3
+
+
+def test_reading_is_tuned_and_asks_about_enough_tales():
+    data = json.loads((DATASETS / "adapters.json").read_text(encoding="utf-8"))
+    for method in adapters.READING_METHODS:
+        of = [
+            run
+            for run in data["runs"].values()
+            if (run["setting"]["task"], run["setting"]["method"]) == ("reading", method)
+        ]
+        tuned = {
+            run["setting"]["rate"]: run["validation"]
+            for run in of
+            if run["setting"]["steps"] == adapters.READING_TUNING_STEPS
+        }
+        (run,) = (one for one in of if one["setting"]["steps"] == adapters.READING_STEPS)
+        best = min(tuned, key=tuned.__getitem__)
+        assert min(tuned) < best < max(tuned)  # not at the edge
+        assert run["setting"]["rate"] == best
+        assert run["questions"] >= 300

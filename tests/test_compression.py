@@ -24,6 +24,12 @@ from utils.generation.generator import Generator
 from utils.generation.int8_gpt2 import Int8GPT2
 from utils.generation.plain_gpt2 import plain_logits, read_weights
 from utils.generation.sampling import as_sampling
+from utils.models.activation_aware import (
+    activation_aware_bytes,
+    dequantize_activation_aware,
+    factors_of,
+    quantize_activation_aware,
+)
 from utils.models.compressed import FILE, load_compressed
 from utils.models.compression import (
     dequantize,
@@ -42,7 +48,9 @@ from utils.serving.__main__ import main as serve
 from utils.training.presets import save_preset
 from utils.training.shrinking import narrowed, probabilities_of, train_briefly, with_zeros
 
-lesson = definitions("18_compression", np=np, keras=keras, tf=tf)
+lesson = definitions(
+    "18_compression", np=np, keras=keras, tf=tf, quantize=quantize, dequantize=dequantize
+)
 TOKENIZER = tiny_tokenizer()
 VOCABULARY, HEADS = len(TOKENIZER.tokens), 2
 rng = np.random.default_rng(18)
@@ -159,6 +167,73 @@ def test_with_inputs_that_have_nothing_in_common_gptq_is_rounding():
     kernel, inputs = random(5, 32), np.eye(32, dtype="float32")
     found = quantize_for_inputs(kernel, inputs, 4, 32)
     assert np.array_equal(found.numbers, quantize(kernel, 4, 32).numbers)
+
+
+# ---- AWQ -----------------------------------------------------------------------------------------
+
+
+def unequal_inputs(examples, size, seed=0):
+    """Inputs of which two are ten times as large as the others."""
+    inputs = random(examples, size, seed=seed)
+    inputs[:, [3, size - 5]] *= 10
+    return inputs
+
+
+@pytest.mark.parametrize("bits", [3, 4])
+@pytest.mark.parametrize("seed", range(3))
+def test_awq_keeps_the_outputs_nearer_where_a_few_inputs_are_large(bits, seed):
+    kernel, inputs = random(12, 64, seed=seed), unequal_inputs(300, 64, seed + 9)
+    small = quantize_activation_aware(kernel, inputs, bits, 32)
+    nearest = dequantize(quantize(kernel, bits, 32))
+    new = random(100, 64, seed=99) * np.abs(inputs).mean(axis=0)  # inputs that it has not seen
+    for x in (inputs, new):
+        found = dequantize_activation_aware(small)
+        off, expected = (np.linalg.norm(x @ (q - kernel).T) for q in (found, nearest))
+        assert off < 0.9 * expected
+    assert 0 < small.alpha <= 1 and small.factors.argmax() in (3, 59)
+    assert activation_aware_bytes(small, bits) == quantized_bytes(small.quantized, bits) + 4 * 64
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_awq_by_hand_is_the_fast_one(seed):
+    kernel, inputs = random(8, 32, seed=seed), unequal_inputs(200, 32, seed + 5)
+    error, alpha, by_hand = lesson.awq(kernel, inputs, 4, 16)
+    small = quantize_activation_aware(kernel, inputs, 4, 16)
+    found = dequantize_activation_aware(small)
+    assert small.alpha == alpha and np.abs(found - by_hand).max() < 1e-5
+    assert np.linalg.norm(inputs @ (found - kernel).T) == pytest.approx(error, rel=1e-4)
+
+
+def test_without_a_difference_between_the_inputs_awq_is_rounding():
+    kernel, inputs = random(5, 32), unequal_inputs(50, 32)
+    assert (factors_of(inputs, 0.0) == 1).all()
+    assert factors_of(inputs, 1.0).max() * factors_of(inputs, 1.0).min() == pytest.approx(1)
+    nearest = dequantize(quantize(kernel, 4, 16))
+    for same in (np.eye(32, dtype="float32"), np.zeros((4, 32), "float32")):
+        small = quantize_activation_aware(kernel, same, 4, 16)
+        assert np.array_equal(dequantize_activation_aware(small), nearest)
+
+
+def test_awq_bears_an_input_that_is_always_zero():
+    kernel, inputs = random(12, 64), unequal_inputs(300, 64)
+    inputs[:, 7] = 0
+    small = quantize_activation_aware(kernel, inputs, 4, 32)
+    off = np.linalg.norm(inputs @ (dequantize_activation_aware(small) - kernel).T)
+    nearest = dequantize(quantize(kernel, 4, 32))
+    assert off < 0.9 * np.linalg.norm(inputs @ (nearest - kernel).T)
+    assert np.isfinite(small.factors).all()
+
+
+def test_awq_of_a_model_rounds_each_matrix_for_its_own_inputs(weights, monkeypatch):
+    monkeypatch.setattr(benchmark, "GROUP", 8)
+    ids = np.random.default_rng(1).integers(0, VOCABULARY, size=(8, CONTEXT)).astype("int32")
+    found = benchmark.activation_aware(weights, HEADS, ids, 3)
+    inputs = iter(inputs_of_matrices(weights, HEADS, ids))
+    for block, other in zip(weights.blocks, found.weights.blocks, strict=True):
+        for name in ("qkv_kernel", "out_kernel", "mlp_up_kernel", "mlp_down_kernel"):
+            small = quantize_activation_aware(getattr(block, name), next(inputs), 3, 8)
+            assert np.array_equal(getattr(other, name), dequantize_activation_aware(small))
+    assert np.array_equal(found.weights.token_embedding, weights.token_embedding)
 
 
 # ---- a whole model -------------------------------------------------------------------------------
