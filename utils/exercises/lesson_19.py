@@ -212,7 +212,7 @@ answer = Answers(
         " something is decided by the probability, such as when to hand over to a person.",
     ),
     (
-        "Three judges that disagree",
+        "Four measures that disagree",
         "BLEU counts runs of characters that are in the reference, too. A passage of the memory"
         " shares its fixed phrases with the reference, and these are long runs; the few words that"
         " differ are the facts. The words alone have the facts, but no runs.",
