@@ -238,9 +238,9 @@ print(f"difference from scikit-learn {np.abs(ours - theirs).max():.0e}")
 assert np.allclose(ours, theirs) and ours[1, 1] < 0.2
 
 # %% [markdown]
-# "a good print" is taken for negative, too, since "print" was in a negative text only. And "not
-# bad" is taken for negative: both words occur in negative texts, and naive Bayes does not see
-# that they stand next to each other. A model that reads the words in their order could know better.
+# "a good print" is taken for negative, since "print" was in a negative text only. "not bad" is,
+# too: both words occur in negative texts, and naive Bayes does not see that they stand next to each
+# other. A model that reads the words in their order could know better.
 #
 # The other baseline is **logistic regression** on the TF-IDF weights of the words (lesson 20 writes
 # TF-IDF by hand). It *learns* a weight for each word and label, so that words that always come
@@ -704,11 +704,11 @@ assert [name for name, (_, low, _) in gains.items() if low > 0] == ["sentiment-e
 
 # %% [markdown]
 # **A small model has to be trained for a prompt.** Zero-shot, the small language models do no
-# better than chance on sentiment, with calibration or without; once they do worse. Trained, the
-# prompt cannot be told from the head on the intents, and it is worse on sentiment. SmolLM2 is a
-# real and far larger model; yet without calibration it gives nearly all texts the same label, with
-# examples or without: that is what a macro-F1 near a third means with two labels. With contextual
-# calibration it names both, and is still behind naive Bayes.
+# better than chance on sentiment, with calibration or without; the calibrated Chinese one does
+# worse. Trained, the prompt cannot be told from the head on the intents, and it is worse on
+# sentiment. SmolLM2 is a real and far larger model; yet without calibration it gives nearly all
+# texts the same label, with examples or without: that is what a macro-F1 near a third means with
+# two labels. With contextual calibration it names both, and is still behind naive Bayes.
 #
 # **A model pretrained on much text is better than ours.** MiniLM has read far more than all these
 # texts together. Its head learnt from at most 2,000 labelled texts. On English sentiment it is
@@ -837,8 +837,8 @@ for number in range(1, 11):
 
 # %% [markdown]
 # Nobody has said that `kite` is 风筝. But 风筝 occurs only in pairs with `kite`, and `the` in all
-# pairs: so its probability given `kite` grows from round to round. The library nltk has the same
-# model, and the course's `Model1` computes it with arrays.
+# pairs: so the probability of 风筝 given `kite` grows from round to round. The library nltk has the
+# same model, and the course's `Model1` computes it with arrays.
 
 # %%
 theirs = IBMModel1([AlignedSent(z.split(), e.split()) for e, z in TOY], 10).translation_table
@@ -1188,7 +1188,7 @@ assert [row.text for row in rows] == [example.text for example in test]
 # 4. A classifier is right in 80 % of all texts and 95 % sure on average. What is wrong, and where
 #    does it matter?
 # 5. The translation memory has a much higher BLEU than the translator that goes word for word. Why,
-#    although all its texts say something else?
+#    although none of its texts states the right facts?
 
 # %%
 question = None  # answer in your own words first; then 1 to 5 shows ours
