@@ -15,17 +15,16 @@ rates are tried while the best is at the edge. The result is measured on test da
 reading are tuned in short runs, then trained for longer, the persona with two seeds.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import optimizers
+from benchmarks import results as results_file
+from benchmarks.results import command
 from utils.command_line import run as run_command
 from utils.paths import DATASETS
 
@@ -385,18 +384,12 @@ class ReadingTask:
 # ---- all runs ------------------------------------------------------------------------------------
 
 
-class Results(optimizers.Results):
+class Results(results_file.Results):
     """The file of results: runs by name, each with its setting and what was measured."""
 
     def measured(self, setting: Setting, make: Callable[[Setting], dict]) -> dict:
         """What a run has measured, from the file if it is there with the same setting."""
-        made = self.data["runs"].get(setting.name)
-        if made is None or made["setting"] != asdict(setting):
-            made = {"setting": asdict(setting), **make(setting)}
-            self.data["runs"][setting.name] = made
-            self.save()
-            print(line(setting.name, made), flush=True)
-        return made
+        return self.run(setting.name, asdict(setting), partial(make, setting), line)
 
     def note(self, **facts: Any) -> None:
         """Keep something that belongs to all runs; runs on another base model are forgotten.
@@ -525,17 +518,10 @@ def reading(results: Results) -> None:
 
 def main() -> None:
     """Make the runs that are missing, or list those that are there."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--list", action="store_true", help="list the runs of the file")
-    parser.add_argument("--again", action="store_true", help="make all runs anew")
-    parser.add_argument("--out", type=Path, default=FILE, help="the file of results")
-    args = parser.parse_args()
+    args = command(__doc__, FILE).parse_args()
     results = Results(args.out, args.again)
     if args.list:
-        for name, made in results.data["runs"].items():
-            print(line(name, made))
+        results.show(line)
         return
 
     persona(results)

@@ -17,12 +17,12 @@ threads and processes take part.
 at the shape of GPT-2 124M also has CTranslate2, an inference engine in C++.
 """
 
-import argparse
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time, sleep
@@ -33,7 +33,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: see utils/se
 import numpy as np
 
 from benchmarks.generation import GPT2_124M, PAUSE, PROMPT, Peer, make_model
-from benchmarks.optimizers import Results
+from benchmarks.results import Results, command
 from utils.command_line import run as run_command
 from utils.models.sizes import SIZES
 from utils.paths import DATASETS
@@ -136,8 +136,6 @@ class Laboratory:
 
 def _parts(weights, heads: int):
     """Weights as `Generator` takes them."""
-    from functools import partial
-
     from utils.generation.cached_gpt2 import empty_cache, read_tokens
     from utils.generation.generator import CachedModel
 
@@ -491,11 +489,7 @@ def make(lab: Laboratory, setting: dict) -> dict:
 def complete(results: Results, runs: dict[str, dict], make: Callable[[dict], dict]) -> None:
     """Make the runs that the file does not have with the same setting, each written at once."""
     for name, setting in runs.items():
-        made = results.data["runs"].get(name)
-        if made is None or made["setting"] != setting:
-            results.data["runs"][name] = {"setting": setting} | make(setting)
-            results.save()
-            print(line(name, results.data["runs"][name]), flush=True)
+        results.run(name, setting, partial(make, setting), line)
 
 
 def line(name: str, run: dict) -> str:
@@ -508,19 +502,13 @@ def line(name: str, run: dict) -> str:
 
 def main() -> None:
     """Make the runs that are missing, or list those that are there."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--list", action="store_true", help="list the runs of the file")
-    parser.add_argument("--again", action="store_true", help="make all runs anew")
+    parser = command(__doc__, FILE)
     parser.add_argument("--only", default="", help="make only the runs that begin like this")
     parser.add_argument("--peer", help="a Python with torch, transformers and ctranslate2")
-    parser.add_argument("--out", type=Path, default=FILE, help="the file of results")
     args = parser.parse_args()
     results = Results(args.out, args.again)
     if args.list:
-        for name, made in results.data["runs"].items():
-            print(line(name, made))
+        results.show(line)
         return
     from utils.quiet import import_tensorflow
 

@@ -15,17 +15,15 @@ Another set of runs trains on windows of running text that are shorter than thos
 what does a model make of positions that it never saw?
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cache
-from pathlib import Path
+from functools import cache, partial
 
 import numpy as np
 
-from benchmarks.optimizers import Results
+from benchmarks.results import Results, command
 from utils.command_line import run as run_command
 from utils.models.sizes import SIZES
 from utils.paths import DATASETS
@@ -213,11 +211,7 @@ def by_position(judge: Callable, corpus) -> list[float]:
 def complete(results: Results, runs: dict[str, Setting], make: Callable[[Setting], dict]) -> None:
     """Make the runs that the file does not have with the same setting, each written at once."""
     for name, setting in runs.items():
-        made = results.data["runs"].get(name)
-        if made is None or made["setting"] != asdict(setting):
-            results.data["runs"][name] = {"setting": asdict(setting)} | make(setting)
-            results.save()
-            print(line(name, results.data["runs"][name]), flush=True)
+        results.run(name, asdict(setting), partial(make, setting), line)
 
 
 def prepared(results: Results) -> Callable[[Setting], dict]:
@@ -248,17 +242,10 @@ def line(name: str, run: dict) -> str:
 
 def main() -> None:
     """Make the runs that are missing, or list those that are there."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--list", action="store_true", help="list the runs of the file")
-    parser.add_argument("--again", action="store_true", help="make all runs anew")
-    parser.add_argument("--out", type=Path, default=FILE, help="the file of results")
-    args = parser.parse_args()
+    args = command(__doc__, FILE).parse_args()
     results = Results(args.out, args.again)
     if args.list:
-        for name, made in results.data["runs"].items():
-            print(line(name, made))
+        results.show(line)
         return
     complete(results, plan(), prepared(results))
 

@@ -12,24 +12,17 @@ spent on training (all threads, compilation included, evaluations not): other pr
 machine hardly change it. On two cores that are both busy, the clock shows about half of it.
 """
 
-import argparse
-import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.results import Results, command
 from utils.command_line import run as run_command
-from utils.errors import CourseError
-from utils.files import atomic_write
 from utils.paths import DATASETS
 
 FILE = DATASETS / "optimizers.json"
-LIBRARIES = ("keras", "keras-hub", "tensorflow", "numpy")
 BATCH_SIZE, STEPS, SEED = 8, 1400, 0
 TUNING_STEPS = 300
 SHORT_STEPS = 1000  # of the schedule that ends where the goal is
@@ -152,49 +145,6 @@ def train(setting: Setting, corpus, judge: Callable) -> list[list[float]]:
 # ---- all runs ------------------------------------------------------------------------------------
 
 
-class Results:
-    """The file of results: runs by name, each with its setting and its evaluations."""
-
-    def __init__(self, path: Path, again: bool = False):
-        self.path = path
-        self.data: dict = {"versions": {name: version(name) for name in LIBRARIES}, "runs": {}}
-        if path.is_file() and not again:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if found["versions"] == self.data["versions"]:
-                self.data = found
-            else:
-                print("Other versions have made the file: all runs are made anew.", file=sys.stderr)
-
-    def run(self, name: str, setting: Setting, make: Callable[[Setting], list]) -> list:
-        """The evaluations of a run, from the file if it is there with the same setting."""
-        made = self.data["runs"].get(name)
-        if made is None or made["setting"] != asdict(setting):
-            evaluations = make(setting)
-            self.data["runs"][name] = {"setting": asdict(setting), "evaluations": evaluations}
-            self.save()
-            print(line(name, self.data["runs"][name]), flush=True)
-        return self.data["runs"][name]["evaluations"]
-
-    def save(self) -> None:
-        """Write the file, all of it or nothing."""
-        write(self.path, self.data)
-
-
-def write(path: Path, data: dict) -> None:
-    """Write a file of results, one run on a line, all of it or nothing."""
-    runs = ",\n".join(
-        f"{json.dumps(name)}: {json.dumps(run)}" for name, run in data["runs"].items()
-    )
-    rest = json.dumps({name: value for name, value in data.items() if name != "runs"})
-    with atomic_write(path, cannot_write) as part:
-        part.write_text(f'{rest[:-1]}, "runs": {{\n{runs}\n}}}}\n', encoding="utf-8")
-
-
-def cannot_write(path: Path, error: OSError) -> CourseError:
-    """What to raise where the file cannot be written."""
-    return CourseError(f"{path} cannot be written ({error.strerror or error}): give --out another.")
-
-
 def with_mask(ids: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
     """The inputs of keras-nlp's GPT-2: ids, and 1 where they are no padding; (batch, time) each."""
     mask = np.concatenate([np.ones((len(ids), 1)), weights[:, :-1]], axis=1)
@@ -207,6 +157,12 @@ def line(name: str, run: dict) -> str:
     return f"{name:24} {step:5} steps {seconds:7.1f} CPU seconds   validation loss {loss:.4f}"
 
 
+def evaluations(results: Results, name: str, setting: Setting, make: Callable) -> list:
+    """The evaluations of a run, from the file if it is there with the same setting."""
+    made = results.run(name, asdict(setting), lambda: {"evaluations": make(setting)}, line)
+    return made["evaluations"]
+
+
 def tune(results: Results, optimizer: str, make: Callable) -> float:
     """The best of a few learning rates in short runs; more are tried while it is at the edge."""
     rates, losses = list(FIRST_RATES[optimizer]), {}
@@ -214,7 +170,7 @@ def tune(results: Results, optimizer: str, make: Callable) -> float:
         for rate in rates:
             setting = Setting(optimizer, rate, steps=TUNING_STEPS)
             name = f"{optimizer} tuning {rate:g}"
-            losses[rate] = results.run(name, setting, make)[-1][2]
+            losses[rate] = evaluations(results, name, setting, make)[-1][2]
         best = min(rates, key=losses.__getitem__)
         if best == rates[0]:
             rates.insert(0, float(f"{best / FACTOR:.2g}"))
@@ -237,7 +193,7 @@ def all_runs(results: Results, make: Callable) -> None:
         "stories": slow,
     }
     for name, setting in rungs.items():
-        results.run(name, setting, make)
+        evaluations(results, name, setting, make)
 
 
 def prepared(results: Results) -> Callable[[Setting], list]:
@@ -265,17 +221,10 @@ def prepared(results: Results) -> Callable[[Setting], list]:
 
 def main() -> None:
     """Make the runs that are missing, or list those that are there."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--list", action="store_true", help="list the runs of the file")
-    parser.add_argument("--again", action="store_true", help="make all runs anew")
-    parser.add_argument("--out", type=Path, default=FILE, help="the file of results")
-    args = parser.parse_args()
+    args = command(__doc__, FILE).parse_args()
     results = Results(args.out, args.again)
     if args.list:
-        for name, made in results.data["runs"].items():
-            print(line(name, made))
+        results.show(line)
         return
     all_runs(results, prepared(results))
 

@@ -11,16 +11,16 @@ All of them start from the small GPT-2 that was trained on the tales, and are ju
 it samples afterwards at temperature 1, with seeds that no training uses.
 """
 
-import argparse
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.optimizers import Results
+from benchmarks.results import Results, command
 from utils.command_line import run as run_command
 from utils.data.conversations import REFUSALS
 from utils.paths import DATASETS
@@ -448,12 +448,12 @@ def complete(results: Results, bench: Callable[[], Bench]) -> None:
 
 def make_policies(results: Results, bench: Callable[[], Bench], policies: Iterable[tuple]) -> None:
     """Make the policies that the file does not have with the same setting."""
+
+    def measured(setting: Setting) -> dict:
+        return make(bench(), setting)
+
     for name, setting in policies:
-        made = results.data["runs"].get(name)
-        if made is None or made["setting"] != asdict(setting):
-            results.data["runs"][name] = {"setting": asdict(setting)} | make(bench(), setting)
-            results.save()
-            print(line(name, results.data["runs"][name]), flush=True)
+        results.run(name, asdict(setting), partial(measured, setting), line)
 
 
 def line(name: str, made: dict) -> str:
@@ -468,17 +468,10 @@ def main() -> None:
     """Make the parts that are missing, or list those that are there."""
     from functools import cache
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--list", action="store_true", help="list the policies of the file")
-    parser.add_argument("--again", action="store_true", help="make all parts anew")
-    parser.add_argument("--out", type=Path, default=FILE, help="the file of results")
-    args = parser.parse_args()
+    args = command(__doc__, FILE).parse_args()
     results = Results(args.out, args.again)
     if args.list:
-        for name, made in results.data["runs"].items():
-            print(line(name, made))
+        results.show(line)
         return
     import_tensorflow()
     complete(results, cache(Bench))

@@ -28,7 +28,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.optimizers import FILE, write
+from benchmarks.optimizers import FILE
+from benchmarks.results import write
 from utils.command_line import run as run_command
 from utils.errors import CourseError
 

@@ -13,16 +13,14 @@ model, Muon, the windows, the loss. What is other: a size is compiled once for a
 nothing but the last loss is kept. Time is the CPU time of training, compilation left out.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.optimizers import Results
+from benchmarks.results import Results, command
 from utils.command_line import run as run_command
 from utils.models.sizes import ModelSize
 from utils.paths import DATASETS
@@ -248,17 +246,10 @@ def floors() -> dict[str, float]:
 
 def main() -> None:
     """Make the runs that are missing, or list those that are there."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--list", action="store_true", help="list the runs of the file")
-    parser.add_argument("--again", action="store_true", help="make all runs anew")
-    parser.add_argument("--out", type=Path, default=FILE, help="the file of results")
-    args = parser.parse_args()
+    args = command(__doc__, FILE).parse_args()
     results = Results(args.out, args.again)
     if args.list:
-        for made in results.data["runs"].values():
-            print(line(made))
+        results.show(lambda name, made: line(made))
         return
     plan = settings()
     results.data |= {"floors": floors(), "batch_size": BATCH_SIZE, "held_out_tales": HELD_OUT}

@@ -14,7 +14,6 @@ end of a run; the data card names the one exception. The weights that are kept a
 lowest loss on the validation part.
 """
 
-import argparse
 import hashlib
 import json
 from collections.abc import Callable
@@ -24,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import optimizers
+from benchmarks import results as results_file
+from benchmarks.results import command
 from utils.command_line import run as run_command
 from utils.errors import DataUnavailable
 from utils.paths import DATASETS
@@ -186,7 +186,7 @@ def written(name: str):
 # ---- all runs ------------------------------------------------------------------------------------
 
 
-class Results(optimizers.Results):
+class Results(results_file.Results):
     """The file of results: runs by name, each with its setting and what was measured."""
 
     def measured(self, setting: Setting, task: Task, make: Callable) -> None:
@@ -260,18 +260,12 @@ def plan() -> list[tuple[Setting, Callable]]:
 
 def main() -> None:
     """Make the runs that are missing, or list those that are there."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--list", action="store_true", help="list the runs of the file")
-    parser.add_argument("--again", action="store_true", help="make all runs anew")
-    parser.add_argument("--out", type=Path, default=FILE, help="the file of results")
+    parser = command(__doc__, FILE)
     parser.add_argument("--counting", action="store_true", help="only those that count words")
     args = parser.parse_args()
     results = Results(args.out, args.again)
     if args.list:
-        for name, made in results.data["runs"].items():
-            print(line(name, made))
+        results.show(line)
         return
     tasks = {name: load_task(name) for name in TASKS}
     for setting, make in plan():

@@ -15,14 +15,14 @@ at random. All are asked for the same passages, of two kinds: "test" has combina
 are in no pair of the training, "familiar" has only such as may be there.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks import optimizers
+from benchmarks import results as results_file
+from benchmarks.results import command
 from utils.command_line import run as run_command
 from utils.paths import DATASETS
 from utils.tasks.translation import Pair, pairs, read, told
@@ -163,17 +163,12 @@ def learnt(setting: Setting) -> "tuple[Run, dict]":
 # ---- all runs ------------------------------------------------------------------------------------
 
 
-class Results(optimizers.Results):
+class Results(results_file.Results):
     """The file of results: runs by name, each with its setting and what was measured."""
 
     def measured(self, setting: Setting, make: Callable[[Setting], dict]) -> None:
         """Make a run, unless it is in the file with the same setting."""
-        made = self.data["runs"].get(setting.name)
-        if made is None or made["setting"] != asdict(setting):
-            made = {"setting": asdict(setting), **make(setting)}
-            self.data["runs"][setting.name] = made
-            self.save()
-            print(line(setting.name, made), flush=True)
+        self.run(setting.name, asdict(setting), partial(make, setting), line)
 
     def best_rate(self, method: str) -> float:
         """The learning rate with the lowest validation loss; trials that are missing are made."""
@@ -220,17 +215,10 @@ def trainings(rates: dict[str, float], seeds: Sequence[int]) -> list[Setting]:
 
 def main() -> None:
     """Make the runs that are missing, or list those that are there."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--list", action="store_true", help="list the runs of the file")
-    parser.add_argument("--again", action="store_true", help="make all runs anew")
-    parser.add_argument("--out", type=Path, default=FILE, help="the file of results")
-    args = parser.parse_args()
+    args = command(__doc__, FILE).parse_args()
     results = Results(args.out, args.again)
     if args.list:
-        for name, made in results.data["runs"].items():
-            print(line(name, made))
+        results.show(line)
         return
     results.data |= {"texts": TEXTS, "batch_size": BATCH_SIZE, "pretraining": PRETRAINING_STEPS}
     for setting in counts():

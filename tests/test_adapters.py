@@ -10,7 +10,8 @@ import tensorflow as tf
 from lesson_code import definitions
 from tiny_server import random_model, tiny_tokenizer
 
-from benchmarks import adapter_methods, adapters, optimizers
+from benchmarks import adapter_methods, adapters
+from benchmarks.results import write
 from utils import small_chat
 from utils.data.bpe import Tokenizer
 from utils.data.chat_template import Template, with_roles
@@ -491,7 +492,7 @@ def test_a_benchmark_that_was_stopped_goes_on(tmp_path):
     data = json.loads(path.read_text(encoding="utf-8"))
     name = next(name for name in data["runs"] if name.startswith("persona | full | 0.003"))
     del data["runs"][name]
-    optimizers.write(path, data)
+    write(path, data)
     adapters.tune(adapters.Results(path), "persona", "full", 10, make)
     assert [setting.name for setting in made[first:]] == [name]
 

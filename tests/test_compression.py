@@ -10,7 +10,7 @@ from lesson_code import definitions
 from tiny_server import CONTEXT, random_model, tiny_tokenizer, until
 
 from benchmarks import compression as benchmark
-from benchmarks.optimizers import Results
+from benchmarks.results import Results
 from utils import compress
 from utils.data.keras_tokenizers import as_keras
 from utils.errors import CourseError, GenerationError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from lesson_code import definitions
 
-from benchmarks import optimizers, race
+from benchmarks import optimizers, race, results
 from utils.data.downloads import DATASETS
 from utils.training.optimizers import Muon
 
@@ -79,9 +79,9 @@ def made_up(losses):
 
 
 def test_the_tuning_goes_on_while_the_best_rate_is_at_the_edge(tmp_path):
-    results = optimizers.Results(tmp_path / "results.json")
+    file = results.Results(tmp_path / "results.json")
     make, made = made_up(lambda rate: abs(np.log(rate / 0.0001)))
-    best = optimizers.tune(results, "AdamW", make)
+    best = optimizers.tune(file, "AdamW", make)
     assert min(setting.rate for setting in made) < best < max(setting.rate for setting in made)
     assert best == pytest.approx(0.0001, rel=0.2)
 
@@ -89,20 +89,20 @@ def test_the_tuning_goes_on_while_the_best_rate_is_at_the_edge(tmp_path):
 def test_a_benchmark_that_was_stopped_goes_on(tmp_path):
     path = tmp_path / "results.json"
     make, made = made_up(lambda rate: abs(np.log(rate / 0.005)))
-    optimizers.all_runs(optimizers.Results(path), make)
+    optimizers.all_runs(results.Results(path), make)
     first = len(made)
     data = json.loads(path.read_text(encoding="utf-8"))
     del data["runs"]["AdamW"]
-    optimizers.write(path, data)
-    optimizers.all_runs(optimizers.Results(path), make)
+    results.write(path, data)
+    optimizers.all_runs(results.Results(path), make)
     assert len(made) == first + 1 and made[-1].optimizer == "AdamW"
     assert json.loads(path.read_text(encoding="utf-8"))["runs"].keys() > {"AdamW", "Muon", "plain"}
 
 
 def test_runs_of_other_versions_are_not_mixed(tmp_path, capsys):
     path = tmp_path / "results.json"
-    optimizers.write(path, {"versions": {"keras": "0.1"}, "runs": {"Muon": {}}})
-    assert optimizers.Results(path).data["runs"] == {}
+    results.write(path, {"versions": {"keras": "0.1"}, "runs": {"Muon": {}}})
+    assert results.Results(path).data["runs"] == {}
     assert "Other versions" in capsys.readouterr().err
 
 
