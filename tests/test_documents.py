@@ -209,9 +209,7 @@ def vectors_of(texts):
     return np.array(about_time, "float32")
 
 
-@pytest.mark.parametrize("in_memory", [1, 4096])
-def test_meaning_finds_what_words_do_not(folder, index, monkeypatch, in_memory):
-    monkeypatch.setattr("utils.documents.index.COMPARED", in_memory)
+def test_meaning_finds_what_words_do_not(folder, index):
     index.update(folder)
     index.embed(vectors_of)
     question = "Until when is there a guarantee?"
@@ -219,6 +217,16 @@ def test_meaning_finds_what_words_do_not(folder, index, monkeypatch, in_memory):
     found = index.search(question, 5, vectors_of)
     assert WARRANTY in found[0].text or WARRANTY in found[1].text
     assert max(one.likeness or 0 for one in found) == 1
+
+
+def test_few_vectors_in_memory_find_the_same_as_all_at_once(folder, index, monkeypatch):
+    index.update(folder)
+    index.embed(vectors_of)
+    question, (_, passages) = "Until when is there a guarantee?", index.size
+    at_once = index.search(question, passages, vectors_of)
+    assert passages > 2 and all(one.likeness is not None for one in at_once)
+    monkeypatch.setattr("utils.documents.index.COMPARED", 2)
+    assert index.search(question, passages, vectors_of) == at_once
 
 
 def test_an_index_of_another_format_is_made_anew(folder, tmp_path):
