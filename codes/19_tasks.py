@@ -711,10 +711,10 @@ assert [name for name, (_, low, _) in gains.items() if low > 0] == ["sentiment-e
 # two labels. With contextual calibration it names both, and is still behind naive Bayes.
 #
 # **A model pretrained on much text is better than ours.** MiniLM has read far more than all these
-# texts together. Its head learnt from at most 2,000 labelled texts. On English sentiment it is
-# ahead of the head on our GPT-2, and the test cannot tell it from logistic regression, which has
-# learnt from twice as many texts. So begin with the baseline, and let the intervals say whether
-# more is worth it.
+# texts together. Its head learnt from a part of the labelled texts only (the data card says how
+# many). On English sentiment it is ahead of the head on our GPT-2, and the test cannot tell it from
+# logistic regression, which has learnt from all of them. So begin with the baseline, and let the
+# intervals say whether more is worth it.
 
 # %%
 ZERO, TAUGHT, MINILM = "prompt, zero-shot", "prompt, trained", "head on MiniLM"
