@@ -166,16 +166,46 @@ def _each(weights: Weights, targets: Sequence[str], make: Callable) -> dict[str,
 # ---- the methods ---------------------------------------------------------------------------------
 
 
-def full() -> Method:
-    """Full fine-tuning: everything is trained."""
+def full(tokens: bool = True) -> Method:
+    """Full fine-tuning: everything is trained.
+
+    Args:
+        tokens: whether the token embeddings are trained, too.
+    """
 
     def start(weights, rng):
-        return {str(i): array.numpy() for i, array in enumerate(tf.nest.flatten(weights))}
+        found = {str(i): array.numpy() for i, array in enumerate(tf.nest.flatten(weights))}
+        if not tokens:
+            del found["0"]  # the token embeddings come first in `Weights`
+        return found
 
     def adapt(weights, parameters):
-        return Adapted(tf.nest.pack_sequence_as(weights, list(parameters.values())))
+        arrays = tf.nest.flatten(weights)
+        for number, array in parameters.items():
+            arrays[int(number)] = array
+        return Adapted(tf.nest.pack_sequence_as(weights, arrays))
 
     return Method(start, adapt)
+
+
+def with_tokens(method: Method, rows: int | None = None) -> Method:
+    """The same method, and token embeddings are trained as they are besides.
+
+    Args:
+        method: what else is trained.
+        rows: only the last ones, the newest tokens; None for the whole table.
+    """
+    first = 0 if rows is None else -rows
+
+    def start(weights, rng):
+        return method.start(weights, rng) | {"tokens": weights.token_embedding[first:].numpy()}
+
+    def adapt(weights, parameters):
+        kept = weights.token_embedding[: -len(parameters["tokens"])]
+        table = tf.concat([kept, parameters["tokens"]], axis=0)
+        return method.adapt(weights._replace(token_embedding=table), parameters)
+
+    return Method(start, adapt, method.budget)
 
 
 def lora(rank: int, targets: Sequence[str] = ALL) -> Method:
@@ -364,8 +394,11 @@ def prefix_tuning(vectors: int) -> Method:
 
 METHODS: dict[str, Callable[[], Method]] = {
     "full": full,
+    "full, tokens frozen": lambda: full(tokens=False),
     "LoRA r=4": lambda: lora(4),
     "LoRA r=8": lambda: lora(8),
+    "LoRA r=8, tokens trained": lambda: with_tokens(lora(8)),
+    "LoRA r=8, roles trained": lambda: with_tokens(lora(8), rows=3),
     "LoRA r=16": lambda: lora(16),
     "LoRA r=32": lambda: lora(32),
     "LoRA r=1": lambda: lora(1),

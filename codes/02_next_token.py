@@ -275,7 +275,8 @@ smoothed = counts + SMOOTHING
 table = smoothed / smoothed.sum(axis=1, keepdims=True)  # (vocabulary, vocabulary)
 
 # %% [markdown]
-# Here is the part of the table for the twenty most common characters, the vowels first. Each row
+# Here is the part of the table for the twenty most common characters: the space, the vowels, then
+# the others. Each row
 # has the probabilities of what follows; the rest of them, up to 1, belongs to characters that are
 # not shown.
 

@@ -3,7 +3,7 @@
 #
 # At the end of this lesson you will have written the core of GPT-2's **tokenizer**, the program
 # that cuts a text into pieces and numbers them. You will have trained it on the tales and compared
-# its output with that of Keras.
+# its output with that of keras-nlp.
 #
 # You need: [lesson 2](02_next_token.ipynb): what a language model predicts, and why a single
 # character carries little information.
@@ -47,12 +47,12 @@ print(f"words: {len(text.split())} tokens of {len(set(text.split()))} kinds")
 
 # %% [markdown]
 # Characters make a small vocabulary but long texts. Long texts have two costs. The model has to
-# make many more predictions, most of which only spell out words. And it can look back only on a
+# make many more predictions, many of which only spell out words. And it can look back only on a
 # fixed number of tokens, its **context window**, so with small tokens it sees less of the story.
 #
-# Words make short texts. But what about an **out-of-vocabulary** word, one that did not occur in
-# the text from which the vocabulary was made? All such words get the same token, "unknown", and
-# their meaning is lost.
+# Words make short texts, but they have two costs as well. Each different word needs a token of its
+# own, so the vocabulary grows with the text from which it is made. And all **out-of-vocabulary**
+# words, those not in that text, get the same token, "unknown": their meaning is lost.
 
 # %% tags=["nbval-check-output"]
 known = set(text.split())
@@ -66,7 +66,7 @@ print([word if word in known else "<unknown>" for word in ["long", "strangest", 
 # 1. Cut every word into characters.
 # 2. Count all pairs of neighbouring tokens.
 # 3. Join the most frequent pair into a new token wherever it occurs. This is called a **merge**.
-# 4. Repeat from step 2, as often as you like.
+# 4. Repeat from step 2 until you have enough tokens or no pair is left.
 
 
 # %%
@@ -104,8 +104,8 @@ for word in words:
 
 # %% [markdown]
 # To train the tokenizer, count and merge in turn. If two pairs are equally frequent, we take the
-# one that comes first in the text. Python's `max` does so by itself: a `Counter` keeps its pairs in
-# the order in which they first occurred, and `max` returns the first of several equal ones.
+# one that comes first in the text. Python's `max` does so, because a `Counter` keeps its pairs in
+# the order in which they first occurred.
 
 
 # %%
@@ -113,6 +113,8 @@ def learn(words, num_merges):
     """Yield one merge after the other, each with the counts that led to it."""
     for _ in range(num_merges):
         counts = count_pairs(words)
+        if not counts:  # every word has become one token
+            return
         best = max(counts, key=counts.get)
         yield best, counts
         words = [merge(word, best) for word in words]
@@ -126,10 +128,12 @@ for number, (pair, counts) in enumerate(learn(words, 11), start=1):
 
 # %% [markdown]
 # Follow the last lines upwards: *strange* is *stra* and *nge*, *stra* is *str* and *a*, and *str*
-# begins with the *st* of the first merge. A later merge joins tokens that earlier merges have made,
-# so the order of the merges matters.
+# begins with the *st* of the first merge.
 #
-# To **encode** a word, cut it into characters and do all the merges again, in the same order.
+# To **encode** a word, cut it into characters and do all the merges again, in the same order. The
+# order matters for two reasons. A merge may need a token that an earlier merge has made. And two
+# merges may compete for a token: of `fa`, `st`, `r`, merge 5 would join the first two and merge 9
+# the last two.
 
 
 # %%
@@ -144,16 +148,15 @@ def encode_word(word, merges):
 # %% tags=["nbval-check-output"]
 for word in ["stranger", "strangest", "lost", "gnat"]:
     print(f"{word:10} {encode_word(word, merges)}")
+print(f"{'strangest':10} {encode_word('strangest', merges[::-1])}, in reverse order")
 
 # %% [markdown]
-# *strangest* was not in the text, and yet it is encoded as two tokens that both occur elsewhere.
-# (They are not quite those that you would choose: the *e* already belongs to *strange*.) A word
-# that shares no merge with the text, like *gnat*, is encoded letter by letter. So a word that
-# consists of these letters is never out of vocabulary.
+# *strangest* was not in the text, but it is encoded as two tokens that both occur elsewhere.
+# (*est* would be nicer, but the *e* already belongs to *strange*.) No merge applies to *gnat*, so
+# it is encoded letter by letter. A word is never out of vocabulary if the text has all its letters.
 #
-# The next figure shows how one word is merged step by step. Each box is a token; the colours only
-# separate neighbours. Each row shows the word after one more merge. Merges that do not change the
-# word are left out.
+# The figure shows how *strangest* is merged step by step. Each box is a token; the colours only
+# separate neighbours. Merges that do not change the word are left out.
 
 
 # %%
@@ -191,12 +194,13 @@ axes.set_title("Each merge joins two neighbours")
 plt.show()
 
 # %% [markdown]
-# The vocabulary consists of the alphabet and one token for each merge. The position of a token in
-# the vocabulary is its **id**, and ids are what the model reads. To **decode** ids, look up their
-# tokens and join them.
+# The vocabulary consists of the alphabet, which is all the characters of these words, and one token
+# for each merge. The position of a token in the vocabulary is its **id**, and ids are what the
+# model reads. To **decode** ids, look up their tokens and join them.
 
 # %% tags=["nbval-check-output"]
-vocabulary = sorted(set(text)) + [left + right for left, right in merges]
+alphabet = sorted(set().union(*words))
+vocabulary = alphabet + [left + right for left, right in merges]
 ids = [vocabulary.index(token) for token in encode_word("strangest", merges)]
 print(ids, "→", "".join(vocabulary[i] for i in ids))
 
@@ -214,10 +218,10 @@ for character in "aé猫🦊":
 
 # %% [markdown]
 # So GPT-2 starts with the 256 bytes instead of an alphabet. Every text, in any script, is a
-# sequence of bytes and can therefore be encoded. Our functions need no change, because Python joins
-# bytes in the same way as strings. `bpe.single_bytes` cuts a word into its bytes, which Python
-# prints in hexadecimal: `\xe7` is 231. Here are the Chinese words for *cat*, *kitten* and *big
-# cat*.
+# sequence of bytes and can therefore be encoded. `learn` needs no change, because Python joins
+# bytes in the same way as strings. Only the first step is different: `bpe.single_bytes` cuts a word
+# into its bytes, which Python prints in hexadecimal: `\xe7` is 231. Here are the Chinese words for
+# *cat*, *kitten* and *big cat*.
 
 # %% tags=["nbval-check-output"]
 byte_words = [bpe.single_bytes(word) for word in ["猫", "小猫", "大猫"]]
@@ -227,8 +231,8 @@ for pair, counts in learn(byte_words, 2):
 
 # %% [markdown]
 # After two merges the three bytes of 猫 are one token. The first merge made a token that is only
-# *part* of a character. Such a token cannot be shown on its own, so Python prints a � (the
-# replacement character) for it.
+# *part* of a character. Such a token cannot be shown on its own. Python's `decode` raises an error
+# or, with `errors="replace"`, returns a � (the replacement character).
 
 # %% tags=["nbval-check-output"]
 print("猫".encode()[:2].decode("utf-8", errors="replace"))
@@ -236,94 +240,76 @@ print("猫".encode()[:2].decode("utf-8", errors="replace"))
 # %% [markdown]
 # ### Spaces belong to words
 #
-# We cut the toy text at its spaces, and the spaces were lost. GPT-2 keeps them: a space belongs to
-# the word after it. A regular expression, published with GPT-2, cuts a text into words, numbers and
-# punctuation (`\p{L}` is a letter of any script, `\p{N}` a digit). Merges happen only inside these
-# pieces, so no token crosses the border between two of them. Joined, the pieces give the text
-# again. Of two spaces in a row, the second belongs to the next word and the first is a piece of its
-# own.
+# We cut the toy text at its spaces and lost them. GPT-2 keeps them: it cuts a text into pieces by a
+# regular expression, which is called **pre-tokenization**. Merges happen only inside these pieces,
+# so no token crosses the border between two of them.
+#
+# At each position the alternatives between the `|` are tried from left to right. First come
+# contractions such as `'ll`. Then come letters of any script (`\p{L}`), numbers (`\p{N}`) and other
+# signs, each with the space before them, if there is one. White space is last; of several spaces
+# before a word, `\s+(?!\S)` takes all but one. Python's own `re` does not know `\p{L}`, so we use
+# the package `regex`.
 
 # %% tags=["nbval-check-output"]
 print(bpe.WORD.pattern)
 sentence = "I'll wait,  until 10:30!\nDon't run."
 print(bpe.split_words(sentence))
-print("".join(bpe.split_words(sentence)) == sentence)
+print("joined, they are the text again:", "".join(bpe.split_words(sentence)) == sentence)
 
 # %% [markdown]
 # ## From a toy to a tool
 #
-# Now we train on the tales. How much work will it be? Our `learn` counts every pair of the whole
-# text again before each merge. To measure that, we let it do 60 merges on the first hundred tales
-# and record how many pairs it has counted.
+# Now we train on the tales. Our `learn` counts all pairs of the text again before each merge.
+# `bpe.Trainer` in [bpe.py](../utils/data/bpe.py) finds the same merges with less work:
+#
+# * A text repeats its pieces. Count the pairs of each *different* piece once and multiply by how
+#   often the piece occurs.
+# * A merge changes only the pairs beside the tokens that it joins. Correct only their counts.
+#
+# Let both do 60 merges on the first hundred tales and see how many pairs they look at. The
+# [benchmarks](../benchmarks/README.md) measure the time in seconds.
 
 # %% tags=["nbval-check-output"]
-tales = corpus("en", "train", TALES)
-sample = as_text(tales[:100])
-sample_words = [bpe.single_bytes(word) for word in bpe.split_words(sample)]
-print(f"{len(sample):,} characters, {len(sample_words):,} words")
+tales = corpus("en", "train", TALES)  # the first 1,000 training tales
+sample = as_text(tales[:100])  # one tale on each line
+sample_pieces = bpe.split_words(sample)
+print(f"{len(sample):,} characters, {len(sample_pieces):,} pieces, ", end="")
+print(f"{len(set(sample_pieces))} different ones")
 
-# %%
-slow_merges, looked_at = [], []
-for pair, counts in learn(sample_words, 60):
+# %% tags=["nbval-check-output"]
+slow_merges, slow_work = [], 0
+for pair, counts in learn([bpe.single_bytes(piece) for piece in sample_pieces], 60):
     slow_merges.append(pair)
-    looked_at.append(counts.total())
-slow_work = np.cumsum(looked_at)
+    slow_work += counts.total()
 
-# %% [markdown]
-# Most of that work is unnecessary. Two ideas make training fast:
-#
-# * A text repeats its words. Count the pairs of each *different* word once and multiply by how
-#   often the word occurs.
-# * A merge changes only the pairs to the left and to the right of the tokens that it joins.
-#   Remember at which positions each pair occurs. After a merge, subtract the pairs that have
-#   disappeared at these positions from the counts, and add the new ones.
-#
-# `bpe.Trainer` in [bpe.py](../utils/data/bpe.py) does both. With what you know now you can read it.
-
-# %%
 trainer = bpe.Trainer(sample)
-quick_merges, quick_work = [], []
-for _ in range(60):
-    quick_merges.append(trainer.step())
-    quick_work.append(trainer.pairs_counted)
+quick_merges = [trainer.step() for _ in range(60)]
+quick_work = trainer.pairs_counted
 
-# %% tags=["nbval-check-output"]
 print("the same merges:", quick_merges == slow_merges)
-print(f"pairs looked at: {slow_work[-1]:,} and {quick_work[-1]:,}")
-print("less than a hundredth of the work:", bool(quick_work[-1] < slow_work[-1] / 100))
+print(f"pairs looked at: {slow_work:,} and {quick_work:,}")
+print("less than a hundredth of the pairs:", quick_work < slow_work / 100)
 assert quick_merges == slow_merges
 
-# %%
-steps = np.arange(1, 61)
-plt.semilogy(steps, slow_work, label="count everything again")
-plt.semilogy(steps, quick_work, label="count what has changed")
-plt.title("The same merges, for a small part of the work")
-plt.xlabel("merges")
-plt.ylabel("pairs looked at, in total")
-plt.legend(loc="center right")
-plt.show()
-
 # %% [markdown]
-# The gap widens with every merge: later pairs occur less often, so fewer positions have to be
-# counted again. The [benchmarks](../benchmarks/README.md) compare the times in seconds with those
-# of other trainers.
-#
 # Now train on all the tales that we have loaded. The setting `vocabulary_size` determines the
 # number of merges. Of the vocabulary, 256 tokens are the bytes, and one is a **special token**,
 # `<|endoftext|>`, which marks the end of a text. Each of the others comes from one merge.
 
 # %% tags=["nbval-check-output"]
-num_merges = args.vocabulary_size - bpe.SMALLEST_VOCABULARY
-tokenizer = bpe.Tokenizer(bpe.train(as_text(tales), num_merges))
+num_merges = args.vocabulary_size - bpe.SMALLEST_VOCABULARY  # which is 257
+training_text = as_text(tales)
+tokenizer = bpe.Tokenizer(bpe.train(training_text, num_merges))
 learnt = [left + right for left, right in tokenizer.merges]
 print(f"{len(tales):,} tales, {num_merges:,} merges, {len(tokenizer.tokens):,} tokens")
 print("first merges:", learnt[:12])
 print("last merges: ", learnt[-8:])
 
 # %% [markdown]
-# The first merges are what you would expect of any English text: *he*, *the*, the *nd* of *and*.
-# The last ones are words of these tales. A space is part of the token: ` the` and `the` are two
-# different tokens. Next we check that decoding gives back the text, whatever the text is.
+# The first merges are parts of common English words: *he*, *the*, the *nd* of *and*. Among the last
+# ones are words of these tales, such as ` stuck`, and four steps on the way to ` birthday`. A space
+# is part of the token: ` the` and `the` are two different tokens. Next we check on five very
+# different texts that decoding gives back the text.
 
 # %% tags=["nbval-check-output"]
 texts = [
@@ -341,13 +327,13 @@ for text in texts:
 # %% [markdown]
 # ## The same in Keras
 #
-# GPT-2's tokenizer was published as two files, which many tools can read: `vocab.json` has the id
-# of each token, and `merges.txt` the merges in their order. In both files each byte is written as a
-# visible character; a space is `Ġ` and a line break is `Ċ`. GPT-2 numbers the bytes whose
-# characters are visible first, so the id of a single byte is not its value.
+# GPT-2's tokenizer was published as two files: `vocab.json` has the id of each token, and
+# `merges.txt` the merges in their order. In both files each byte is written as a visible character;
+# a space is `Ġ` and a line break is `Ċ`. GPT-2 numbers the bytes whose characters are visible
+# first, so the id of a single byte is not its value.
 
 # %% tags=["nbval-check-output"]
-print(tokenizer.merge_lines[:6])
+print(tokenizer.merge_lines[:6])  # as in merges.txt
 print({token: tokenizer.vocabulary[token] for token in ["!", "a", "Ċ", "Ġ"]})
 print(list(tokenizer.vocabulary.items())[-2:])
 
@@ -363,39 +349,32 @@ for text in texts:
     print(f"{same!s:5}  {text!r}")
 
 # %% [markdown]
-# In nearly all cases it does, but one line says `False`. Which tokenizer is right? Look at the
-# tokens.
+# For one text it does not. Which tokenizer is right? Look at the pieces and the tokens of the part
+# that differs.
 
 # %%
 text = "('the"
-print(bpe.split_words(text))
-print([tokenizer.decode([i]) for i in tokenizer.encode(text)])
+in_library = from_library._tokenizer.pre_tokenizer.pre_tokenize_str(text)
+print("ours:     ", bpe.split_words(text), [tokenizer.decode([i]) for i in tokenizer.encode(text)])
+print("keras-nlp:", [piece for piece, _ in in_library], end=" ")
 print([tokenizer.decode([i]) for i in np.asarray(from_library(text))])
 
 # %% [markdown]
-# The tales have words like *can't*, so `'t` is a token. But the regular expression cuts this text
-# between `'` and `t`, and no token may cross such a border. The version of keras-nlp that the
-# course uses has a bug: it does not pass on the regular expression correctly, so the text is not
-# cut at all. The result is seldom affected, because the merges were learnt inside the pieces.
+# The tales have words like *can't*, so `'t` is a token. But GPT-2's expression cuts this text
+# between `'` and `t`: at the `(`, the alternative for other signs takes both `('`. No token may
+# cross this border. The version of keras-nlp that the course uses has a bug: it searches for its
+# regular expression as if that were plain text, so it does not cut the text at all.
 #
 # `as_keras` in [keras_tokenizers.py](../utils/data/keras_tokenizers.py) returns keras-nlp's
-# tokenizer with the correct regular expression. All later lessons use it.
-
-# %% tags=["nbval-check-output"]
-in_keras = as_keras(tokenizer)
-for text in texts:
-    same = np.asarray(in_keras(text)).tolist() == tokenizer.encode(text)
-    print(f"{same!s:5}  {text!r}")
-
-# %% [markdown]
-# Five texts prove little. So generate ten thousand random strings, each a mixture of common
-# characters and of all the characters in Unicode.
+# tokenizer with the correct regular expression. Compare both with ours, on held-out tales and on
+# ten thousand random strings, which mix contractions and common characters with all of Unicode.
 
 # %%
 in_unicode = map(chr, range(0x110000))
 # Cn: not assigned yet. Cs: half of a surrogate pair, which is no character.
 everything = np.array([c for c in in_unicode if unicodedata.category(c) not in ("Cn", "Cs")])
-keyboard = np.array(list(" \n\tabcdeABCXYZ'sre0123456789.,!?"))
+contractions = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"]
+keyboard = np.array([*contractions, *" \n\t'(abcdehlmrstvABC019.,!?"])
 
 
 def random_text():
@@ -408,92 +387,103 @@ wild_texts = [random_text() for _ in range(10_000)]
 print(repr(wild_texts[0]))
 
 # %% tags=["nbval-check-output"]
-ours = [tokenizer.encode(text) for text in wild_texts]
-theirs = [np.asarray(ids).tolist() for ids in in_keras(wild_texts)]
-different = sum(a != b for a, b in zip(ours, theirs, strict=True))
-print(f"{len(wild_texts):,} texts, different tokens in {different} of them")
+in_keras = as_keras(tokenizer)
+held_out = [tale.text for tale in corpus("en", "validation", 50)]
+for name, texts in [("tales", held_out), ("random strings", wild_texts)]:
+    ours = [tokenizer.encode(text) for text in texts]
+    for version, keras_tokenizer in [("keras-nlp", from_library), ("as_keras", in_keras)]:
+        theirs = [np.asarray(ids).tolist() for ids in keras_tokenizer(texts)]
+        different = sum(a != b for a, b in zip(ours, theirs, strict=True))
+        print(f"{version:9} {len(texts):6,} {name}, different tokens in {different:,} of them")
+    assert ours == theirs  # those of as_keras
 print("every text comes back:", [tokenizer.decode(ids) for ids in ours] == wild_texts)
-assert ours == theirs
 
 # %% [markdown]
 # So this is GPT-2's tokenizer: your merges, on bytes, inside the pieces of GPT-2's regular
-# expression. The special token `<|endoftext|>` has the last id. The first id, 0, would be a bad
-# choice, because of **padding**: all texts of a batch must have the same length, so keras-nlp
-# appends tokens with the id 0 to the shorter ones. If 0 were the end of a text, every padded
-# position would look like one. (In GPT-2's order the id 0 is the `!`. That does no harm, because a
-# padding mask says which positions are padding.)
+# expression. In these tales the bug changes nothing. A likely reason is that the merges were learnt
+# inside the pieces.
+#
+# `<|endoftext|>` has the last id; where a text contains it, both tokenizers make it a single token.
+# All texts of a batch must have the same length, so keras-nlp appends **padding**, tokens with the
+# id 0, to the shorter ones. The id 0 is also that of `!`, so a padding mask says which positions
+# are padding.
 
 # %% tags=["nbval-check-output"]
-ids = np.asarray(in_keras("The fox slept.<|endoftext|>"))
-print([tokenizer.decode([i]) for i in ids])
+text = "The fox slept.<|endoftext|>"
+ids = np.asarray(in_keras(text)).tolist()
+print([tokenizer.decode([i]) for i in ids], "the same in ours:", ids == tokenizer.encode(text))
 print("end:", in_keras.end_token_id, " padding:", in_keras.pad_token_id)
 
 # %% [markdown]
-# So that every lesson reads the tales in the same way, this tokenizer [comes with the
-# course](../datasets/tokenizers.md), together with one for Chinese. Both are stored in `datasets/`
-# as GPT-2's two files. Is the English one the same as the one that you have just trained?
+# The GPTs of later lessons use this tokenizer. It [comes with the
+# course](../datasets/tokenizers.md), together with one for Chinese. Is the English one the same as
+# yours?
 
 # %% tags=["nbval-check-output"]
-shipped = bpe.Tokenizer.load(folder("en"))
+shipped = bpe.Tokenizer.load(folder("en"))  # datasets/tokenizer-en/
 print("the shipped tokenizer has these merges:", shipped.merges == tokenizer.merges)
 
 # %% [markdown]
 # ## What it makes of text
 #
 # If you keep only the first merges, you get a tokenizer with a smaller vocabulary. The figure shows
-# a sentence that the tokenizer was not trained on, encoded with vocabularies of growing size. Each
-# box is a token, and ␣ is a space.
+# a new sentence, encoded with vocabularies of growing size; ␣ is a space. Below it stands how often
+# three of the words occur in the training tales.
 
 
 # %%
-def pieces(tokenizer, text):
+def first_merges(tokenizer, size):
+    """The tokenizer with only as many merges as give a vocabulary of this size."""
+    return bpe.Tokenizer(tokenizer.merges[: size - bpe.SMALLEST_VOCABULARY])
+
+
+def shown_tokens(tokenizer, text):
     """The tokens of a text, each as text."""
     return [tokenizer.decode([i]) for i in tokenizer.encode(text)]
 
 
+# %%
 sentence = "It was the strangest fox in the village."
-sizes = [size for size in (257, 320, 512) if size < args.vocabulary_size]
+sizes = [size for size in (257, 512, 1024) if size < args.vocabulary_size]
 sizes.append(args.vocabulary_size)
 axes = empty_axes(len(sizes), len(sentence), room=14)
 for row, size in enumerate(sizes):
-    smaller = bpe.Tokenizer(tokenizer.merges[: size - bpe.SMALLEST_VOCABULARY])
-    tokens = pieces(smaller, sentence)
+    tokens = shown_tokens(first_merges(tokenizer, size), sentence)
     draw_strip(axes, row, tokens, f"{size}: {len(tokens)} tokens")
 axes.set_title("The same sentence, with a growing vocabulary")
 plt.show()
+print({word: training_text.count(word) for word in ["strangest", "fox", "village"]})
 
 # %% [markdown]
-# From top to bottom the tokens grow from bytes to words. *strangest* and *fox* are still several
-# tokens in the last row, since the tales do not use these words, but nothing is lost.
+# From top to bottom the tokens grow from bytes to words. *village* is one token in the last row.
+# *strangest* and *fox*, which the tales never use, are still several tokens, but nothing is lost.
 #
-# A larger vocabulary makes shorter texts. Is larger always better? We measure it on validation
-# tales, which were not used for training: on English tales, and on Chinese tales with merges learnt
-# from Chinese.
+# How much shorter does a larger vocabulary make a text? We measure it on held-out tales: English
+# ones, and Chinese ones with merges learnt from Chinese.
 
 # %%
 chinese_tales = corpus("zh", "train", TALES)
 chinese = bpe.Tokenizer(bpe.train(as_text(chinese_tales), num_merges))
 
-held_out = as_text(corpus("en", "validation", 50))
-chinese_held_out = as_text(corpus("zh", "validation", 50))
+english_text = "\n".join(held_out)
+chinese_text = "\n".join(tale.text for tale in corpus("zh", "validation", 50))
 
 
 # %%
 def tokens_per_character(tokenizer, sizes, text):
     """What a text needs with the first merges only, for each size of the vocabulary."""
-    smaller = [bpe.Tokenizer(tokenizer.merges[: size - bpe.SMALLEST_VOCABULARY]) for size in sizes]
-    return [len(each.encode(text)) / len(text) for each in smaller]
+    return [len(first_merges(tokenizer, size).encode(text)) / len(text) for size in sizes]
 
 
-sizes = np.unique(np.geomspace(257, args.vocabulary_size, 20).astype(int))
-in_english = tokens_per_character(tokenizer, sizes, held_out)
-in_chinese = tokens_per_character(chinese, sizes, chinese_held_out)
+many_sizes = np.unique(np.geomspace(257, args.vocabulary_size, 20).astype(int))
+in_english = tokens_per_character(tokenizer, many_sizes, english_text)
+in_chinese = tokens_per_character(chinese, many_sizes, chinese_text)
 
 # %%
-plt.plot(sizes, in_chinese, label="Chinese tales, Chinese merges")
-plt.plot(sizes, in_english, label="English tales, English merges")
+plt.plot(many_sizes, in_chinese, label="Chinese tales, Chinese merges")
+plt.plot(many_sizes, in_english, label="English tales, English merges")
 plt.axhline(1, color="grey", linewidth=0.8, linestyle=":")
-plt.text(sizes[-1], 1.03, "one token per character", ha="right", color="dimgrey")
+plt.text(many_sizes[-1], 1.03, "one token per character", ha="right", color="dimgrey")
 plt.ylim(bottom=0)
 plt.title("The first merges save the most")
 plt.xlabel("size of the vocabulary")
@@ -502,26 +492,43 @@ plt.legend()
 plt.show()
 
 # %% tags=["nbval-check-output"]
-for name, values in [("English", in_english), ("Chinese", in_chinese)]:
-    print(f"{name}: from {values[0]:.2f} to {values[-1]:.2f} tokens per character")
+for name, text, values in [
+    ("English", english_text, in_english),
+    ("Chinese", chinese_text, in_chinese),
+]:
+    pieces = len(bpe.split_words(text)) / len(text)
+    print(f"{name}: from {values[0]:.2f} to {values[-1]:.2f} tokens per character, ", end="")
+    print(f"{pieces:.2f} pieces per character")
 
 # %% [markdown]
-# The curves fall steeply and then flatten: each further token saves less than the one before. But
-# each further token also has a cost. The model needs one more row in its tables and one more class
-# to predict, and it sees fewer examples of each class. GPT-2 has 50,257 tokens for text from the
-# whole web. The tales have few different words, so a small vocabulary is enough. We chose its size
-# so that a tale with its end token fits into 256 tokens, the context window of our GPT.
+# The curves fall steeply and then flatten. They cannot fall below the number of pieces per
+# character, because no token crosses the border of a piece. English is nearly there. In Chinese,
+# which has no spaces, a piece reaches from one punctuation mark to the next.
+#
+# Each further token also has a cost. The model has to learn one more vector ([lesson
+# 4](04_embeddings.ipynb)) and one more class to predict, and it sees fewer examples of each class:
+# the table shows how often a token occurs in these 50 tales, on average.
 
 # %% tags=["nbval-check-output"]
-lengths = [len(tokenizer.encode(story.text)) for story in corpus("en", "validation", 50)]
-print(f"held-out tales: {min(lengths)} to {max(lengths)} tokens, mean {np.mean(lengths):.0f}")
-print("all fit, with their end:", max(lengths) + 1 <= 256)
+print("vocabulary  tokens in a tale  tales of up to 256  occurrences of a token")
+for size in sizes:
+    smaller = first_merges(tokenizer, size)
+    lengths = [len(smaller.encode(text)) + 1 for text in held_out]  # with <|endoftext|>
+    shortest_to_longest = f"{min(lengths)} to {max(lengths)}"
+    fit = sum(length <= 256 for length in lengths)
+    print(f"{size:10}{shortest_to_longest:>18}{fit:20}{sum(lengths) / size:24.1f}")
+print(len(set(bpe.split_words(training_text))), "different pieces in the training tales")
+
+# %% [markdown]
+# The GPT of [lesson 7](07_gpt2.ipynb) has a context window of 256 tokens; with our size each of
+# these tales fits into it. GPT-2 has 50,257 tokens for text from millions of web pages. Our tales
+# have so few different pieces that these could be the tokens, but then every other word, like
+# *fox*, would be out of vocabulary.
 
 # %% [markdown]
 # ### One sentence, two languages
 #
-# A Chinese character carries about as much meaning as an English word, or half of one. So is
-# Chinese shorter? Count the same sentence in both languages, with both tokenizers.
+# Is a sentence shorter in Chinese? Count this one in both languages, with both tokenizers.
 
 # %% tags=["nbval-check-output"]
 two = {
@@ -534,36 +541,35 @@ for name, text in two.items():
     print("{:9}{:10}{:7}{:19}{:19}".format(name, *counts))
 
 # %% [markdown]
-# In characters the Chinese sentence is much shorter; in bytes the difference is small. In tokens
-# the result depends on the text that the tokenizer was trained on. Each tokenizer needs few tokens
-# in its own language and falls back to bytes in the other: for the English tokenizer a Chinese
-# character is three tokens. The price of a language model is often per token, and its context
-# window is a number of tokens. So the same text costs more, and less of it fits, in a language that
-# the tokenizer was not trained on.
+# This one is: in characters it is about a quarter as long, in bytes a fifth shorter, and in tokens,
+# each language with its own tokenizer, a quarter shorter. With the other tokenizer it falls back to
+# bytes: for the English one a Chinese character is three tokens. Context windows, and often prices,
+# are counted in tokens. So the same text costs more, and less of it fits, in a language that the
+# tokenizer was not trained on.
 
 # %% tags=["nbval-check-output"]
-print(pieces(chinese, two["Chinese"]))
-print(pieces(tokenizer, two["Chinese"])[:9], "…")
+print(shown_tokens(chinese, two["Chinese"]))
+print(shown_tokens(tokenizer, two["Chinese"])[:9], "…")
 
 # %% [markdown]
-# The Chinese tokenizer has found words, although Chinese puts no spaces between them. The English
-# tokenizer uses single bytes, which are parts of characters and cannot be shown one by one. Both
-# tokenizers decode to the exact text.
+# The Chinese tokenizer has found words, although Chinese puts no spaces between them: 河边
+# (*riverside*), 住着 (*lived*) and 一只 (*a*, before an animal). It has not joined 从前 (*once upon
+# a time*) and 小猫 (*kitten*).
 #
-# So keep three words apart. A *character* is what people read, a *byte* is what files store, and a
-# *token* is what the model reads. Loss and perplexity "per token" can only be compared between
-# models with the same tokenizer, because another tokenizer cuts the same text into another number
-# of tokens. Loss "per character", as in lesson 2, can always be compared.
+# So keep three words apart. A *character*, in this course a Unicode code point, is what Python's
+# `len` counts in a text; a *byte* is what files store; a *token* is what the model reads. Loss and
+# perplexity "per token" can only be compared between models with the same tokenizer, because
+# another tokenizer cuts the same text into another number of tokens. The loss "per character", as
+# in lesson 2, can be compared on the same text: it is the loss per token times the tokens per
+# character. Divided by log 2, it is called **bits per character**.
 
 # %% [markdown]
 # ## If your result looks different
 #
 # * **`the shipped tokenizer has these merges: False`.** You have changed `vocabulary_size` or the
-#   tales. The tokenizer that comes with the course belongs to the default settings; yours works as
-#   well.
+#   tales. Your tokenizer works as well.
 # * **Your merges differ from another tool's on the same text.** The other tool breaks ties in
-#   another way, or cuts the text by another regular expression. GPT-2's own merges come from
-#   another text: only the method is the same.
+#   another way, or cuts the text by another regular expression.
 # * **A � in the output.** You have decoded a part of a character. Decode all the tokens together.
 
 # %% [markdown]
@@ -571,13 +577,14 @@ print(pieces(tokenizer, two["Chinese"])[:9], "…")
 #
 # * Tokens are pieces between characters and words. Byte-pair encoding finds them by joining the
 #   most frequent pair of neighbours again and again.
-# * With the 256 bytes as alphabet, every text can be encoded, and decoding gives it back exactly.
-#   No word is out of vocabulary.
-# * The merges, in their order, define the tokenizer: the vocabulary, encoding and the files all
-#   follow from them. Keras gives the same tokens, once its regular expression is corrected.
-# * Training is fast if each step counts again only what the last merge has changed.
-# * A token is not a character: the same sentence needs more tokens in a language that the tokenizer
-#   was not trained on.
+# * With the 256 bytes as alphabet, every text can be encoded: no word is out of vocabulary.
+#   Decoding gives the text back exactly.
+# * The merges, in their order, the regular expression and the special token define the tokenizer.
+#   keras-nlp gives the same tokens, once its regular expression is corrected.
+# * Training looks at far fewer pairs if it counts each different piece once and then corrects only
+#   what a merge has changed.
+# * A token is neither a character nor a byte. How many tokens a sentence needs depends on the text
+#   that the tokenizer was trained on.
 
 # %% [markdown]
 # ## Check your understanding
@@ -615,8 +622,8 @@ def most_frequent_pair(words):
 check.most_frequent_pair(most_frequent_pair)
 
 # %% [markdown]
-# **2.** Join a pair of tokens wherever it occurs in a word, from left to right. In `a a a` the pair
-# `a a` is joined once.
+# **2.** Join a pair of tokens wherever it occurs in a word, from left to right. In
+# `["a", "a", "a"]` the pair `("a", "a")` is joined once.
 
 
 # %%
@@ -641,7 +648,7 @@ check.encode(encode)
 
 # %% [markdown]
 # **4.** Decode a list of ids. `tokens` holds the bytes of each id. A character may be spread over
-# several tokens.
+# several tokens. Bytes that are no valid UTF-8 become �.
 
 
 # %%

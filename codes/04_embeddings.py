@@ -852,10 +852,10 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# Follow a column of the left figure downwards. The first columns oscillate quickly, and each next
-# one more slowly. The columns in the right half hardly change in a text as short as this: the sines
-# stay near 0 and the cosines near 1, in turn. Every row is different, and there is a row for every
-# position, however long the text is.
+# Follow a column of the left figure downwards. The first pair of columns oscillates quickly, and
+# each next pair more slowly. The columns in the right half hardly change in a text as short as
+# this: the sines stay near 0 and the cosines near 1, in turn. Every row is different, and there is
+# a row for every position, however long the text is.
 #
 # Now the right figure. Both curves have the same shape, only shifted: the similarity depends on
 # *how far apart* two positions are, not on where they are. It falls with the distance at first. The
@@ -1044,6 +1044,6 @@ check.gpt2_tables(gpt2_tables)
 # %% [markdown]
 # ## Next
 #
-# Each word now has a vector that depends on the word and its position, but not on the words around
-# it: "watch" has the same vector in "watch the clouds" and in "the golden watch". In [lesson
+# The vector of a token now depends on the word and its position, but not on the words around it:
+# "watch" has the same word vector in "watch the clouds" and in "the golden watch". In [lesson
 # 5](05_attention.ipynb) each token collects information from the others.

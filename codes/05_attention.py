@@ -848,9 +848,9 @@ plt.show()
 #
 # ### The gradient of softmax
 #
-# Let $s_j$ be the scores of one query, $w_i = e^{s_i} / \sum_j e^{s_j}$ its attention weights, and
+# Let $s_j$ be the scores of one query, $w_i = e^{s_i} / \sum_k e^{s_k}$ its attention weights, and
 # $G_i$ the gradient of the loss at $w_i$. We want the gradient at $s_j$. The logarithm turns the
-# fraction into a difference, $\log w_i = s_i - \log \sum_j e^{s_j}$. Its derivative by $s_j$ is
+# fraction into a difference, $\log w_i = s_i - \log \sum_k e^{s_k}$. Its derivative by $s_j$ is
 # $[i{=}j] - w_j$, where $[i{=}j]$ is 1 if $i$ equals $j$, else 0. The derivative of $\log w_i$ is
 # also that of $w_i$, divided by $w_i$. Hence
 #

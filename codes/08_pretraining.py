@@ -431,8 +431,8 @@ for name, value in optimizer.items():
 # off, too, and only the parameters that AdamW moves have a little weight decay. **Gradient
 # accumulation** (`accumulate`) splits a batch into parts and adds up their gradients, for when a
 # batch does not fit into memory. **Mixed precision** (`dtype`) would multiply in 16 bits, which is
-# fast on GPUs. Muon moves the matrices and AdamW the other parameters; lesson 13 explains their
-# settings.
+# fast on GPUs. Muon moves the matrices of the blocks and AdamW the other parameters; lesson 13
+# explains their settings.
 
 # %%
 windows, validation = windows_of(corpus, recipe.size.context)

@@ -355,12 +355,13 @@ plt.show()
 # ### One tale, many conversations
 #
 # The remedy is to read the tale once and to have *many* short conversations about it in the same
-# row. None of them may see another one, which may already contain the answer. (The exchanges of one
-# conversation do see each other.) The tale and the conversations are the *segments* of the row,
-# numbered from 0. The model computes for each conversation what it would compute for it alone, with
+# row. None of them may see another one, which may already contain the answer. (Within a
+# conversation a later exchange does see the earlier ones.) The tale and the conversations are the
+# *segments* of the row, numbered from 0. The model computes for each conversation what it would
+# compute for it alone, with
 #
-# * an **attention mask** made from the segments: a token sees the tale (segment 0) and what stands
-#   before it in its own segment;
+# * an **attention mask** made from the segments: of all that stands before it, a token sees
+#   the tale (segment 0) and its own segment;
 # * **positions** that go on from the end of the tale in each conversation.
 
 # %%
@@ -508,8 +509,8 @@ assert changed == 0
 #   (Hu and others, *MiniCPM*, 2024, section 4.)
 # * **More patience.** Small talk is seen many times, so the model could begin to memorise it
 #   (**overfitting**). Each evaluation, a line below, measures the loss on conversations that are
-#   not trained on, and the best weights are kept. If it has not fallen for `patience` evaluations
-#   in a row, training stops: **early stopping**.
+#   not trained on, and the best weights are kept. If `patience` evaluations in a row have not
+#   beaten the best one, training stops: **early stopping**.
 
 # %%
 names = ("steps", "batch_size", "learning_rate", "seed")

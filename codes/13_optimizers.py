@@ -225,7 +225,7 @@ assert same
 
 # %% [markdown]
 # One singular value is zero and stays so. The input of this matrix comes from a **layer
-# normalisation** that has not been trained yet (its factors are 1, its offsets 0). So the 128
+# normalization** that has not been trained yet (its factors are 1, its offsets 0). So the 128
 # features of each input have the mean zero, and nothing ever went in along the direction (1, 1, …
 # 1).
 
@@ -380,8 +380,8 @@ plt.show()
 # minutes of processor time, too long for a notebook. `python -m benchmarks.optimizers` has made
 # them, and makes them anew on your machine; what it wrote is in the course as
 # [optimizers.json](../datasets/optimizers.md). The model is the small GPT-2 of lesson 8. For both
-# optimizers the tuning began with three rates, each three times the one before; as long as the best
-# one was at the edge, the next one was added.
+# optimizers the tuning began with three rates, each about three times the one before; as long as
+# the best one was at the edge, the next one was added.
 
 # %%
 results = json.loads(shipped("optimizers.json").read_text(encoding="utf-8"))

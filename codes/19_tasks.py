@@ -773,8 +773,8 @@ print("another place:  ", read(wrong_place, "zh") == example.meaning, read(wrong
 print("a boy's name, and 'girl':", read(contradiction, "zh"))
 
 # %% [markdown]
-# A translator might learn whole phrases by heart. To see whether it has learnt the *words*, the
-# test has combinations that no training text has: a trait with a name, a look with a thing, a
+# A translator might memorise whole phrases. To see whether it has learnt the *words*, the test has
+# combinations that no training text has: a trait with a name, a look with a thing, a
 # helper with a name. Each of these words is in the training, but never together with that other
 # one. To understand new combinations of known parts is called **compositional generalisation**.
 
@@ -1047,7 +1047,7 @@ plt.show()
 # What has the language model brought? With it more of the texts can be read, above all with few
 # pairs. With 200 pairs they are fluent and say something else: fewer of their facts are right than
 # those of "scratch" or of the translation memory. (The loss on other pairs soon rises, because the
-# 200 pairs are learnt by heart; the weights that are kept are those from before.) A text in one
+# model overfits the 200 pairs; the weights that are kept are those from before.) A text in one
 # language does not show which Chinese word belongs to an English one; only pairs do. Counting finds
 # that link with 200 pairs already, and a network needs far more. With 1,000 pairs the two seeds of
 # "pretrained" are far apart, so this does not tell which initial weights are better. With 5,000

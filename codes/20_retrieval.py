@@ -432,7 +432,7 @@ if encoder is None:
 
 # %% [markdown]
 # The file of the model holds named matrices. Its forward pass by hand has the block of lesson 6,
-# without the causal mask, and with layer normalisation *after* each addition (post-norm). `gelu` is
+# without the causal mask, and with layer normalization *after* each addition (post-norm). `gelu` is
 # the approximation that keras-nlp uses. The tokenizer puts [CLS] before a text and [SEP] behind it,
 # and cuts it off at 256 tokens.
 

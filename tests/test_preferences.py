@@ -21,7 +21,7 @@ from utils.models.sizes import ModelSize
 from utils.paths import DATASETS
 from utils.preferences import answers
 from utils.preferences import stories as told
-from utils.preferences.__main__ import encode, main
+from utils.preferences.__main__ import advice, encode, main
 from utils.preferences.dpo import DpoRecipe, log_probs_of, pair_network, train_on_pairs
 from utils.preferences.grpo import (
     GrpoRecipe,
@@ -423,6 +423,13 @@ def test_the_command_trains_on_a_file(chat_base, tmp_path, capsys):
     assert "after    100.0%" in said and said.count("before: ") == 2
     assert "likelier, beside the rejected one, in 100.0%." in said
     assert list((tmp_path / "checkpoints").glob("dpo-my-*/preset/config.json"))
+
+
+def test_the_command_says_what_to_do_if_the_rejected_texts_stay_likelier():
+    before = np.array([-9.0, -8.0, -7.0])
+    assert advice(before, np.array([1.0, 2.0, -1.0])) == ""
+    assert "fine-tune it on the chosen texts first" in advice(before, before + 2)
+    assert "give more pairs" in advice(before, before - 1)
 
 
 def test_to_a_model_that_cannot_chat_a_prompt_is_the_beginning_of_a_text(base):

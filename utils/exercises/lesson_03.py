@@ -76,7 +76,7 @@ def _(tokens, pair):
     return tokens
 
 
-@merge_pair.mistake("from left to right: in a a a it is the first two that are joined.")
+@merge_pair.mistake('from left to right: in ["a", "a", "a"] it is the first two that are joined.')
 def _(tokens, pair):
     backwards = merge_pair.answer([t[::-1] for t in tokens[::-1]], (pair[1][::-1], pair[0][::-1]))
     return [token[::-1] for token in backwards[::-1]]
@@ -182,14 +182,15 @@ answer = Answers(
     (
         "The idea, by hand",
         "Single characters make long texts: the model has to make many more predictions, and"
-        " it sees less of the story in its context window. With whole words, every word that"
-        ' is not in the vocabulary becomes the same token, "unknown", and its meaning is lost.',
+        " it sees less of the story in its context window. With whole words, the vocabulary grows"
+        " with the text, because each different word needs a token. And every word that is not in"
+        ' the vocabulary becomes the same token, "unknown", and its meaning is lost.',
     ),
     (
         "The idea, by hand",
-        "A later merge joins tokens that earlier merges have made. For example, stra + nge"
-        " can only be joined when stra and nge exist. In another order a merge would not find"
-        " its pair.",
+        "A later merge may need tokens that earlier merges have made. For example, stra + nge"
+        " can only be joined when stra and nge exist. And two merges may compete for a token: of"
+        " fa, st, r, either fa + st or st + r is joined, whichever comes first.",
     ),
     (
         "Bytes: an alphabet that is never too small",
@@ -199,13 +200,14 @@ answer = Answers(
     ),
     (
         "What it makes of text",
-        "Each further token saves less than the one before, and it has a cost: one more row"
-        " in the model's tables, one more class to predict, and fewer examples of each class.",
+        "Each further token saves less than the one before, and it has a cost: one more vector"
+        " to learn, one more class to predict, and fewer examples of each class.",
     ),
     (
         "One sentence, two languages",
         "The tokenizers cut the same text into different numbers of tokens, so the two losses"
-        " are means over different things. The loss per character does not depend on the"
-        " tokenizer and can be compared.",
+        " are means over different things. On the same text, the loss per character (or bits per"
+        " character) can be compared: the total loss, divided by a number that no tokenizer"
+        " changes.",
     ),
 )

@@ -146,7 +146,7 @@ def _():
 answer = Answers(
     (
         "A schedule, by hand",
-        "Most of the time of a step is spent on loading the weights of the model from memory."
+        "In a large model most of the time of a step is spent on loading the weights from memory."
         " One step for eight texts loads them once; eight steps load them eight times.",
     ),
     (

@@ -175,8 +175,8 @@ answer = Answers(
     ),
     (
         "Eight bits at the size of GPT-2",
-        "In the large model fetching the weights from memory takes most of the time, and int8 has a"
-        " quarter of the bytes. The small one stays in the cache, and its time goes into many small"
-        " steps, which int8 does not save.",
+        "To generate a token, the large model has to fetch all its weights from memory, and int8"
+        " has a quarter of the bytes. In the small one the blocks take little of the time, so there"
+        " is little to gain; the calls from Python probably cost Int8GPT2 more than that.",
     ),
 )

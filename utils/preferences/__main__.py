@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from utils.command_line import OneSentenceParser, file, folder, positive_number, run, whole_number
 from utils.preferences.pair_file import Pair, PairsError, read_pairs
 from utils.quiet import import_tensorflow
@@ -60,9 +62,31 @@ def main(words: list[str] | None = None) -> None:
         print(f"{name:7}{(margins[-1] > 0).mean():8.1%}")
     gained = (margins[1] > margins[0]).mean()
     print(f"It has become likelier, beside the rejected one, in {gained:.1%}.")
+    print(advice(*margins), end="")
     show([kept[i] for i in held_out[:SHOWN]], base, Path(trained.preset))
     print(f"The model is in {trained.folder}. Chat: ", end="")
     print(f"python -m utils.serving --preset {trained.preset}")
+
+
+def advice(before: np.ndarray, after: np.ndarray) -> str:
+    """A line that says what to do if the rejected texts are still the likelier ones, or nothing.
+
+    Args:
+        before: log p of the chosen text minus log p of the rejected one by the base, in nats, for
+            each pair that was held out.
+        after: the same by the trained model.
+    """
+    if (after > 0).mean() >= 0.5:
+        return ""
+    if (after > before).mean() <= 0.5:
+        return (
+            "So it has not learnt what you prefer: give more pairs, or a higher --learning-rate.\n"
+        )
+    return (
+        "So the rejected texts are still the likelier ones. DPO shifts what a model writes already:"
+        " fine-tune it on the chosen texts first (python -m utils.small_chat --dialogues FILE),"
+        " and give that model as --base.\n"
+    )
 
 
 def parse(words: list[str] | None) -> Namespace:
