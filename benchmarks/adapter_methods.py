@@ -400,6 +400,7 @@ METHODS: dict[str, Callable[[], Method]] = {
     "LoRA r=8, tokens trained": lambda: with_tokens(lora(8)),
     "LoRA r=8, roles trained": lambda: with_tokens(lora(8), rows=3),
     "LoRA r=16": lambda: lora(16),
+    "LoRA r=16, tokens trained": lambda: with_tokens(lora(16)),
     "LoRA r=32": lambda: lora(32),
     "LoRA r=1": lambda: lora(1),
     "LoRA r=4 query, value": lambda: lora(4, ("query", "value")),

@@ -48,11 +48,20 @@ READING_METHODS = (
     "LoRA r=32",
     "LoRA r=8",
 )
-DOCS_METHODS = ("full", "LoRA r=4", "LoRA r=16", "BitFit")
-RETOLD_METHODS = (
+DOCS_METHODS = (
     "full",
+    "full, tokens frozen",
     "LoRA r=4",
     "LoRA r=16",
+    "LoRA r=16, tokens trained",
+    "BitFit",
+)
+RETOLD_METHODS = (
+    "full",
+    "full, tokens frozen",
+    "LoRA r=4",
+    "LoRA r=16",
+    "LoRA r=16, tokens trained",
     "BitFit",
     "prompt tuning",
     "LoRA r=1",

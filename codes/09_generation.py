@@ -10,8 +10,8 @@
 # some minutes.
 
 # %% [markdown]
-# The first three settings control the **sampling**; `top_k=0` and `top_p=1.0` would switch these
-# two off. The next two, a **prompt** and a maximum length in tokens, are for three tales that the
+# The first three settings control the **sampling**; `top_k=0` and `top_p=1.0` mean that these two
+# are off. The next two, a **prompt** and a maximum length in tokens, are for three tales that the
 # lesson shows; with an empty prompt the model begins a tale of its own. `texts` says how many are
 # measured.
 
@@ -109,9 +109,9 @@ for temperature in [0.01, 0.1, 0.5, 1.0, 2.0, 100.0]:
 
 # %% [markdown]
 # Read the rows. At $T = 1$ the probabilities are those that the model learnt. The lower $T$, the
-# more the likeliest word gains at the cost of all others; close to zero only that one is left,
-# which is greedy decoding. Above 1, the probabilities become more equal; at a very high temperature
-# all words are about equally likely.
+# more the likeliest word gains at the cost of the others together; close to zero only that one is
+# left, which is greedy decoding. Above 1, the probabilities become more equal; at a very high
+# temperature all words are about equally likely.
 #
 # In ratios: if one word is $a$ times as likely as another at $T = 1$, it is $a^{1/T}$ times as
 # likely at temperature $T$.
@@ -142,8 +142,8 @@ print("top-2 ", keep_top_k(p, 2))
 # But how many should be kept? After `crow` one word is very likely; after `the` two are. **Top-p**,
 # or *nucleus sampling*, sets a limit for their probability instead of their number: keep the
 # likeliest words until they have a probability of at least `top_p` together. A word is still needed
-# if the sum of those *before* it is below $p$. (Holtzman and others, *The Curious Case of Neural
-# Text Degeneration*, 2020.)
+# if the sum of those *before* it is below `top_p`. (Holtzman and others, *The Curious Case of
+# Neural Text Degeneration*, 2020.)
 
 
 # %%
@@ -848,5 +848,5 @@ check.ratio(ratio)
 # %% [markdown]
 # ## Next
 #
-# Your model continues a tale that you begin. It does not answer. In lesson 10 it learns to chat: to
-# tell your messages from its own, and to stop when it is your turn.
+# Your model continues a tale that you begin. It does not answer. In [lesson 10](10_chat.ipynb) it
+# learns to chat: to tell your messages from its own, and to stop when it is your turn.

@@ -392,7 +392,7 @@ for language in SPACE:
 
 # %% [markdown]
 # The library is *rouge-score*. What it calls ROUGE-1 is this F1, if it gets our tokens; and its
-# ROUGE-L, which looks at the order (see below), is 1 only for an exact match. So both can be
+# ROUGE-L, which looks at the order (see below), is then 1 only for an exact match. So both can be
 # compared. It takes any object with a method `tokenize`; here is the smallest one. (Mind the order
 # of its arguments: the reference comes first.) Lesson 10 counted with the same two measures; they
 # are in [scores.py](../utils/evaluation/scores.py).
@@ -868,9 +868,9 @@ assert all(wrong[name] > other_words[name] for name in wrong if name != "match")
 # %% [markdown]
 # * **`not` costs one word** and turns the answer round. Every measure takes it for far better than
 #   the right answer in other words, except exact match, which gives nothing to either.
-# * **Other words** get little, and that for `the` and `was`. A measure that compares tokens needs
-#   references in the words of the candidate; so several references help, or questions that leave
-#   little choice.
+# * **Other words** get little, and that mostly for `the` and `was`. A measure that compares tokens
+#   needs references in the words of the candidate; so several references help, or questions that
+#   leave little choice.
 # * **A long answer** contains everything and has low precision. F1 punishes that, and puts it below
 #   both wrong ones.
 # * **Word salad** has all words, so F1 and ROUGE-1 are 1.
@@ -1047,7 +1047,8 @@ plt.show()
 # worst case is a perfect result: if all answers are right, every resample has only right answers,
 # and the interval has no width. Sure of everything after five questions? (Exercise 5.)
 #
-# Look at the widths, too: to halve an interval takes four times as many questions.
+# Look at the widths, too: from some fifty questions on, halving an interval takes about four times
+# as many.
 
 # %% [markdown]
 # ## The report
@@ -1149,9 +1150,10 @@ for reply, q in wrong[:3]:
     print(f"wrong   {q.messages[-1].content}   right: {q.answer}   said: {reply}")
 
 # %% [markdown]
-# In every tale the child tries alone first, and is helped afterwards. So such a question can be
-# answered without reading the tale. A **shortcut** like that is what to look for where a score is
-# too good. Where a detail has to be looked up, the model makes its mistakes.
+# In every tale the child tries alone first, and is helped afterwards. So whoever sees which of the
+# two is asked about can answer without reading the tale. A **shortcut** like that is what to look
+# for where a score is too good. And read the replies that count as wrong: some may state the right
+# fact in other words, which exact match does not see.
 #
 # ## Hallucination
 #
@@ -1186,6 +1188,9 @@ for question, reply in invented[:8]:
     print(f"{question.messages[-1].content:58} said: {reply}")
 
 # %% [markdown]
+# Some of these replies may be small talk, which claims nothing about the tale. The first share
+# counts every reply that is no refusal, so it is an upper limit.
+#
 # The questions with an answer are worded in ways that no training text has used. A reply that is
 # neither a refusal nor right is a wrong answer, given with the same assurance. It may fit another
 # question, for which the model took this one, or name a detail from another place in the tale.

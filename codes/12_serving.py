@@ -17,9 +17,10 @@ args = settings(language="en", top_p=0.8, length=64, clients=64, seed=12)
 print(args)
 
 # %% [markdown]
-# `clients` is the largest number of clients of the measurements, `length` and `top_p` are for the
-# first endpoint below. To use the server, you need none of this: `make chat` trains what is
-# missing, starts the server, and prints an address for your browser. Here you see how it works.
+# `clients` is the largest number of clients of the measurements, `length` the maximum length of the
+# first endpoint's texts in tokens. To use the server, you need none of this: `make chat` trains
+# what is missing, starts the server, and prints an address for your browser. Here you see how it
+# works.
 
 # %%
 import codecs
@@ -262,10 +263,10 @@ print("visible to attention:", (columns <= positions[:, None]).astype(int), sep=
 # large models divide the cache into small pages, a *paged KV cache*.)
 #
 # [batching.py](../utils/serving/batching.py) adds this to the generator of lesson 9. It reads the
-# many tokens of a prompt in few steps (**prefill**), but only one piece of it between two steps of
-# the other texts, so that these need not wait long (*chunked prefill*). The number of slots never
-# changes: an empty slot goes through the model too, and its token is ignored. So there is one
-# shape, and the model is compiled once.
+# many tokens of a prompt in few steps (**prefill**), but only one or two pieces of it between two
+# steps of the other texts, so that these need not wait long (*chunked prefill*). The number of
+# slots never changes: an empty slot goes through the model too, and its token is ignored. So a step
+# always has the same shape, and is compiled once.
 #
 # Start three texts at different times in a batch of four slots.
 
@@ -657,7 +658,8 @@ print("who speaks:", [names[number] for number in ids if number in names])
 #
 # * **More slots bring little.** Then the model is compute-bound; a machine with more cores gains
 #   more.
-# * **`Port 8000 cannot be used`.** Another program uses it. The message names another port to try.
+# * **`Port 8000 … cannot be used`.** Another program uses it. The message names another port to
+#   try.
 # * **Others cannot reach your server.** It listens at 127.0.0.1 unless told otherwise. Think before
 #   you change that, because there is no password: in a larger network, put a *reverse proxy* with
 #   HTTPS and a login in front of it.

@@ -441,8 +441,8 @@ def gptq(kernel, inputs, scale):
 print("two equal inputs:", gptq(w[None], x, scale=1.0)[0])
 
 # %% [markdown]
-# *Can be skipped at a first reading.* The paper's contribution is to do this fast: all least-squares
-# problems are solved together by one Cholesky decomposition of the inverse of $X^T X$. If one input
+# *Can be skipped at a first reading.* The paper's contribution is to do this fast: one Cholesky
+# decomposition of the inverse of $X^T X$ solves all least-squares problems together. If one input
 # is a sum of others, there is no inverse, so `quantize_for_inputs` adds a little to the diagonal
 # (`damping`). Without that it must equal our function.
 

@@ -170,9 +170,9 @@ def _():
 answer = Answers(
     (
         "Temperature",
-        "It divides the logits before the softmax. Below 1 the likely tokens become likelier, above"
-        " 1 all become more equal. Near zero only the likeliest token is left, which is greedy"
-        " decoding.",
+        "It divides the logits before the softmax. Below 1 the likeliest tokens gain at the cost of"
+        " the others, above 1 all become more equal. Near zero only the likeliest token is left,"
+        " which is greedy decoding.",
     ),
     (
         "Top-k and top-p",
