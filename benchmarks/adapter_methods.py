@@ -201,8 +201,8 @@ def with_tokens(method: Method, rows: int | None = None) -> Method:
         return method.start(weights, rng) | {"tokens": weights.token_embedding[first:].numpy()}
 
     def adapt(weights, parameters):
-        kept = weights.token_embedding[: -len(parameters["tokens"])]
-        table = tf.concat([kept, parameters["tokens"]], axis=0)
+        tokens = parameters["tokens"]
+        table = tf.concat([weights.token_embedding[: -tokens.shape[0]], tokens], axis=0)
         return method.adapt(weights._replace(token_embedding=table), parameters)
 
     return Method(start, adapt, method.budget)

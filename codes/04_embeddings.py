@@ -467,7 +467,7 @@ for word in common_words("duck lucy pip kite lake brave mother pancake she"):
 # "lucy" are names of other children, while the neighbours of "pip", the name of an animal that
 # helps, are names of other helpers.
 #
-# Now look at "brave". Words that occur in the same positions are neighbours, whether they mean the
+# Now look at "brave". Words that occur in the same contexts are neighbours, whether they mean the
 # same, something different, or the opposite. The vectors contain no other information about
 # meaning.
 
@@ -751,7 +751,7 @@ for word in common_words("duck mother brave"):
 # but not everything.
 #
 # To be fair: the vectors were trained on tales that contain the hidden words. Only the layer above
-# them has not seen these words. That is the idea of **pre-training**: learn once, from plain text,
+# them has not seen these words. That is the idea of **pretraining**: learn once, from plain text,
 # how words are used. After that another task needs fewer examples, and for some words none at all.
 
 # %% [markdown]
@@ -853,9 +853,9 @@ plt.show()
 
 # %% [markdown]
 # Follow a column of the left figure downwards. The first pair of columns oscillates quickly, and
-# each next pair more slowly. The columns in the right half hardly change in a text as short as
-# this: the sines stay near 0 and the cosines near 1, in turn. Every row is different, and there is
-# a row for every position, however long the text is.
+# each next pair more slowly. The last columns hardly change in a text as short as this: the sines
+# stay near 0 and the cosines near 1, in turn. Every row is different, and there is a row for every
+# position, however long the text is.
 #
 # Now the right figure. Both curves have the same shape, only shifted: the similarity depends on
 # *how far apart* two positions are, not on where they are. It falls with the distance at first. The

@@ -597,7 +597,7 @@ plt.show()
 # %% [markdown]
 # Before, the model goes on with the tale or ends it, as in the first section, so it hardly scores.
 # After, it finds most answers in a tale that it reads for the first time. F1 is about the same:
-# wrong answers share hardly a word with the right ones.
+# few answers are wrong, and those share few words with the right ones.
 #
 # Here are wrong answers, six at most. One that stands in the tale was found in the wrong place. Any
 # other was put together: even a name is several tokens, and each of them is a prediction.
@@ -704,7 +704,7 @@ print(f"\nright of all {len(lines)}: {shares(sampled, lines, args.language)[0]:.
 print(f", of these {len(lines[:20])}: {shares(sampled[:20], lines[:20], args.language)[0]:.0%}")
 
 # %% [markdown]
-# Each topic has many lines in training, nearly all with the same reply. Where the model recognizes
+# Each topic has many lines in training, nearly all with the same reply. Where the model recognises
 # the topic of a new line, the reply fits. Where it does not, it gives the reply of another topic,
 # and "Please ask me in another way." is just one of them: it was learnt for users who are puzzled.
 #

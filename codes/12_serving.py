@@ -362,12 +362,12 @@ for slots in SLOTS:
     print(f"; each text takes {slots / gain:4.1f} times as long")
 
 # %% [markdown]
-# With more slots a step takes longer, and so does each text; the last column says by how much.
-# Sharing pays where the middle column is above 1. With two or four slots that may not be so here:
-# our model is so small that its weights stay in the processor's cache, so the arithmetic takes the
-# time (it is **compute-bound**), not loading the weights (*memory-bound*), as in a large model.
-# The server uses sixteen slots: each of sixteen people waits longer than one person would alone,
-# but far less than sixteen times as long.
+# With more slots a step takes longer, and so does each text; the end of each line says by how much.
+# Sharing pays where there are more tokens per second than with one slot. With two or four slots
+# that may not be so here: our model is so small that its weights stay in the processor's cache, so
+# the arithmetic takes the time (it is **compute-bound**), not loading the weights (*memory-bound*),
+# as in a large model. The server uses sixteen slots: each of sixteen people waits longer than one
+# person would alone, but far less than sixteen times as long.
 
 # %% [markdown]
 # ## Streaming

@@ -392,6 +392,9 @@ for name, changed in starts.items():
 # * **Prompt tuning** (Lester and others, 2021) trains some vectors that stand in front of the text,
 #   as if they were the embeddings of words; **prefix tuning** (Li and Liang, 2021) trains keys and
 #   values in front of those of the text, in every layer.
+# * **tokens trained, tokens frozen**: LoRA leaves the token embeddings as they are, which in GPT-2
+#   are also the weights of the output. With *tokens trained* they are trained as a whole, beside the
+#   adapter; with *tokens frozen* full fine-tuning leaves them out.
 #
 # All are written out in [adapter_methods.py](../benchmarks/adapter_methods.py), on the plain GPT-2
 # of [plain_gpt2.py](../utils/generation/plain_gpt2.py).
@@ -429,23 +432,24 @@ def methods_of(task):
 SHIFTS = [task for task in ("retold", "docs") if "LoRA r=4" in methods_of(task)]
 for task in SHIFTS:
     old, new = (results["before"][task][name] for name in ("old", "new"))
-    print(f"\n{task:24}{'trained':>8}{'rate':>8}{'new loss':>10}{'old loss':>10}{'ms a step':>11}")
-    print(f"{'before':24}{0:8,}{'':8}{new:10.2f}{old:10.2f}")
+    print(f"\n{task:26}{'trained':>8}{'rate':>8}{'new loss':>10}{'old loss':>10}{'ms a step':>11}")
+    print(f"{'before':26}{0:8,}{'':8}{new:10.2f}{old:10.2f}")
     for method in methods_of(task):
         run = best_run(task, method)
-        print(f"{method:24}{run['parameters']:8,}{run['setting']['rate']:8.4f}", end="")
+        print(f"{method:26}{run['parameters']:8,}{run['setting']['rate']:8.4f}", end="")
         print(f"{run['new']:10.2f}{run['old']:10.2f}{run['ms_per_step']:11.0f}")
 
 # %%
-MARKERS = dict(zip(methods_of("retold"), "o^v<>sDPXph*d", strict=False))
+MARKERS = dict(zip(methods_of("retold"), "o^v<>sDPXph*d8H", strict=False))
 figure, axes = plt.subplots(1, len(SHIFTS), figsize=(2.2 + 3 * len(SHIFTS), 3.6), squeeze=False)
 for one, task in zip(axes[0], SHIFTS, strict=True):
-    assert min(methods_of(task), key=lambda method: best_run(task, method)["new"]) == "full"
+    best = sorted(methods_of(task), key=lambda method: best_run(task, method)["new"])
+    assert set(best[:2]) == {"full", "LoRA r=16, tokens trained"}
     for method in methods_of(task):
         run = best_run(task, method)
         colour = BLUE if method == "full" else ORANGE if "LoRA" in method else "grey"
         one.plot(run["new"], run["old"], MARKERS[method], color=colour, label=method)
-    one.set(xlabel="loss on the new text, nats per token", title=f"{task}: full learns most")
+    one.set(xlabel="loss on the new text, nats per token", title=f"{task}: left, tokens trained")
     one.axhline(results["before"][task]["old"], color="black", linewidth=0.8, linestyle=":")
 axes[0, 0].set_ylabel("loss on the old tales, nats per token")
 handles = axes[0, 0].get_legend_handles_labels()
@@ -456,24 +460,27 @@ plt.show()
 # Points further left have learnt more, lower ones have forgotten less; the dotted line is the model
 # before. Each row is the best of its rates, with one seed. Read four things in the table:
 #
-# * **How much is learnt.** Full fine-tuning reaches a lower loss than LoRA. The small model has
-#   never seen these words, so there is no knowledge of them that an adapter would only have to
-#   bring out. They have to be learnt, and on the retold tales a higher rank learns more.
+# * **How much is learnt.** Full fine-tuning reaches a far lower loss than plain LoRA. On the retold
+#   tales a higher rank helps, but the rank is not what is missing most: the token embeddings are.
+#   Without them full fine-tuning is hardly better than LoRA, and with them LoRA is as good as full
+#   fine-tuning. The new texts have words that the tales never use, and for those the embeddings have
+#   to change.
 # * **Which matrices.** Rank 1 in all six matrices learns more than rank 4 in query and value alone,
 #   with about as many numbers.
 # * **How much is forgotten.** Freezing does not prevent forgetting: with the adapter in it, the
-#   model is another one. On the retold tales LoRA forgets less than full fine-tuning, but it has
-#   learnt less, too. (Without the adapter the model is the old one, and that is a real advantage.)
+#   model is another one. On the retold tales plain LoRA forgets less than full fine-tuning, but it
+#   has learnt less, too. (Without the adapter the model is the old one: a real advantage.)
 # * **Milliseconds.** An adapter saves much memory and some time. The forward pass is the same and a
 #   little more; backward, gradients must be computed through all layers. Those of the frozen
 #   matrices themselves are saved, and the work of the optimizer on them.
 
 # %%
-learnt = {task: (best_run(task, "full"), best_run(task, "LoRA r=4")) for task in SHIFTS}
-for task, (full, lora) in learnt.items():
-    print(f"{task:8} new loss: full {full['new']:.2f}, LoRA r=4 {lora['new']:.2f}", end="")
-    print(f" with {lora['parameters'] / full['parameters']:.1%} of the numbers")
-    assert full["new"] < lora["new"] < results["before"][task]["new"]
+FULL, LORA = ("full", "full, tokens frozen"), ("LoRA r=16", "LoRA r=16, tokens trained")
+for task in SHIFTS:
+    full, frozen, lora, trained = (best_run(task, method)["new"] for method in FULL + LORA)
+    print(f"{task:8} new loss: tokens trained: full {full:.2f}, LoRA r=16 {trained:.2f}", end="")
+    print(f"; tokens frozen: full {frozen:.2f}, LoRA r=16 {lora:.2f}")
+    assert trained < 1.1 * full < frozen < lora < 1.2 * frozen
 ranks = {name: best_run("retold", f"LoRA {name}")["new"] for name in ("r=1", "r=4", "r=16")}
 print("retold, new loss by rank:", {name: f"{loss:.2f}" for name, loss in ranks.items()})
 assert ranks["r=1"] > ranks["r=4"] > ranks["r=16"]
@@ -582,38 +589,29 @@ assert best_rates["full"] < best_rates["LoRA r=8"]
 # close as the lines above say, with a small share of the numbers. And the rate matters as much as
 # the method: too low or too high, and LoRA looks like a failure. Why does it keep up here, and not
 # with the new tales? A likely reason is that the new style takes a few decisions that are the same
-# in every reply, while everything else is in the model already. A low rank is enough for that.
+# in every reply, while everything else, the token embeddings included, is in the model already. A
+# low rank is enough for that.
 #
-# ## Reading: where LoRA is not enough
+# ## Reading: the tokens decide
 #
 # The chat model could find answers in a tale before it became a pirate. Can LoRA teach that to the
-# tale model of lesson 8, which only continues tales? The file has such runs, too. All train on the
-# rows that lesson 10 begins with, tales with questions in plain words, for the same number of
-# steps. Each rate was tuned in short runs, by the loss on validation dialogues; there is one seed.
+# tale model of lesson 8, which only continues tales? It does not know the three role tokens of a
+# chat yet: their embeddings are new and random. The file has such runs, too. All train on the rows
+# that lesson 10 begins with, tales with questions in plain words, for the same number of steps. With
+# *roles trained* only the embeddings of the three role tokens are trained beside the adapter. Each
+# rate was tuned in short runs, by the loss on validation dialogues; the long runs have two seeds.
 # Each model then answers one question about each of many test tales. The brackets hold the 95 %
-# interval (lesson 11).
+# interval of the mean (lesson 11).
 
 # %%
 reading = {}
-for method in sorted(methods_of("reading"), key=len):  # LoRA by rank
-    run = best_run("reading", method)
-    about, number = run["setting"], run["questions"]
-    reading[method] = wilson(round(run["right"] * number), number)
-    print(f"{method:9}{run['parameters']:8,} numbers, rate {about['rate']:.3f}, ", end="")
-    print(f"{about['steps']} steps: right {reading[method]} of {number} questions")
-best_lora = max(share.high for method, share in reading.items() if method != "full")
-print("full fine-tuning is right more often, and the intervals do not overlap: ", end="")
-print(best_lora < reading["full"].low)
-assert best_lora < reading["full"].low
-assert reading["LoRA r=32"].low < reading["LoRA r=8"].high  # more rank is not clearly better
-
-# %% [markdown]
-# More rank does not help. A likely reason: the persona used an ability that the model had, and here
-# the ability itself is missing. Another one: LoRA freezes the token embeddings, too, and those of
-# the three new role tokens stay as random as they began. These runs do not separate the two, nor do
-# they tell what many more steps would do. Full fine-tuning is not at its end either: lesson 10
-# trains for longer.
-#
+for method in methods_of("reading"):
+    mine = [best_run("reading", method, seed) for seed in (0, 1)]
+    about, number = mine[0]["setting"], mine[0]["questions"]
+    reading[method] = wilson(np.mean([run["right"] for run in mine]) * number, number)
+    print(f"{method:25}{mine[0]['parameters']:8,} numbers, rate {about['rate']:.3f}: ", end="")
+    print("right", *[f"{run['right']:.0%}" for run in mine], f"  mean {reading[method]}")
+print(f"{about['steps']} steps, {number} questions")
 # ## A file that knows where it belongs
 #
 # An adapter is a *difference*. It means nothing for other weights, and nothing in its shapes would

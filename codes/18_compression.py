@@ -497,7 +497,7 @@ for bits in (4, 3):
 for bits in (4, 3):
     (w_0, x_0, *_), (w_1, x_1, *_) = by_inputs[bits, "nearest"], by_inputs[bits, "GPTQ"]
     assert w_1 > w_0 and x_1 < x_0
-assert abs(by_inputs[4, "GPTQ"][2] - by_inputs[4, "nearest"][2]) < 0.01
+assert abs(by_inputs[4, "GPTQ"][2] - by_inputs[4, "nearest"][2]) < 0.02
 lost, left = (by_inputs[3, name][2] - live["32 bits"][0] for name in ("nearest", "GPTQ"))
 assert left < lost / 2
 assert by_inputs[3, "GPTQ"][3] > by_inputs[3, "nearest"][3] + 0.1 or args.texts < 100
@@ -514,8 +514,8 @@ assert by_inputs[3, "GPTQ"][3] > by_inputs[3, "nearest"][3] + 0.1 or args.texts 
 # nothing. An error is multiplied by its input, so it does most harm in a column whose input is
 # large. AWQ multiplies such a column by a factor before rounding, and divides it by the factor
 # afterwards, which makes its steps finer. (Lin and others, *AWQ: Activation-aware Weight
-# Quantization for LLM Compression and Acceleration*, 2023.) Here the second of four inputs is ten
-# times as large as the others.
+# Quantization for LLM Compression and Acceleration*, 2023.) Here are three bits, and a second
+# input that is ten times as large as the others.
 
 # %% tags=["nbval-check-output"]
 w, sizes = np.array([0.7, 0.34, -0.3, 0.5]), np.array([1, 10, 1, 1])  # sizes of the inputs
