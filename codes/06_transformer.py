@@ -2,11 +2,12 @@
 # # 6. The transformer: one block, two masks
 #
 # At the end of this lesson you will have built the transformer block, of which GPT-2 is a stack,
-# proved that keras-nlp computes the same, and trained two small language models with it: a BERT,
+# checked that keras-nlp computes the same, and trained two small language models with it: a BERT,
 # which fills in blanks, and a GPT, which writes.
 #
-# You need: perplexity and the floor from [lesson 2](02_next_token.ipynb), positions from [lesson
-# 4](04_embeddings.ipynb), the causal mask from [lesson 5](05_attention.ipynb).
+# You need: gradients from [lesson 1](01_linear_regression.ipynb), cross-entropy and perplexity from
+# [lesson 2](02_next_token.ipynb), positions from [lesson 4](04_embeddings.ipynb), the causal mask
+# and the two heads that copy from [lesson 5](05_attention.ipynb).
 
 # %%
 from utils.course.settings import settings
@@ -16,8 +17,8 @@ print(args)
 
 # %% [markdown]
 # This lesson needs gradients, and NumPy does not compute them. `keras.ops` has NumPy's functions
-# under the same names, and TensorFlow can differentiate what is written with them. So the code by
-# hand uses `ops` this time.
+# under the same names, and a few more, such as `softmax`. TensorFlow can differentiate what is
+# written with them. So the code by hand uses `ops` this time.
 
 # %%
 import re
@@ -79,8 +80,8 @@ print("means", normal.mean(axis=-1).round(3), "variances", normal.var(axis=-1).r
 # %% [markdown]
 # Afterwards they are equal: the scale is gone, the pattern remains. Note the axis. Each *token* is
 # normalized over its own features; the other tokens and the other texts of the batch have no
-# influence. Keras calls the gain `gamma` and the bias `beta`. Set both to random numbers, then
-# compare.
+# influence. Keras calls the gain `gamma` and the bias `beta`. Set both to random numbers, and
+# compare Keras's layer with ours.
 
 # %%
 layer = keras.layers.LayerNormalization(epsilon=1e-5)
@@ -94,17 +95,17 @@ assert difference < 1e-5
 # %% [markdown]
 # ### The feed-forward network and GELU
 #
-# Attention computes weighted means of values, which is a linear operation, and linear operations
-# alone cannot compute much. So after it each token passes through a small network, the
+# Given its weights, attention only averages values. That is a linear operation, and linear
+# operations alone cannot compute much. So after it each token passes through a small network, the
 # **feed-forward network**: a `Dense` layer that makes the vector wider, usually four times, a
 # non-linear function, and a `Dense` layer that brings it back to its old width. Without the
 # function in between, two `Dense` layers could be replaced by one.
 #
-# This function, the **activation**, used to be **ReLU**: negative numbers become zero. GPT-2 and
-# BERT use a smooth one, **GELU**: multiply $x$ by $\Phi(x)$, the probability that a number from the
-# standard **normal distribution** (the bell curve) is below $x$. (Hendrycks and Gimpel, *Gaussian
-# Error Linear Units*, 2016.) The `erf` below is the usual way to compute $\Phi$. GPT-2 uses a
-# cheaper approximation with `tanh`, from the same paper.
+# A common choice for this function, the **activation**, is **ReLU**: negative numbers become zero.
+# GPT-2 and BERT use a smooth one, **GELU**: multiply $x$ by $\Phi(x)$, the probability that a number
+# from the standard **normal distribution** (the bell curve) is below $x$. (Hendrycks and Gimpel,
+# *Gaussian Error Linear Units*, 2016.) $\Phi$ is computed with `erf`, the *error function*. GPT-2
+# uses a cheaper approximation with `tanh`, from the same paper.
 
 
 # %%
@@ -126,20 +127,19 @@ between = np.array(gelu_tanh(grid) - gelu(grid))
 print(f"the two forms differ by {np.abs(between).max():.1e} at most")
 
 # %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
-left.plot(grid, np.maximum(grid, 0), label="ReLU")
-left.plot(grid, gelu(grid), label="GELU")
-left.set(xlim=(-4, 2.5), ylim=(-0.5, 2.5), xlabel="x", ylabel="activation")
-left.set_title("GELU is a ReLU without the corner")
-left.legend()
-right.plot(grid, between)
-right.set(xlabel="x", ylabel="difference", title="tanh form minus exact form: tiny")
-right.ticklabel_format(axis="y", scilimits=(0, 0))
+plt.figure(figsize=(5, 3.2))
+plt.plot(grid, np.maximum(grid, 0), "--", label="ReLU")
+plt.plot(grid, gelu(grid), label="GELU")
+plt.axis((-4, 2.5, -0.5, 2.5))
+plt.xlabel("x")
+plt.ylabel("activation")
+plt.title("GELU is a ReLU without the corner")
+plt.legend()
 plt.show()
 
 # %% [markdown]
-# Look just left of zero. ReLU is flat there: its slope is zero, so no gradient comes back and
-# nothing is learnt. GELU has a slope on both sides of zero. The whole network is then one line.
+# Look just left of zero. ReLU is flat there: its slope is zero, so no gradient passes through a
+# negative number. GELU has a slope on both sides of zero. The whole network is then one line.
 
 
 # %%
@@ -165,14 +165,15 @@ print("last token unchanged:", np.allclose(before[:, 5], after[:, 5]))
 # ### The residual connection
 #
 # The third part is a plus sign. Instead of replacing $x$ by $f(x)$, add: $x + f(x)$. That is a
-# **residual connection**. The layer has to learn only the change, and if it learns nothing, $x$
-# passes through unchanged. (He and others, *Deep Residual Learning for Image Recognition*, 2016.)
+# **residual connection**. The layer has to learn only the change; where $f(x)$ is 0, $x$ passes
+# through unchanged. (He and others, *Deep Residual Learning for Image Recognition*, 2016.)
 # In a stack of such layers the vector of a token runs from bottom to top as one running sum: each
 # layer reads it and adds something. It is called the **residual stream**.
 #
 # Its importance shows in the gradient. **Backpropagation** computes gradients from the loss back to
-# the input, layer by layer. Stack feed-forward networks with freshly initialised weight matrices in
-# three ways, and measure how much of a gradient at the top arrives at the bottom.
+# the input, layer by layer. Stack untrained feed-forward networks, each of which replaces $x$ by
+# $f(x)$, by $2f(x)$, by $x + f(x)$ or by $x + f(\mathrm{norm}(x))$. Send a random gradient of norm
+# (length) 1 in at the top, and measure its norm at the bottom.
 
 
 # %%
@@ -181,8 +182,8 @@ def feed_forward_stack(x, depth, kind, rng):
     for _ in range(depth):
         widen, narrow = rng.normal(size=(32, 128)) / 32**0.5, rng.normal(size=(128, 32)) / 128**0.5
         weights = widen.astype("float32"), 0.0, narrow.astype("float32"), 0.0
-        if kind == "f(x)":
-            x = feed_forward(x, *weights)
+        if kind in ["f(x)", "2 f(x)"]:
+            x = feed_forward(x, *weights) * (2 if kind == "2 f(x)" else 1)
         elif kind == "x + f(x)":
             x = x + feed_forward(x, *weights)
         else:
@@ -191,42 +192,46 @@ def feed_forward_stack(x, depth, kind, rng):
 
 
 def gradient_that_arrives(depth, kind):
-    """Length of the gradient at the input, for a random one of length 1 at the output."""
+    """Norm of the gradient at the input, for a random one of norm 1 at the output."""
     rng = np.random.default_rng(args.seed)  # the same weights for every kind
     x, upstream = rng.normal(size=(2, 16, 32)).astype("float32")  # each (tokens, features)
     upstream = upstream / np.linalg.norm(upstream)
     x = ops.convert_to_tensor(x)
     with tf.GradientTape() as tape:
         tape.watch(x)
+        # The gradient of this sum at the top of the stack is `upstream`.
         loss = ops.sum(feed_forward_stack(x, depth, kind, rng) * upstream)
     return float(ops.norm(tape.gradient(loss, x)))
 
 
 # %%
 depths = [1, 2, 4, 8, 12, 16, 24]
-kinds = ["f(x)", "x + f(x)", "x + f(norm(x))"]
+kinds = ["f(x)", "2 f(x)", "x + f(x)", "x + f(norm(x))"]
 arrived = {kind: [gradient_that_arrives(depth, kind) for depth in depths] for kind in kinds}
 print("layers        ", *[f"{depth:8}" for depth in depths])
-for kind, lengths in arrived.items():
-    print(f"{kind:14}", *[f"{length:8.1e}" for length in lengths])
-assert arrived["f(x)"][-1] < 1e-3 < 0.5 < arrived["x + f(norm(x))"][-1] < 100
+for kind, norms in arrived.items():
+    print(f"{kind:14}", *[f"{norm:8.1e}" for norm in norms])
+assert arrived["f(x)"][-1] < 1e-3 < 0.5 < arrived["x + f(norm(x))"][-1] < 20
+assert arrived["x + f(x)"][-1] > 40 and arrived["2 f(x)"][-1] > 400
 
 # %%
-for (kind, lengths), marker in zip(arrived.items(), "os^", strict=True):
-    plt.semilogy(depths, lengths, marker=marker, label=kind)
+for (kind, norms), marker in zip(arrived.items(), "ovs^", strict=True):
+    plt.semilogy(depths, norms, marker=marker, label=kind)
 plt.xlabel("feed-forward networks in the stack")
-plt.ylabel("length of the gradient at the bottom")
+plt.ylabel("norm of the gradient at the bottom")
 plt.title("The plus lets the gradient through, the norm keeps it in bounds")
 plt.legend()
 plt.show()
 
 # %% [markdown]
-# Without the plus each layer passes on only a fraction of the gradient, and fractions multiply:
-# from some depth on, almost nothing reaches the bottom layers, and they cannot learn. This is
-# called the **vanishing gradient**. With the plus the gradient has a path around every layer. But
-# then $x$ itself grows, since every layer adds to it and a larger $x$ makes a larger $f(x)$, and
-# the gradient grows with it. Normalizing the input of $f$ solves both problems. So a residual
-# connection needs a normalization beside it.
+# Without the plus each layer multiplies the gradient by about the same factor. For $f(x)$ it is
+# below 1: from some depth on, almost nothing reaches the bottom layers, and they hardly learn. This
+# is the **vanishing gradient**. For $2f(x)$ the factor is above 1: an **exploding gradient**.
+#
+# With the plus the gradient has a path around every layer. It still grows, since each plus adds to
+# it what came back through $f$. A normalization divides by the size of $x$, and so the gradient
+# through $f$ is divided by it, too. That size grows along the stack, to which every layer adds. So
+# each further layer matters less, and at depth 24 the gradient is still below 20.
 
 # %% [markdown]
 # ## The block
@@ -285,7 +290,7 @@ def block(x, p, causal, pre_norm=True):
 
 # %%
 library_block = keras_nlp.layers.TransformerDecoder(
-    intermediate_dim=64, num_heads=4, activation="gelu", normalize_first=True, name="block"
+    intermediate_dim=64, num_heads=2, activation="gelu", normalize_first=True, name="block"
 )
 x = rng.normal(size=(2, 10, 16)).astype("float32")  # (batch, time, features)
 library_block(x)  # the first call creates the weights
@@ -309,9 +314,9 @@ def grouped(weights):
 
 
 # %% [markdown]
-# Same input, same parameters. Compare the outputs, then the gradients of a weighted sum of the
-# outputs: at the input and at all sixteen arrays. All four combinations are tried, pre-norm and
-# post-norm, with the causal mask and without.
+# With the same input and parameters the outputs must agree, and so must the gradients at the input
+# and at all sixteen arrays. A gradient is that of a single number: take the sum of the outputs,
+# each multiplied by a random number. Try both orders, with the causal mask and without.
 
 
 # %%
@@ -326,7 +331,7 @@ def output_and_gradients(function, x, variables, upstream):
 
 
 def largest_difference(ours, theirs):
-    """Largest difference of two lists of arrays, each relative to the size of its array."""
+    """Largest difference of two lists of arrays, relative to the largest number of each array."""
     pairs = zip(map(np.array, ours), map(np.array, theirs), strict=True)
     return max(np.abs(a - b).max() / max(1.0, np.abs(b).max()) for a, b in pairs)
 
@@ -335,7 +340,7 @@ def largest_difference(ours, theirs):
 def compare(pre_norm, causal):
     """Our block and the library's, with the same random weights: differences of both kinds."""
     library = keras_nlp.layers.TransformerDecoder(
-        64, num_heads=4, activation="gelu", normalize_first=pre_norm
+        64, num_heads=2, activation="gelu", normalize_first=pre_norm
     )
     library.build(x.shape)
     library.set_weights([rng.normal(size=w.shape) / 4 for w in library.weights])
@@ -364,9 +369,9 @@ for pre_norm in [True, False]:
 # pre-norm it runs from bottom to top through plus signs alone. In post-norm it passes through a
 # normalization after every plus, twice in each block.
 #
-# First measure an untrained stack: 1 to 24 blocks, random inputs, random targets. Measured are the
-# gradient of the loss in the first block and its ratio to that in the last block. A pre-norm stack
-# gets one more normalization at its top, as in GPT-2.
+# First take untrained stacks with random inputs and targets. Measure the gradient of the loss at
+# one weight matrix of the first block and at the same one of the last. A pre-norm stack gets one
+# more normalization at its top, as in GPT-2.
 
 
 # %%
@@ -392,7 +397,7 @@ def loss_of(layers, ids, targets):
 
 
 def gradient_of_each_block(layers, ids, targets):
-    """Length of the gradient at the first feed-forward weight matrix of each block."""
+    """Norm of the gradient at the first feed-forward weight matrix of each block."""
     with tf.GradientTape() as tape:
         loss = loss_of(layers, ids, targets)
     kernels = [layer.weights[10] for layer in layers if len(layer.weights) == 16]
@@ -400,36 +405,40 @@ def gradient_of_each_block(layers, ids, targets):
 
 
 # %%
-depths = [1, 3, 8, 24] if args.steps >= 100 else [1, 3, 8]
+depths = [1, 3, 8]
 ids, targets = rng.integers(0, 50, size=(2, 8, 16))  # each (batch, time)
 gradients = {
     name: [gradient_of_each_block(stack_of_blocks(n, pre_norm), ids, targets) for n in depths]
     for name, pre_norm in [("pre-norm", True), ("post-norm", False)]
 }
-print("blocks                  ", *[f"{depth:6}" for depth in depths])
+print("blocks                ", *[f"{depth:6}" for depth in depths])
 for name, stacks in gradients.items():
-    print(f"{name:9}  first block   ", *[f"{norms[0]:6.3f}" for norms in stacks])
-    print(f"{'':9}  first / last  ", *[f"{norms[0] / norms[-1]:6.2f}" for norms in stacks])
+    print(f"{name:9}  first block ", *[f"{norms[0]:6.3f}" for norms in stacks])
+    print(f"{'':9}  last block  ", *[f"{norms[-1]:6.3f}" for norms in stacks])
+assert gradients["pre-norm"][-1][-1] < 0.5 * gradients["pre-norm"][0][-1]
+assert gradients["post-norm"][-1][-1] > 0.7 * gradients["post-norm"][0][-1]
 
 # %% [markdown]
-# At the start the gradient reaches the first block in both, at every depth, so its size is not what
-# separates them. Now train both. The task is as easy as possible: each token has a fixed partner,
-# and the model must name it. Attention is not even needed. Data and optimizer (`Adam`) are the
-# same; only the order of the parts differs.
+# The first block gets a gradient in both orders, at every depth. They differ at the top: in a
+# deeper stack the gradient of the last block is smaller with pre-norm, but not with post-norm.
+# Xiong and others (*On Layer Normalization in the Transformer Architecture*, 2020) see in these
+# large gradients the reason why a deep post-norm stack does not tolerate large steps at first. It
+# needs a **warm-up**: a learning rate that starts very small and rises slowly.
 #
-# Without `tf.function`, TensorFlow runs a training step one operation at a time. `tf.function`
-# turns the step into a graph that runs as a whole, which is faster. Keras's `fit` does the same for
-# you.
+# Now train both. Each token has a fixed partner, and the model must name it; attention is not even
+# needed. Data, optimizer and learning rate are the same. The deep post-norm stack runs once more
+# with a warm-up. (`tf.function` turns a step into a graph, which runs faster. Keras's `fit` does
+# the same for you.)
 
 
 # %%
-def learn_partners(depth, pre_norm, steps=32):
+def learn_partners(depth, pre_norm, warmup=1, steps=48, learning_rate=0.005):
     """Train a stack to name each token's partner; return the loss at each step."""
     keras.utils.set_random_seed(args.seed)
     draw = np.random.default_rng(args.seed)
     partner = draw.permutation(50)
     batches = draw.integers(0, 50, size=(steps, 16, 16))  # (steps, batch, time)
-    layers, optimizer = stack_of_blocks(depth, pre_norm), keras.optimizers.Adam(0.005)
+    layers, optimizer = stack_of_blocks(depth, pre_norm), keras.optimizers.Adam()
     loss_of(layers, batches[0], partner[batches[0]])  # the first call creates the weights
     weights = [weight for layer in layers for weight in layer.trainable_weights]
     optimizer.build(weights)
@@ -441,7 +450,11 @@ def learn_partners(depth, pre_norm, steps=32):
         optimizer.apply(tape.gradient(loss, weights), weights)
         return loss
 
-    return [float(step(ops.array(ids), ops.array(partner[ids]))) for ids in batches]
+    losses = []
+    for number, ids in enumerate(batches, start=1):
+        optimizer.learning_rate = learning_rate * min(1, number / warmup)
+        losses.append(float(step(ops.array(ids), ops.array(partner[ids]))))
+    return losses
 
 
 # %%
@@ -451,29 +464,32 @@ races = {
     for depth in [2, DEEP]
     for name, pre_norm in [("pre-norm", True), ("post-norm", False)]
 }
+races["post-norm, warm-up", DEEP] = learn_partners(DEEP, pre_norm=False, warmup=24)
 for (name, depth), losses in races.items():
-    print(f"{name:9} {depth} blocks: loss {losses[0]:.2f} at first, {losses[-1]:.2f} at last")
-assert DEEP < 8 or races["pre-norm", 8][-1] < 1 < races["post-norm", 8][-1]
+    print(f"{name:18} {depth} blocks: loss {losses[0]:.2f} at first, {losses[-1]:.2f} at last")
+if DEEP == 8:
+    assert races["post-norm", 8][-1] > 3
+    assert all(losses[-1] < 1 for race, losses in races.items() if race != ("post-norm", 8))
 
 # %%
 figure, panels = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True)
-for axes, depth in zip(panels, [2, DEEP], strict=True):
-    axes.plot(races["pre-norm", depth], label="pre-norm")
-    axes.plot(races["post-norm", depth], label="post-norm")
-    axes.set(title=f"{depth} blocks", xlabel="step")
+styles = {"pre-norm": "-", "post-norm": "--", "post-norm, warm-up": ":"}
+for (name, depth), losses in races.items():
+    panel = panels[0] if depth == 2 else panels[1]
+    panel.plot(losses, styles[name], label=name)
+    panel.set(title=f"{depth} blocks", xlabel="step")
 panels[0].set_ylabel("loss, nats per token")
-figure.suptitle(f"2 blocks train in either order, {DEEP} only with pre-norm")
-panels[0].legend()
+figure.suptitle(f"2 blocks train in either order, {DEEP} in post-norm only with a warm-up")
+panels[1].legend()
 plt.show()
 
 # %% [markdown]
-# With two blocks post-norm is the faster of the two. With eight it gets no further than guessing
-# among the 50 tokens, whose loss is $\ln 50 \approx 3.9$, while pre-norm trains as well as before.
-# At this depth post-norm does not tolerate such large steps. The same was found in large models: a
-# deep post-norm stack needs a learning rate that starts very small and rises slowly, a **warm-up**,
-# and pre-norm hardly needs one. (Xiong and others, *On Layer Normalization in the Transformer
-# Architecture*, 2020.) This does not mean that post-norm is bad: BERT is post-norm, twelve blocks
-# deep, and was trained with a warm-up. GPT-2 and nearly all later models are pre-norm, and so are
+# With two blocks both orders learn the partners. With eight, post-norm gets no further than
+# guessing among the 50 tokens, whose loss is $\ln 50 \approx 3.9$. Pre-norm learns them, and so
+# does post-norm with a warm-up.
+#
+# In large models the same was found: BERT is post-norm, 12 or 24 blocks deep, and was trained with
+# a warm-up, which pre-norm hardly needs. GPT-2 and nearly all later models are pre-norm, and so are
 # the models of this course from here on.
 
 
@@ -482,12 +498,12 @@ plt.show()
 #
 # A stack of such blocks is a **transformer**. Which kind depends on the mask:
 #
-# * **GPT** has the causal mask. A word sees itself and what stands to its left. Its training
-#   question: *what is the next word?*
-# * **BERT** has a mask that hides nothing. A word sees both sides. Asking for a word that it sees
-#   would teach it nothing, so some words are replaced by blanks. Its training question: *what stood
-#   in the blank?* (Devlin and others, *BERT: Pre-training of Deep Bidirectional Transformers*,
-#   2019, section 3.1.)
+# * **GPT**, a **decoder-only** model, has the causal mask. A word sees itself and what stands to its
+#   left. Its training question: *what is the next word?*
+# * **BERT**, an **encoder-only** model, has a mask that hides nothing. A word sees both sides. Asking
+#   for a word that it sees would teach it nothing, so some words are replaced by blanks (`[MASK]` in
+#   BERT). Its training question: *what stood in the blank?* (Devlin and others, *BERT: Pre-training
+#   of Deep Bidirectional Transformers*, 2019, section 3.1.)
 
 
 # %%
@@ -517,8 +533,9 @@ plt.show()
 # ### The text
 #
 # The texts are the tales again. Tokens are whole words here, so that each blank hides one word and
-# you can judge the answer. A word keeps the space before it, so that joining the tokens gives the
-# text back. Punctuation marks count as words.
+# you can judge the answer. No word is unknown: all the words of the held-out tales stand in the
+# training tales, too. A word keeps the space before it, so that joining the tokens gives the text
+# back. Punctuation marks count as words.
 
 
 # %%
@@ -534,9 +551,8 @@ assert all("".join(split(tale.text)) == tale.text for tale in validation_tales)
 # %% [markdown]
 # Two tokens are no words: `[END]` stands after the last word of a tale, and `[BLANK]` hides a word.
 #
-# Each training example, a row, is 32 words long, two or three sentences, and begins where a
-# sentence begins. Short rows learn faster: attention has to find out which of the other words are
-# relevant, and among few words it does so sooner. This lesson trains for minutes, not for days.
+# Each training example, a row, begins where a sentence begins and ends after 32 words, even within
+# a sentence. So the rows of a tale overlap.
 
 # %%
 LENGTH = 32
@@ -599,7 +615,7 @@ bert, gpt = language_model(causal=False), language_model(causal=True)
 # with the argument fixed to False. The real BERT is post-norm; ours is pre-norm, so that the mask
 # is the only difference.)
 #
-# The last line but one uses the embedding matrix a second time, transposed: the logit of a token is
+# The line that computes `logits` uses the embedding matrix a second time, transposed: the logit of a token is
 # the dot product of $x$ with that token's vector. So input and output share one matrix, as in GPT-2
 # and BERT. This is called **weight tying**, or *tied embeddings*.
 #
@@ -643,33 +659,23 @@ for name, count in parts.items():
 print(f"{'together':20} {sum(parts.values()):8,}")
 assert sum(parts.values()) == gpt.count_params()
 
-# %%
-figure, axes = plt.subplots(figsize=(6.8, 2.8))
-bars = axes.barh(list(parts), list(parts.values()), color=BLUE)
-axes.bar_label(bars, fmt="{:,.0f}", padding=3)
-axes.set(xlabel="parameters", ylabel="part of the model")
-axes.set_title("Feed-forward: two thirds of the blocks")
-axes.margins(x=0.15)
-axes.invert_yaxis()
-axes.grid(False)
-plt.show()
-
 # %% [markdown]
 # In a block, the feed-forward network has twice as many parameters as attention: $8d^2$ against
-# $4d^2$. The embeddings grow with $d$, the blocks with $d^2$ and with their number. So in a small
-# model the embeddings are a large share of the parameters, in a large model a small one.
+# $4d^2$. The embeddings grow with $d$, the blocks with $d^2$ and with their number. So with the same
+# vocabulary a larger model has a smaller share of its parameters in the embeddings.
 
 # %% [markdown]
-# ### Two lessons from one row
+# ### One row, two training examples
 #
 # A row of text becomes a training example in two ways. GPT learns *next-token prediction*; BERT's
 # task is called **masked language modelling**. Both give inputs, **targets**, and a **loss mask**:
 # a number for each position, 0 where the loss does not count. (Keras calls these numbers *sample
-# weights*.)
+# weights*. BERT's authors asked for 15 % of the words; of these they left a tenth as it was, and
+# replaced another tenth by random words instead of the blank.)
 
 
 # %%
-BLANKS = 0.25  # share of the words that BERT must predict; its authors took 0.15
+BLANKS = 0.25  # share of the words that BERT must predict
 
 
 def next_word(rows, rng):
@@ -680,7 +686,7 @@ def next_word(rows, rng):
 def fill_blanks(rows, rng):
     """For BERT: blank some words out; only those count."""
     blank = (rng.random(rows.shape) < BLANKS) & (rows != END)
-    # Divided by their share, so that the mean over all positions is the mean over the blanks.
+    # Divided by their share, so that the mean over all positions is about that over the blanks.
     return np.where(blank, BLANK, rows), rows, (blank / BLANKS).astype("float32")
 
 
@@ -697,10 +703,10 @@ for prepare in [next_word, fill_blanks]:
 #
 # ### Training both
 #
-# The rows, the number of steps and the optimizer are the same. The learning rate rises during the
-# first tenth and then falls to almost nothing; lesson 8 explains why. The run is evaluated ten
-# times. Keras calls the steps between two evaluations an *epoch*; here it is just a tenth of the
-# steps.
+# The rows, the number of steps and the optimizer are the same. The learning rate has a warm-up
+# during the first tenth and then falls to a twentieth of its peak; lesson 8 explains why. Keras
+# prints a line after each *epoch*, which usually is one pass over the training data; here it is a
+# tenth of the steps.
 
 
 # %%
@@ -759,18 +765,18 @@ left.legend()
 plt.show()
 
 # %% [markdown]
-# (Each point is the mean over its tenth of the steps.) GPT is ahead from the first point on,
-# because knowing which word follows which helps at once. BERT improves slowly at first: it has
-# learnt little more than which words are common. A blank says nothing about the word that it hides,
-# so before BERT can use the neighbouring words it must learn to attend to them. Then its loss falls
-# quickly.
+# (Each point is the mean over its tenth of the steps.) GPT is ahead from the first point on. It gets
+# four times as many questions in a step, and knowing which word follows which already helps. BERT
+# improves slowly at first, and then its loss falls quickly. A likely reason: a blank says nothing
+# about the word that it hides, so BERT must first learn to attend to the neighbouring words.
 
 # %% [markdown]
 # ## The same question to both
 #
 # Replace one word of a held-out row by a blank and ask for it. BERT reads both sides, GPT only what
-# stands before the blank. Some words are easier than others, so several kinds are asked. The tales
-# know who plays in them: `memory` has the names and the animals of each.
+# stands before the blank. Some words are easier than others, so several kinds are asked. Each tale
+# has a `memory`, which knows who plays in it: `hero` is the child's name, `helper` an animal or a
+# person, and `pal` the helper's name.
 
 
 # %%
@@ -782,7 +788,7 @@ def told(*roles):
 every_word = {word.strip() for word in vocabulary[2:]}
 names = told("hero", "pal")
 KINDS = {
-    "any word": every_word,
+    "any word": every_word,  # or punctuation mark
     "first word": {word for word in every_word if word[0].isupper()} - names - {"I"},
     "how it moved": {"climbed", "flew", "swam", "crept", "dug", "jumped", "walked", "waded"},
     "who helped": told("helper"),
@@ -815,8 +821,8 @@ def gpt_answers(rows, columns):
 
 
 # %% [markdown]
-# `gpt_answers` gives the model the whole row, including the answer. This is no cheating: you have
-# just seen that the outputs at earlier positions do not depend on later words.
+# `gpt_answers` gives the model the answer and the words after it, too. This is no cheating: you have
+# seen that the outputs at earlier positions do not depend on later words.
 
 
 # %%
@@ -833,7 +839,8 @@ def show(rows, columns):
 
 
 questions = {kind: ask_for(kind) for kind in KINDS}
-for kind in ["first word", "how it moved", "a name"]:
+for kind in KINDS:
+    print(f"[{kind}]", end=" ")
     show(*questions[kind])
 
 # %% [markdown]

@@ -417,8 +417,9 @@ for language in LANGUAGES:
     nothing = np.mean(np.exp(samples[language][:, 2]) < floors[language] / 10)
     print(f"    {nothing:.0%} of the fits find an E below a tenth of the floor")
     print(f"    errors above {DELTA}: {np.sum(off > DELTA)} of {len(off)}; ", end="")
+    by_law = law(laws[language], *runs[:2])[off.argmax()]
     N, D, L = runs[:, off.argmax()]
-    print(f"mean {off.mean():.1%}; largest: {law(laws[language], N, D):.2f} for {L:.2f}, ", end="")
+    print(f"mean {off.mean():.1%}; largest: {by_law:.2f} in place of {L:.2f}, ", end="")
     print(f"at {N:,.0f} parameters, {D:,.0f} tokens")
     all_counted = table(language, rows=VOCABULARY_SIZE + 256)
     off = errors(fit(*all_counted), *all_counted)
