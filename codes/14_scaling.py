@@ -507,7 +507,7 @@ assert endless > L[worst]
 # In English the law is far too high for the two smaller models once they have read more: in short
 # runs small models are far behind. The law counts that as $A/N^\alpha$, which no amount of text can
 # reduce (the last line above), but they went on learning. In Chinese, where its $E$ is next to
-# nothing, it is too low for the largest one.
+# nothing, it becomes too low for the largest one.
 #
 # So the fitted law sums up runs like these, and its $E$ is not the entropy of the text. The
 # published laws were fitted to much longer runs of much larger models; but there, too, nobody can

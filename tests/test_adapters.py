@@ -1,6 +1,7 @@
 """Lesson 17: adapters by hand and in Keras, their files, their training, several in one batch."""
 
 import json
+import shlex
 from argparse import Namespace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from utils.data.shifts import (
     persona_rows,
     retold,
 )
+from utils.errors import CourseError
 from utils.generation.adapted_gpt2 import adapted_gpt2
 from utils.generation.generator import Generator
 from utils.generation.plain_gpt2 import plain_logits, read_weights
@@ -34,7 +36,7 @@ from utils.generation.sampling import as_sampling
 from utils.models.gpt2 import from_ids
 from utils.models.lora import add_lora, lora_variables, merged
 from utils.serving.__main__ import main as serve
-from utils.serving.__main__ import read_command_line, with_names
+from utils.serving.__main__ import named_adapter, read_command_line, with_names
 from utils.serving.app import create_app
 from utils.serving.batching import Batch
 from utils.serving.engine import Engine
@@ -248,8 +250,27 @@ def test_the_command_says_how_to_serve_the_adapter(
     )
     *_, last = capsys.readouterr().out.splitlines()
     (file,) = tmp_path.glob(f"*/preset/{FILE}")
-    assert last == f"Beside others: python -m utils.serving --adapter yes={file}"
+    *command, name = shlex.split(last.partition(": ")[2])
+    assert command == ["python", "-m", "utils.serving", "--adapter"]
+    assert named_adapter(name) == ("yes", file)
     assert read_adapter(file).rank == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [("hi \ud83d", "dialogue 12 has half of a character"), ("why? " * 3000, "is longer than the")],
+)
+def test_dialogues_that_cannot_be_learnt_are_named(question, sentence, chat_base, tmp_path):
+    usual = question if "why" in question else "hi"
+    lines = [
+        [{"role": "user", "content": text}, {"role": "assistant", "content": "yes"}]
+        for text in [usual] * 11 + [question]
+    ]
+    path = tmp_path / "my.jsonl"
+    path.write_text("".join(json.dumps({"messages": line}) + "\n" for line in lines))
+    asked = Namespace(dialogues=str(path), base=str(chat_base), language="en", lora=None)
+    with pytest.raises(CourseError, match=sentence):
+        small_chat.chat_on_own_dialogues(asked)
 
 
 # ---- several in one batch ------------------------------------------------------------------------

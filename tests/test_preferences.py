@@ -390,6 +390,7 @@ GOOD = {"prompt": "the fox?", "chosen": "fox!", "rejected": "hare!"}
     ("line", "sentence"),
     [
         ("no json", "line 3: this is not JSON"),
+        (json.dumps(GOOD | {"chosen": "hi \ud83d"}), 'line 3: "chosen" has half of a character'),
         ("[1]", 'line 3: a pair is {"prompt"'),
         (json.dumps({"prompt": "a", "chosen": "b"}), 'line 3: a pair is {"prompt"'),
         (json.dumps(GOOD | {"chosen": 3}), 'line 3: "chosen" must be a text'),

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras_nlp
@@ -26,6 +27,7 @@ from utils.data.dialogues import Message
 from utils.data.keras_tokenizers import as_keras, from_keras
 from utils.errors import CourseError
 from utils.generation.sampling import as_sampling
+from utils.serving import __main__ as command
 from utils.serving.__main__ import load_model, main, own_model, read_command_line, where_to_open
 from utils.serving.app import create_app
 from utils.serving.server import ServerError, listen, urls_of
@@ -197,7 +199,9 @@ def offline(monkeypatch):
 )
 def test_a_folder_that_is_missing_is_one_sentence_and_no_download(name, offline):
     with pytest.raises(CourseError, match="There is no folder"):
-        load_model(read_command_line(["--preset", name]).preset)
+        load_model(Path(name))
+    with pytest.raises(SystemExit):  # and the command says it before anything is imported
+        main(["--preset", name])
     assert offline == []
 
 
@@ -309,6 +313,12 @@ def test_by_default_nobody_else_can_connect():
         ["--nothing"],
         ["--cors", "localhost:3000"],
         ["--cors", "http://localhost:3000/page"],
+        ["--preset", ""],  # as from an unset variable: the current folder is not meant
+        ["--docs", ""],
+        ["--docs", ".", "--model", "gpt2"],
+        ["--docs", ".", "--preset", "."],
+        ["--adapter", "pirate=nowhere.safetensors"],
+        ["--adapter", "nowhere.safetensors"],
     ],
     ids=" ".join,
 )
@@ -320,10 +330,17 @@ def test_a_wrong_option_is_one_sentence(words, capsys):
 
 
 def test_a_folder_without_a_model_is_one_sentence(tmp_path, capsys):
-    for folder in (tmp_path / "none", tmp_path):
-        assert main(["--port", "0", "--preset", str(folder)]) == 2
-        said = capsys.readouterr().err
-        assert "holds no GPT-2" in said and said.count("\n") == 1
+    assert main(["--port", "0", "--preset", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "holds no GPT-2" in said and said.count("\n") == 1
+
+
+def test_a_file_that_is_no_adapter_is_told_before_a_model_is_trained(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "small_models", lambda *_: pytest.fail("a model was asked for"))
+    (tmp_path / "my.txt").write_text("not an adapter")
+    assert main(["--port", "0", "--adapter", f"pirate={tmp_path / 'my.txt'}"]) == 2
+    said = capsys.readouterr().err
+    assert "holds no adapter" in said and said.count("\n") == 1
 
 
 def test_help_does_not_wait_for_tensorflow():

@@ -15,11 +15,12 @@ from sklearn.naive_bayes import MultinomialNB
 
 from utils.data import bpe
 from utils.data.keras_tokenizers import as_keras
+from utils.errors import CourseError
 from utils.models.gpt2 import build_gpt2
 from utils.models.sizes import ModelSize
 from utils.paths import REPOSITORY
 from utils.tasks import scoring
-from utils.tasks.__main__ import main
+from utils.tasks.__main__ import main, names_no_file
 from utils.tasks.counting import NaiveBayes, chinese_pieces, english_words, looks_chinese
 from utils.tasks.heads import (
     HeadRecipe,
@@ -38,7 +39,7 @@ from utils.tasks.labelled import (
     split,
     without_duplicates,
 )
-from utils.tasks.own_table import verdict
+from utils.tasks.own_table import texts_of, verdict
 from utils.tasks.prompts import Prompt, PromptedModel, PromptRecipe, calibrated, train_prompt
 from utils.tasks.sentence_templates import Templates, sentence
 from utils.tasks.task_data import TASKS, load_task
@@ -115,12 +116,24 @@ def test_quotes_hold_commas_and_line_breaks_and_lines_are_counted_through_them(t
         ("text,label\n" + "a,b\n" * 50, "all rows have the label 'b'"),
         ("text,label\n" + ROWS + "c,rare\n", "the label 'rare' has only 1 of 61 rows"),
         ("text,label\na\0b,c\n", "binary file"),
+        ("text,label,Label\n" + "a,b,c\n" * 50, "line 1: 2 columns are called label, and only one"),
+        ('text,label,"note\n' + ROWS, "line 1: the quotes are wrong"),
     ],
 )
 def test_a_mistake_in_a_table_is_one_sentence_with_its_line(tmp_path, content, sentence):
     with pytest.raises(TableError, match=sentence) as caught:
         read_table(write(tmp_path / "my.csv", content))
     assert "my.csv" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_text_may_be_longer_than_the_limit_of_the_csv_module(tmp_path):
+    old = csv.field_size_limit(1000)
+    try:
+        long = "word " * 400
+        path = write(tmp_path / "t.csv", f'text,label\n{ROWS}"{long}",a\n')
+        assert read_table(path)[-1] == Example(long.strip(), "a")
+    finally:
+        csv.field_size_limit(old)
 
 
 def test_a_binary_file_another_encoding_and_no_file(tmp_path):
@@ -280,6 +293,19 @@ def test_a_long_text_is_cut_and_many_texts_are_read_in_batches(tokenizer):
     assert length_for(["sun"] * 30, tokenizer, 64) == 16
 
 
+LONG = [Example(f"{one.text} {'very ' * 60}", one.label) for one in weather(60)]
+
+
+def test_texts_are_cut_to_the_context_of_the_model(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_CHECKPOINTS", str(tmp_path))
+    recipe = HeadRecipe(steps=2, batch_size=4, longest=64, size=TINY)  # the context has 32 tokens
+    run = train_head(split(LONG, seed=0), "long", tokenizer, recipe)
+    classifier = read_classifier(Path(run.preset))
+    assert classifier.longest == TINY.context
+    texts = ["sun", *(one.text for one in LONG)]
+    assert classifier.probabilities(texts).shape == (61, 2) and classifier.cut(texts) == 60
+
+
 def test_each_pass_takes_every_text_once():
     steps = np.concatenate([shuffled(10, 4, 7, step) for step in range(5)])
     assert sorted(steps[:10]) == sorted(steps[10:]) == list(range(10))
@@ -340,6 +366,18 @@ def test_a_prompt_adds_up_the_words_of_a_label(tokenizer):
         expected = sum(log_p[i - 1, row[0, i]] for i in range(1 + len(ids), row.shape[1]))
         found = prompted.log_probabilities(["the day"])[0, column]
         assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_prompt_leaves_room_for_the_text_or_is_refused(tokenizer):
+    model = build_gpt2(len(tokenizer.tokens), TINY)
+    word = len(tokenizer.encode(" sun"))
+    form = "{text}" + "x" * (TINY.context - word - 2)  # of a letter each: one token of text is left
+    assert len(tokenizer.encode("xx")) == 2
+    labels = {"cold": " sun", "warm": " sun"}
+    prompted = PromptedModel(model, tokenizer, Prompt(form, labels), longest=64)
+    assert prompted.probabilities(["the day was hot"]).shape == (1, 2)
+    with pytest.raises(CourseError, match="takes 33 positions, and the model has a context of 32"):
+        PromptedModel(model, tokenizer, Prompt(f"{form}x", labels), longest=64)
 
 
 def test_calibration_takes_away_what_is_said_of_no_content():
@@ -423,6 +461,66 @@ def test_the_command_trains_compares_and_predicts(parts, tmp_path, monkeypatch, 
     main([*flags, "--predict", str(more)])
     labels = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert labels == ["warm", "cold"]
+
+
+def write_table(path, examples):
+    rows = "".join(f"{one.text},{one.label}\n" for one in examples)
+    return write(path, f"text,label\n{rows}")
+
+
+def test_the_command_says_how_many_texts_it_cuts_to_the_context(
+    parts, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("COURSE_CHECKPOINTS", str(tmp_path / "runs"))
+    path, base = write_table(tmp_path / "long.csv", LONG), tmp_path / "base"
+    save_tiny(base, parts)
+    flags = [str(path), "--steps", "2", "--base", str(base)]
+    main(flags)
+    sentence = "reads at most 32 tokens of a text: 60 of 60 texts are longer"
+    assert sentence in capsys.readouterr().out
+    main([*flags, "--predict", LONG[0].text])
+    said = capsys.readouterr()
+    assert "reads at most 32 tokens of a text: 1 of 1 texts" in said.err
+    assert said.out.endswith(f"  {LONG[0].text.strip()}\n") and said.out.count("\n") == 1
+    main([*flags, "--predict", "sun"])
+    assert capsys.readouterr().err == ""
+
+
+def test_that_the_texts_are_too_few_is_said_only_when_it_trains(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_CHECKPOINTS", str(tmp_path / "runs"))
+    flags = [str(write_table(tmp_path / "few.csv", weather(60))), "--steps", "1"]
+    main([*flags, "--predict", "sun"])
+    assert "too few to train a language model" in capsys.readouterr().err
+    main([*flags, "--predict", "sun"])
+    assert capsys.readouterr().err == ""
+
+
+def test_what_looks_like_a_path_and_is_no_file_is_no_text(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t").mkdir()
+    (tmp_path / "there.txt").write_text("sun\n", encoding="utf-8")
+    table = str(write_table(tmp_path / "my.csv", weather(60)))
+    for wanted in ("new_texts.txt", "New.CSV", "t", "texts/new", "texts\\new", "~/none/new"):
+        with pytest.raises(SystemExit) as stopped:
+            main([table, "--predict", wanted])
+        said = capsys.readouterr().err
+        assert stopped.value.code == 2 and f"there is no file {wanted!r}" in said
+        assert said.count("\n") == 1
+    texts = [
+        "there.txt",
+        "./there.txt",
+        "sun",
+        "Good.",
+        "open a/b or new.txt",
+        "很好/不错",
+        "x" * 9999,
+    ]
+    assert not any(map(names_no_file, texts))
+
+
+def test_a_text_that_is_no_name_of_a_file_stays_a_text():
+    for text in ("x" * 9999, "~nobody/is like this", "~nobody"):
+        assert list(texts_of(text)) == [text]
 
 
 def save_tiny(folder, parts):

@@ -9,6 +9,7 @@ price shows in what the model writes: see lesson 18. Nothing is trained.
 """
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -62,15 +63,17 @@ def compress(model: str, bits: int, to: Path) -> None:
     from utils.serving.__main__ import load_model
     from utils.training.checkpoints import cannot_write
 
-    if to.exists():
-        raise CourseError(f"{to} exists already: give --to the name of a new folder.")
+    part = to.with_name(f"part-{to.name}")  # where `atomic_write` begins, and removes what is there
+    for path in (to, part):
+        if path.exists():
+            raise CourseError(f"{path} exists already: give --to the name of a new folder.")
     gpt2 = load_model(preset_of(model))
     to.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(to, cannot_write) as part:
         save_compressed(gpt2, part, bits)
     before, after = 4 * gpt2.backbone.count_params(), (to / FILE).stat().st_size
     print(f"{before:,} bytes of weights have become {after:,}, in {to}.")
-    print(f"`python -m utils.serving --preset {to}` serves it.")
+    print(f"`python -m utils.serving --preset {shlex.quote(str(to))}` serves it.")
 
 
 def main(words: list[str] | None = None) -> int:

@@ -15,6 +15,8 @@ adapter for the chat model learns them, and the model itself stays as it is:
     python -m utils.small_chat --dialogues my.jsonl --lora 8
 """
 
+import re
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -230,6 +232,11 @@ def chat_on_own_dialogues(args: Namespace) -> None:
 
     path = Path(args.dialogues)
     dialogues = read_jsonl(path)  # first: a mistake in it is told at once
+    for number, dialogue in enumerate(dialogues, 1):
+        if any("\ud800" <= c <= "\udfff" for m in dialogue.messages for c in m.content):
+            raise CourseError(
+                f"{path}: dialogue {number} has half of a character: an emoji may have been cut."
+            )
 
     from utils.data.chat_template import Template
     from utils.data.dialogue_rows import fit_context
@@ -249,6 +256,11 @@ def chat_on_own_dialogues(args: Namespace) -> None:
     context = model.backbone.max_sequence_length
     template = Template(from_keras(model.preprocessor.tokenizer))
     fitted = fit_context(dialogues, template, context)
+    if not fitted.dialogues:
+        raise CourseError(
+            f"The last turn of every dialogue in {path} is longer than the context of {context}"
+            " tokens: shorten them, or take a --base with a larger context."
+        )
     train, held_out = split(fitted.dialogues)
     print(
         f"{path.name}: {len(train)} dialogues to learn from, {len(held_out)} held out;"
@@ -266,11 +278,13 @@ def chat_on_own_dialogues(args: Namespace) -> None:
     replies = Assistant(run).replies([messages for messages, _, _ in turns])
     print(f"{len(turns)} replies in dialogues held out   exact match   F1")
     examine({"after": replies}, [answer for _, answer, _ in turns], args.language)
-    print(f"The model is in {run.folder}. Chat: python -m utils.serving --preset {run.preset}")
+    preset = shlex.quote(str(run.preset))
+    print(f"The model is in {run.folder}. Chat: python -m utils.serving --preset {preset}")
     if args.lora:
         file = adapter_file(run)
         print(f"The adapter alone has {file.stat().st_size / 1000:,.0f} kB: {file}")
-        print(f"Beside others: python -m utils.serving --adapter {path.stem}={file}")
+        name = re.sub(r"[^\w.-]+", "-", path.stem)  # as the server takes it
+        print(f"Beside others: python -m utils.serving --adapter {shlex.quote(f'{name}={file}')}")
 
 
 if __name__ == "__main__":

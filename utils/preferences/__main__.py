@@ -9,6 +9,7 @@ empty there. One pair in ten is held out. A training can be stopped at any time;
 goes on with it.
 """
 
+import shlex
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
@@ -65,7 +66,7 @@ def main(words: list[str] | None = None) -> None:
     print(advice(*margins), end="")
     show([kept[i] for i in held_out[:SHOWN]], base, Path(trained.preset))
     print(f"The model is in {trained.folder}. Chat: ", end="")
-    print(f"python -m utils.serving --preset {trained.preset}")
+    print(f"python -m utils.serving --preset {shlex.quote(str(trained.preset))}")
 
 
 def advice(before: np.ndarray, after: np.ndarray) -> str:

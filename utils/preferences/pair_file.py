@@ -56,6 +56,8 @@ def _pair(line: str) -> Pair:
     for name in FIELDS:
         if not isinstance(record[name], str):
             raise PairsError(f'"{name}" must be a text.')
+        if any("\ud800" <= character <= "\udfff" for character in record[name]):
+            raise PairsError(f'"{name}" has half of a character: an emoji may have been cut.')
         if name != "prompt" and not record[name].strip():
             raise PairsError(f'"{name}" is empty.')
     if record["chosen"] == record["rejected"]:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from utils.command_line import OneSentenceParser, one_of, run, whole_number
+from utils.command_line import OneSentenceParser, folder, one_of, run, whole_number
 from utils.errors import CourseError
 from utils.quiet import import_tensorflow
 from utils.serving.published import WEIGHTS, smollm2
@@ -81,7 +81,7 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     add("--context", type=whole_number(256, 8192), default=unset, metavar="TOKENS", help=longest)
     add(
         "--preset",
-        type=Path,
+        type=folder(),
         default=unset,
         metavar="FOLDER",
         help="serve the GPT-2 of this folder",
@@ -96,12 +96,18 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
         help=adapter,
     )
     docs = "serve a page on which this folder of documents is asked, instead of a model"
-    add("--docs", type=Path, default=unset, metavar="FOLDER", help=docs)
+    add("--docs", type=folder(), default=unset, metavar="FOLDER", help=docs)
     cors = "let web pages of this origin use the server; * for all; may be repeated"
     add("--cors", action="append", type=origin, default=unset, metavar="ORIGIN", help=cors)
     host = "answer for this host name, too, such as that of a proxy; may be repeated"
     add("--allow-host", action="append", default=unset, metavar="NAME", help=host)
     args = parser.parse_args(words)
+    args.preset, args.docs = (path and Path(path).expanduser() for path in (args.preset, args.docs))
+    asked = [name for name in ("preset", "adapter", "weights", "context") if getattr(args, name)]
+    asked += ["model"] if args.model != "small" else []
+    if args.docs and asked:
+        say = f"--docs answers with words of the documents, without a model: leave out --{asked[0]}"
+        parser.error(say)
     if args.preset and args.model != "small":
         parser.error("--preset and --model name two models: give one of them")
     if args.context and args.model != "smollm2":
@@ -126,7 +132,10 @@ def named_adapter(text: str) -> tuple[str, Path]:
     found = re.fullmatch(r"([\w.-]+)=(.+)", text)
     if not found:
         raise argparse.ArgumentTypeError(f"must be like pirate=FILE, not {text!r}")
-    return found[1], Path(found[2]).expanduser()
+    path = Path(found[2]).expanduser()
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {path}")
+    return found[1], path
 
 
 class Models(NamedTuple):
@@ -293,7 +302,7 @@ def serve_documents(args: argparse.Namespace, listener: socket.socket) -> None:
     """
     from utils.serving.documents import create_documents_app, prepare_documents
 
-    folder = args.docs.expanduser()
+    folder = args.docs
     index, encoder = prepare_documents(folder)
     hosts = [args.host, listener.getsockname()[0], *args.allow_host]
     server = Server(
@@ -316,6 +325,11 @@ def main(words: list[str] | None = None) -> int:
         import_tensorflow()
         from utils.serving.app import create_app
 
+        if args.adapter:
+            from utils.training.adapters import read_adapter
+
+            for _, path in args.adapter:
+                read_adapter(path)  # first: a mistake is told before a model is trained
         size = (args.slots, args.queue)
         if args.model == "smollm2":
             chat, render = smollm2(*size, args.weights or WEIGHTS[0], args.context)

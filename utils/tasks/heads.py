@@ -31,7 +31,7 @@ from utils.models.gpt2 import build_gpt2, hidden_states
 from utils.models.sizes import SIZES, ModelSize
 from utils.tasks.labelled import Example, Split, as_classes, labels_of
 from utils.training.checkpoints import cannot_write
-from utils.training.identity import identify
+from utils.training.identity import Identity, identify
 from utils.training.optimizers import Muon, warmup_cosine
 from utils.training.presets import load_preset, preset_digest, save_preset
 from utils.training.recipes import TrainingRecipe
@@ -53,7 +53,7 @@ class HeadRecipe(TrainingRecipe):
     Attributes:
         steps: at most; training stops earlier when the validation loss rises.
         learning_rate: the highest one, Muon's; AdamW's is half of it.
-        longest: tokens of a text that are read; the rest is left out.
+        longest: tokens of a text that are read, at most the context; the rest is left out.
         size: of the model, where there is no base.
     """
 
@@ -123,7 +123,7 @@ class TextClassifier:
         model: the backbone.
         tokenizer: the one that it was trained with.
         labels: the names of the classes.
-        longest: tokens of a text that are read.
+        longest: tokens of a text that are read; fewer if the context of the backbone is shorter.
     """
 
     def __init__(
@@ -134,9 +134,10 @@ class TextClassifier:
         longest: int,
     ):
         self.model, self.tokenizer = model, tokenizer
-        self.labels, self.longest = list(labels), longest
+        self.labels = list(labels)
+        self.longest = min(longest, model.backbone.max_sequence_length)
         self.network = with_head(model, len(labels))
-        rows = tf.TensorSpec((ROWS, longest), tf.int32)
+        rows = tf.TensorSpec((ROWS, self.longest), tf.int32)
         self._logits = tf.function(self._call, input_signature=(rows, rows), jit_compile=True)
 
     def _call(self, ids, mask):
@@ -158,6 +159,10 @@ class TextClassifier:
         logits = self.logits(texts)
         powers = np.exp(logits - logits.max(1, keepdims=True))
         return powers / powers.sum(1, keepdims=True)
+
+    def cut(self, texts: Sequence[str]) -> int:
+        """How many of some texts are longer than what is read of them."""
+        return sum(1 + len(self.tokenizer.encode(text)) > self.longest for text in texts)
 
     def loss(self, examples: Sequence[Example]) -> float:
         """The mean cross-entropy in nats per text."""
@@ -231,8 +236,19 @@ def train_head(
         CheckpointError: if something cannot be written.
         CourseError: if `base` holds no GPT-2.
     """
-    identity = identify(__name__, f"head-{name}", data_of(parts, tokenizer, base), recipe)
+    identity = identity_of(parts, name, tokenizer, recipe, base)
     return train_once(identity, recipe, _method(parts, tokenizer, recipe, base), quiet)
+
+
+def identity_of(
+    parts: Split, name: str, tokenizer: bpe.Tokenizer, recipe: HeadRecipe, base: Path | None
+) -> Identity:
+    """The identity of a training, for the arguments of `train_head`.
+
+    Raises:
+        CourseError: if `base` holds no preset.
+    """
+    return identify(__name__, f"head-{name}", data_of(parts, tokenizer, base), recipe)
 
 
 def data_of(parts: Split, tokenizer: bpe.Tokenizer, base: Path | None) -> dict[str, str]:
@@ -256,7 +272,7 @@ def _method(
         labels, texts = labels_of(parts.train), [example.text for example in parts.train]
         longest = length_for(texts, tokenizer, recipe.longest)
         classifier = TextClassifier(model, tokenizer, labels, longest)
-        ids, mask = rows_of(texts, tokenizer, longest)
+        ids, mask = rows_of(texts, tokenizer, classifier.longest)
         classes = np.array(as_classes(parts.train, labels), "int32")
         ones = np.ones(recipe.batch_size, "float32")
 

@@ -85,10 +85,13 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
             f"{path}, line 1: the columns must be called text and label, as in `text,label`; the"
             f" line is {_shown(first)}."
         )
+    # The limit holds for the whole process, so it is only ever raised. No cell is longer than that.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    header = [_bare(name) for name in next(reader)]
-    line = reader.line_num + 1
+    line = 1
     try:
+        header = _header(path, next(reader))
+        line = reader.line_num + 1
         for row in reader:
             if any(cell.strip() for cell in row):
                 if len(row) != len(header):
@@ -100,6 +103,18 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise TableError(f"{path}, line {line}: the quotes are wrong ({error}).") from None
+
+
+def _header(path: Path, row: Sequence[str]) -> list[str]:
+    """The names of the columns; TableError if two have the same name that is needed."""
+    names = [_bare(name) for name in row]
+    for name in COLUMNS:
+        if names.count(name) > 1:
+            raise TableError(
+                f"{path}, line 1: {names.count(name)} columns are called {name}, and only one may"
+                " be: rename or delete the others."
+            )
+    return names
 
 
 def _bare(name: str) -> str:

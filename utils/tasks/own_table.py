@@ -5,8 +5,9 @@ report(learnt)                                    # accuracy and macro-F1, with 
 learnt.classifier.probabilities(["a new text"])   # (texts, classes)
 """
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,13 @@ from utils.data.keras_tokenizers import from_keras
 from utils.errors import CourseError
 from utils.files import read_text
 from utils.tasks.counting import baselines, looks_chinese
-from utils.tasks.heads import HeadRecipe, TextClassifier, read_classifier, train_head
+from utils.tasks.heads import (
+    HeadRecipe,
+    TextClassifier,
+    identity_of,
+    read_classifier,
+    train_head,
+)
 from utils.tasks.labelled import (
     Example,
     Split,
@@ -33,7 +40,7 @@ from utils.tasks.scoring import confusion, difference, macro_f1, wilson
 from utils.training.presets import load_preset
 from utils.training.pretraining import pretrain
 from utils.training.recipes import Recipe
-from utils.training.runs import Run
+from utils.training.runs import Run, is_finished
 
 GPT2 = "GPT-2 with a head"
 # Of the tokenizer: one token for so many bytes of text. More would make whole phrases a token.
@@ -88,10 +95,12 @@ def learn(
     unique, duplicates = without_duplicates(read_table(path))
     parts = _split(path, unique, seed)
     texts = [example.text for example in parts.train]
-    tokenizer, start = _backbone(path.stem, parts, seed, base)
+    tokenizer, start, note = _backbone(path.stem, parts, seed, base)
     if steps is None:
         steps = min(MOST_HEAD_STEPS, max(FEWEST_HEAD_STEPS, HEAD_PASSES * len(texts) // 32))
     recipe = HeadRecipe(steps=steps, seed=seed)
+    if note and not is_finished(identity_of(parts, path.stem, tokenizer, recipe, start).folder):
+        print(note, file=sys.stderr)
     run = train_head(parts, path.stem, tokenizer, recipe, start)
     labels, tested = labels_of(parts.train), [example.text for example in parts.test]
     classes, found = as_classes(parts.train, labels), {}
@@ -116,23 +125,22 @@ def _split(path: Path, examples: list[Example], seed: int) -> Split:
 
 def _backbone(
     name: str, parts: Split, seed: int, base: Path | None
-) -> tuple[Tokenizer, Path | None]:
-    """The tokenizer, and the preset of the language model to start from."""
+) -> tuple[Tokenizer, Path | None, str]:
+    """The tokenizer, the preset of the language model to start from, and why there is none."""
     if base:
-        return from_keras(load_preset(base).preprocessor.tokenizer), base
+        return from_keras(load_preset(base).preprocessor.tokenizer), base, ""
     texts, held_out = ([one.text for one in part] for part in (parts.train, parts.validation))
     size = len("".join(texts).encode()) // BYTES_A_TOKEN
     corpus = corpus_of(name, texts, held_out, min(LARGEST, max(SMALLEST, size)))
     if len(corpus.train) < LEAST_TOKENS:
-        print(
+        note = (
             f"The texts have {len(corpus.train):,} tokens, too few to train a language model on:"
-            " the GPT-2 starts from fresh weights; --base takes another one.",
-            file=sys.stderr,
+            " the GPT-2 starts from fresh weights; --base takes another one."
         )
-        return corpus.tokenizer, None
+        return corpus.tokenizer, None, note
     steps = min(MOST_STEPS, max(FEWEST_STEPS, PASSES * len(corpus.train) // TOKENS))
     run = pretrain(corpus, Recipe(steps=steps, seed=seed), quiet=True, announce=True)
-    return corpus.tokenizer, Path(run.preset)
+    return corpus.tokenizer, Path(run.preset), ""
 
 
 def report(learnt: Learnt) -> None:
@@ -142,6 +150,9 @@ def report(learnt: Learnt) -> None:
     print(f"{learnt.name}: {train + validation + test:,} texts with {len(labels)} labels", end="")
     print(f" ({learnt.duplicates:,} duplicates left out); {train:,} to learn from,", end=" ")
     print(f"{validation:,} for validation, {test:,} for the test")
+    texts = [example.text for part in learnt.parts for example in part]
+    if note := _what_is_cut(learnt.classifier, texts):
+        print(note)
     print(f"{'':22}{'accuracy (95 % interval)':>26}{'macro-F1':>10}")
     hits = {}
     for name, found in learnt.probabilities.items():
@@ -150,6 +161,17 @@ def report(learnt: Learnt) -> None:
         f1 = macro_f1(confusion(learnt.right, said, len(labels)))
         print(f"{name:22}{wilson(int(hits[name].sum()), test)!s:>26}{f1:10.3f}")
     print(verdict(hits))
+
+
+def _what_is_cut(classifier: TextClassifier, texts: Sequence[str]) -> str:
+    """One sentence about texts that are not read to their end; "" if there are none."""
+    cut = classifier.cut(texts)
+    if not cut:
+        return ""
+    return (
+        f"{GPT2} reads at most {classifier.longest} tokens of a text: {cut:,} of {len(texts):,}"
+        " texts are longer, and the rest of them is left out."
+    )
 
 
 def verdict(hits: dict[str, np.ndarray]) -> str:
@@ -174,24 +196,28 @@ def texts_of(wanted: str) -> Iterator[str]:
     Raises:
         CourseError: if the file is not text.
     """
-    path = Path(wanted).expanduser()
-    try:
-        is_file = path.is_file()
-    except OSError:  # too long for the name of a file
-        is_file = False
-    lines = read_text(path, CourseError).splitlines() if is_file else [wanted]
+    path = os.path.expanduser(wanted)
+    # os.path raises nothing for a text that is no possible name, such as one that is too long.
+    lines = read_text(path, CourseError).splitlines() if os.path.isfile(path) else [wanted]
     yield from (line.strip() for line in lines if line.strip())
 
 
 def predict(classifier: TextClassifier, wanted: str) -> None:
     """Print the likeliest label of each text, its probability, and the text.
 
+    Texts that are too long to be read to their end are counted on stderr.
+
     Args:
         classifier: what says it.
         wanted: a file with one text per line, or a text.
+
+    Raises:
+        CourseError: if there is no text.
     """
     texts = list(texts_of(wanted))
     if not texts:
         raise CourseError(f"{wanted!r} holds no text.")
+    if note := _what_is_cut(classifier, texts):
+        print(note, file=sys.stderr)
     for text, row in zip(texts, classifier.probabilities(texts), strict=True):
         print(f"{classifier.labels[row.argmax()]}  {row.max():.2f}  {text}")

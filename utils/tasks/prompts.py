@@ -26,6 +26,7 @@ import tensorflow as tf
 from utils.data import bpe
 from utils.data.batches import every_step
 from utils.data.keras_tokenizers import as_keras
+from utils.errors import CourseError
 from utils.models.gpt2 import from_ids
 from utils.tasks.heads import (
     HeadRecipe,
@@ -98,7 +99,10 @@ class PromptedModel:
         model: the language model.
         tokenizer: its own.
         prompt: how texts are put.
-        longest: tokens of a text that are read.
+        longest: tokens of a text that are read; fewer if the context is too short for them.
+
+    Raises:
+        CourseError: if the prompt leaves no room for a text in the context.
     """
 
     def __init__(
@@ -115,7 +119,14 @@ class PromptedModel:
         self.suffix = tokenizer.encode(self.after)
         self.words = {label: tokenizer.encode(word) for label, word in prompt.words.items()}
         spare = len(self.before) + len(self.suffix) + max(map(len, self.words.values())) + 2
-        self.time = min(longest + spare, model.backbone.max_sequence_length + 1)
+        context = model.backbone.max_sequence_length
+        if spare > context:
+            raise CourseError(
+                f"The prompt with its longest label takes {spare} positions, and the model has a"
+                f" context of {context}, which leaves no room for a text: shorten the prompt or the"
+                " words of the labels, or take a model with a longer context."
+            )
+        self.time = min(longest + spare, context + 1)
         self.network = from_ids(model)
         ids = tf.TensorSpec((ROWS, self.time), tf.int32)
         weights = tf.TensorSpec((ROWS, self.time - 1), tf.float32)
@@ -213,7 +224,7 @@ def train_prompt(
     Raises:
         TrainingFailed: if the loss becomes NaN or infinite.
         CheckpointError: if something cannot be written.
-        CourseError: if `base` holds no GPT-2.
+        CourseError: if `base` holds no GPT-2, or its context is too short for the prompt.
     """
     data = data_of(parts, tokenizer, base) | {"prompt": json.dumps(prompt)}
     identity = identify(__name__, f"prompt-{name}", data, recipe)
