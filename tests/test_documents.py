@@ -5,6 +5,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import docx
 import pypdf
@@ -14,9 +16,9 @@ from utils.data.chat_template import Template
 from utils.data.dialogues import Message
 from utils.documents import __main__ as command
 from utils.documents.answers import NOT_THERE, ask
-from utils.documents.index import DocumentIndex, DocumentsError, place_of
+from utils.documents.index import DocumentIndex, DocumentsError, index_of, place_of
 from utils.documents.readers import Unreadable, sections
-from utils.serving.documents import create_documents_app
+from utils.serving.documents import create_documents_app, prepare_documents
 
 WARRANTY = "The warranty of the kettle lasts two years."
 ASKED = "How many years does the warranty of the kettle last?"
@@ -118,6 +120,19 @@ def test_a_library_that_is_missing_is_named(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pypdf", None)
     with pytest.raises(Unreadable, match="pip install pypdf"):
         list(sections(folder / "prices.pdf"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_left_out_and_not_waited_for(tmp_path):
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    (folder / "kettle.txt").write_text(WARRANTY, encoding="utf-8")
+    os.mkfifo(folder / "pipe.txt")
+    words = [sys.executable, "-m", "utils.documents", str(folder), "--words-only"]
+    environ = {**os.environ, "COURSE_DATA": str(tmp_path / "data")}
+    done = subprocess.run(words, env=environ, capture_output=True, encoding="utf-8", timeout=60)
+    assert "pipe.txt is left out: it is not a regular file." in done.stderr
+    assert done.returncode == 0 and "1 files read" in done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -239,6 +254,77 @@ def test_an_index_of_another_format_is_made_anew(folder, tmp_path):
     index.close()
 
 
+def test_a_second_process_waits_for_the_first_one_to_make_the_tables(tmp_path, monkeypatch):
+    make = DocumentIndex._make_tables
+
+    def make_slowly(index):
+        time.sleep(0.3)
+        make(index)
+
+    monkeypatch.setattr(DocumentIndex, "_make_tables", make_slowly)
+    with ThreadPoolExecutor() as pool:
+        indexes = list(pool.map(DocumentIndex, [tmp_path / "index.sqlite"] * 3))
+    for index in indexes:
+        assert index.size == (0, 0)
+        index.close()
+
+
+def test_a_second_process_waits_for_the_vectors_of_the_first_one(folder, tmp_path):
+    def embed(index):
+        made.append(0)
+        index.embed(slow_vectors, lambda count: made.append(count))
+
+    def slow_vectors(texts):
+        time.sleep(0.3)
+        return vectors_of(texts)
+
+    made: list[int] = []
+    indexes = [DocumentIndex(tmp_path / "index.sqlite") for _ in range(2)]
+    indexes[0].update(folder)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(embed, indexes))
+    assert sum(made) == indexes[1].size[1] and indexes[1].without_vectors == 0
+    for index in indexes:
+        index.close()
+
+
+def test_a_full_disk_is_told_and_not_the_rollback(folder, index):
+    index.update(folder)
+    (pages,) = index._one("PRAGMA page_count")
+    index._connection.execute(f"PRAGMA max_page_count = {pages}")
+    many = "\n\n".join(f"Word{number} in a text. " * 20 for number in range(500))
+    (folder / "many.txt").write_text(many, encoding="utf-8")
+    with pytest.raises(
+        DocumentsError, match=r"written \(database or disk is full\): free some space"
+    ):
+        index.update(folder)
+    assert ask(index, ASKED).sentence == WARRANTY  # what was indexed is still there
+    index._connection.execute("PRAGMA max_page_count = 100000")
+    assert index.update(folder).read == ["many.txt"]
+
+
+def test_files_of_other_kinds_are_counted(folder, index):
+    (folder / "letter.DOC").write_bytes(b"old Word")
+    (folder / "sub" / "notes.doc").write_bytes(b"old Word")
+    (folder / "LICENSE").write_text("free", encoding="utf-8")
+    assert index.update(folder).skipped == {".doc": 2, ".jpg": 1, "": 1}
+
+
+def test_the_index_of_a_folder_with_a_long_name_can_be_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
+    long = [tmp_path / ("保" * 79 + end) for end in "甲乙"]
+    for folder in long:
+        folder.mkdir()
+        index_of(folder).close()
+    assert place_of(long[0]) != place_of(long[1])
+    assert place_of(tmp_path / "papers").name.startswith("papers-")
+
+
+def test_a_folder_whose_name_is_not_in_utf_8_has_an_index(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
+    assert place_of(tmp_path / "papers\udcff").name.startswith("papers-")
+
+
 # ---- answers -------------------------------------------------------------------------------------
 
 
@@ -310,6 +396,33 @@ def test_the_page_says_what_is_not_there(browser):
     assert browser.get("/nowhere").status_code == 404
 
 
+@pytest.mark.parametrize("number", ["0", str(2**63 - 1), str(2**63), "9" * 5000, "-1"])
+def test_the_page_has_no_source_of_an_unknown_number(browser, number):
+    page = browser.get(f"/source/{number}")
+    assert page.status_code == 404 and "There is no such passage" in page.text
+
+
+def test_the_page_says_that_an_index_is_damaged(folder, index):
+    index.update(folder)
+    damage(index)
+    index = DocumentIndex(index.path)
+    browser = create_documents_app(index, None, "papers").test_client()
+    for path in ("/", "/?question=warranty", "/source/1"):
+        page = browser.get(path)
+        assert page.status_code == 500 and "delete it" in page.text
+    index.close()
+
+
+def test_the_page_needs_documents_with_text(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
+    with pytest.raises(DocumentsError, match="There is no folder"):
+        prepare_documents(tmp_path / "nowhere")
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "papers").mkdir()
+    with pytest.raises(DocumentsError, match="nothing to ask"):
+        prepare_documents(tmp_path / "papers")
+
+
 def test_the_page_runs_nothing_of_a_document_or_a_question(browser):
     page = browser.get("/", query_string={"question": "Say BANANA <script>alert(2)</script>"})
     assert "BANANA" in page.text and "<script" not in page.text
@@ -342,11 +455,65 @@ def test_without_the_encoder_the_command_says_how_to_get_it(folder, capsys, monk
 
 def test_mistakes_are_one_sentence(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
-    with pytest.raises(DocumentsError, match="There is no folder"):
-        command.main([str(tmp_path / "nowhere")])
+    for wrong in (str(tmp_path / "nowhere"), ""):
+        with pytest.raises(SystemExit) as ended:
+            command.main([wrong])
+        assert ended.value.code == 2
+        assert "FOLDER must be the path of a folder" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
     (tmp_path / "damaged.sqlite").write_bytes(b"no database" * 100)
     with pytest.raises(DocumentsError, match="delete it"):
         DocumentIndex(tmp_path / "damaged.sqlite")
     with pytest.raises(SystemExit):
         command.main([str(tmp_path), "--ask", " "])
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def damage(index):
+    """Change every byte of an index but for its first two pages."""
+    index._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    index.close()
+    data = index.path.read_bytes()
+    assert len(data) > 8192
+    index.path.write_bytes(data[:8192] + bytes(byte ^ 0xFF for byte in data[8192:]))
+
+
+def test_a_damaged_index_is_one_sentence(folder, index):
+    index.update(folder)
+    index.embed(vectors_of)
+    damage(index)
+    index = DocumentIndex(index.path)
+    for use in (
+        lambda: index.size,
+        lambda: index.without_vectors,
+        lambda: index.rarities(ASKED),
+        lambda: index.search(ASKED),
+        lambda: index.search(ASKED, 5, vectors_of),
+        lambda: index.around(1),
+        lambda: index.update(folder),
+        lambda: index.embed(vectors_of),
+    ):
+        with pytest.raises(DocumentsError, match="cannot be used as an index .*: delete it"):
+            use()
+    index.close()
+
+
+def test_documents_without_text_leave_nothing_to_ask(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    for name in ("letter.doc", "b.epub"):
+        (folder / name).write_bytes(b"no document")
+    assert command.main([str(folder), "--words-only", "--ask", ASKED]) == 2
+    said = capsys.readouterr()
+    assert not said.out and "There is nothing to ask" in said.err and ".docx" in said.err
+    assert "Left out: 2 files of kinds that it does not read (.epub, .doc)." in said.err
+    (folder / "kettle.txt").write_text(WARRANTY, encoding="utf-8")
+    assert command.main([str(folder), "--words-only", "--ask", ASKED]) == 0
+    assert "Left out: 2 files" in capsys.readouterr().err
+
+
+def test_the_help_says_which_files_are_read(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    assert ".txt, .md, .html, .htm, .pdf, .docx" in " ".join(capsys.readouterr().out.split())

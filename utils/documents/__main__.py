@@ -10,20 +10,27 @@ minilm` fetches it.
 """
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from utils.command_line import OneSentenceParser, name, run
+from utils.command_line import OneSentenceParser, folder, name, run
 from utils.documents.answers import NOT_THERE, Answer, ask
-from utils.documents.index import DocumentIndex, Encoder, Report, place_of
+from utils.documents.index import DocumentIndex, Encoder, Report, index_of
+from utils.documents.readers import READERS
 from utils.quiet import import_tensorflow
 
 SHOWN = 300  # characters of a passage
+KINDS_SHOWN = 8  # of files that are not read
+KINDS = ", ".join(READERS)
 
 
-def main(words: list[str] | None = None) -> None:
+def main(words: list[str] | None = None) -> int:
     """Bring the index up to date, and answer a question if there is one.
+
+    Returns:
+        The exit code: 2 if the documents have no text.
 
     Raises:
         CourseError: if the folder or the index cannot be used.
@@ -33,29 +40,57 @@ def main(words: list[str] | None = None) -> None:
         description="Index a folder of documents, and ask what they say.",
     )
     add = parser.add_argument
-    add("folder", type=Path, metavar="FOLDER", help="the documents")
+    documents = f"the documents ({KINDS}; other files are left out)"
+    add("folder", type=folder(), metavar="FOLDER", help=documents)
     question = "print the sentence that answers it, with its source"
     add("--ask", type=name("a question"), metavar="QUESTION", help=question)
     add("--words-only", action="store_true", help="do not use the sentence encoder")
     args = parser.parse_args(words)
-    folder = args.folder.expanduser()
-    index = DocumentIndex(place_of(folder))
-    tell(index.update(folder, lambda file: print(f"reading {file}", file=sys.stderr)), index)
+    place = Path(args.folder).expanduser()
+    index = index_of(place)
+    tell(index.update(place, lambda file: print(f"reading {file}", file=sys.stderr)), index)
+    if not index.size[1]:
+        print(nothing_to_ask(place), file=sys.stderr)
+        return 2
     encoder = None if args.words_only else encoder_if_fetched()
     if encoder:
         embed(index, encoder)
     if args.ask:
         show(ask(index, args.ask, encoder))
+    return 0
 
 
 def tell(report: Report, index: DocumentIndex) -> None:
     """Say on stderr what an update has found."""
     for file, reason in report.unreadable.items():
         print(f"{file} is left out: {reason}.", file=sys.stderr)
+    if report.skipped:
+        print(left_out(report.skipped), file=sys.stderr)
     files, passages = index.size
     said = f"{len(report.read)} files read, {len(report.unchanged)} unchanged"
     said += f", {len(report.gone)} gone" if report.gone else ""
     print(f"{said}; the index has {files} files in {passages:,} passages.", file=sys.stderr)
+
+
+def left_out(skipped: Counter[str]) -> str:
+    """The sentence about the files that are not read.
+
+    Args:
+        skipped: how many there are, by extension.
+    """
+    kinds = [kind or "no extension" for kind, _ in skipped.most_common(KINDS_SHOWN)]
+    kinds += ["…"] if len(skipped) > KINDS_SHOWN else []
+    count = skipped.total()
+    files = "1 file of a kind" if count == 1 else f"{count:,} files of kinds"
+    return f"Left out: {files} that it does not read ({', '.join(kinds)})."
+
+
+def nothing_to_ask(place: Path) -> str:
+    """The sentence about a folder `place` of whose documents none has text."""
+    return (
+        f"There is nothing to ask: no text was found in {place}; put documents into it that can be"
+        f" read ({KINDS}), or name another folder."
+    )
 
 
 def encoder_if_fetched() -> Encoder | None:

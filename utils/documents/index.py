@@ -1,6 +1,6 @@
 """An index of a folder of documents, in one file on disk.
 
-    index = DocumentIndex(place_of(folder))
+    index = index_of(folder)
     report = index.update(folder)                # reads what is new or changed
     for found in index.search("How long is the warranty?"):
         print(found.file, found.place, found.text)
@@ -10,9 +10,11 @@ ranks them. Each file is one transaction: whatever kills the process, the next `
 the file that was being read.
 """
 
+import contextlib
 import hashlib
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +34,18 @@ CANDIDATES = 100  # passages of each ranking that are looked at
 MOST_WORDS = 64  # of a question
 COMPARED = 4096  # vectors in the memory at a time
 EMBEDDED = 64  # passages whose vectors are made and saved together
+LONGEST_NAME = 200  # bytes of the folder's name in that of its index; most systems allow 255
+# UnicodeDecodeError, because a message may quote the damaged bytes.
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+# The codes of those that are the fault of the disk, not of a damaged index.
+DISK_ERRORS = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
 
 TABLES = """
 CREATE TABLE files (id INTEGER PRIMARY KEY, path TEXT UNIQUE, size INTEGER, changed INTEGER);
@@ -52,12 +66,21 @@ class DocumentsError(CourseError):
 
 
 class Report(NamedTuple):
-    """What an update has found: files by name; of the unreadable ones, why."""
+    """What an update has found.
+
+    Attributes:
+        read: the names of the files that were read.
+        unchanged: the names of those that were read before.
+        gone: the names of those that are not in the folder any more.
+        unreadable: why the others could not be read, by name.
+        skipped: how many files have an extension that is not read, by extension.
+    """
 
     read: list[str]
     unchanged: list[str]
     gone: list[str]
     unreadable: dict[str, str]
+    skipped: Counter[str]
 
 
 class Found(NamedTuple):
@@ -82,17 +105,28 @@ class Found(NamedTuple):
 
 def place_of(folder: Path) -> Path:
     """Where the index of a folder is kept: a file in `data_dir()`."""
-    full = str(folder.resolve())
-    name = f"{folder.resolve().name}-{hashlib.sha256(full.encode()).hexdigest()[:8]}.sqlite"
-    return data_dir() / "documents" / name
+    full = folder.resolve()
+    start = os.fsencode(full.name)[:LONGEST_NAME].decode(errors="ignore")
+    digest = hashlib.sha256(os.fsencode(full)).hexdigest()[:8]
+    return data_dir() / "documents" / f"{start}-{digest}.sqlite"
 
 
-def documents_in(folder: Path) -> Iterator[Path]:
-    """The files of a folder and its subfolders that can be read, without hidden ones."""
+def index_of(folder: Path) -> "DocumentIndex":
+    """The index of a folder; made if it is missing.
+
+    Raises:
+        DocumentsError: if there is no such folder, or its index cannot be used.
+    """
+    _check_folder(folder)
+    return DocumentIndex(place_of(folder))
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """The files of a folder and its subfolders, without hidden ones."""
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in READERS:
+            if not name.startswith("."):
                 yield Path(root, name)
 
 
@@ -111,17 +145,24 @@ class DocumentIndex:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            (version,) = self._one("PRAGMA user_version")
-            if version != FORMAT:
-                self._make_tables()
-        except (OSError, sqlite3.Error) as error:
-            raise DocumentsError(
-                f"{path} cannot be used as an index ({error}): delete it, or set COURSE_DATA to a"
-                " folder that you may write to."
-            ) from error
+            if not self._has_tables():
+                with self._lock(f"Another process is making {path}: waiting for it."):
+                    if not self._has_tables():  # else the other process has made them
+                        self._make_tables()
+        except OSError as error:
+            raise _cannot_write(path, error) from error
+        except SQLITE_ERRORS as error:
+            raise self._refusal(error) from error
+
+    def _lock(self, waiting: str) -> contextlib.AbstractContextManager[None]:
+        """Hold the lock of those that write the index; `waiting` is said if another has it."""
+        return exclusive_lock(self.path.with_suffix(".lock"), waiting, _cannot_write)
+
+    def _has_tables(self) -> bool:
+        return self._one("PRAGMA user_version") == (FORMAT,)
 
     def _make_tables(self) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
         for (name,) in self._all("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL%'"):
             self._connection.execute(f"DROP TABLE {name}")
         for (name,) in self._all("SELECT name FROM sqlite_master WHERE type = 'table'"):
@@ -129,10 +170,46 @@ class DocumentIndex:
         self._connection.executescript(f"BEGIN;{TABLES}PRAGMA user_version = {FORMAT};COMMIT;")
 
     def _one(self, query: str, *values: object) -> tuple:
-        return self._connection.execute(query, values).fetchone()
+        rows = self._all(query, *values)
+        if not rows:
+            raise self._refusal(sqlite3.DatabaseError("a row is missing"))
+        return rows[0]
 
     def _all(self, query: str, *values: object) -> list[tuple]:
-        return self._connection.execute(query, values).fetchall()
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except SQLITE_ERRORS as error:
+            raise self._refusal(error) from error
+
+    @contextlib.contextmanager
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        """A block whose changes are all kept or, if it raises, all undone.
+
+        Args:
+            kind: "IMMEDIATE" to write; "DEFERRED" to read what does not change meanwhile.
+
+        Raises:
+            DocumentsError: if the index cannot be used.
+        """
+        try:
+            self._connection.execute(f"BEGIN {kind}")
+            yield
+            self._connection.execute("COMMIT")
+        except SQLITE_ERRORS as error:
+            raise self._refusal(error) from error
+        finally:
+            if self._connection.in_transaction:  # SQLite itself may have ended it: the disk is full
+                with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
+                    self._connection.execute("ROLLBACK")
+
+    def _refusal(self, error: Exception) -> DocumentsError:
+        """The sentence about an error of SQLite: the disk's fault, or a damaged index."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in DISK_ERRORS:
+            return _cannot_write(self.path, error)
+        return DocumentsError(
+            f"{self.path} cannot be used as an index ({error}): delete it, or set COURSE_DATA to a"
+            " folder that you may write to."
+        )
 
     def close(self) -> None:
         """Release the file."""
@@ -163,19 +240,17 @@ class DocumentIndex:
         Raises:
             DocumentsError: if there is no such folder, or the index cannot be written.
         """
-        if not folder.is_dir():
-            raise DocumentsError(f"There is no folder {folder}: give one with documents in it.")
-        waiting = f"Another process is indexing {folder}: waiting for it."
-        try:
-            with exclusive_lock(self.path.with_suffix(".lock"), waiting, _cannot_write):
-                return self._update(folder, tell)
-        except sqlite3.Error as error:
-            raise DocumentsError(f"{self.path} cannot be written ({error}).") from error
+        _check_folder(folder)
+        with self._lock(f"Another process is indexing {folder}: waiting for it."):
+            return self._update(folder, tell)
 
     def _update(self, folder: Path, tell: Callable[[str], None]) -> Report:
         known = {path: state for path, *state in self._all("SELECT path, size, changed FROM files")}
-        report = Report([], [], [], {})
-        for file in documents_in(folder):
+        report = Report([], [], [], {}, Counter())
+        for file in files_in(folder):
+            if file.suffix.lower() not in READERS:
+                report.skipped[file.suffix.lower()] += 1
+                continue
             name = file.relative_to(folder).as_posix().encode(errors="replace").decode()
             state = _state(file)
             if known.pop(name, None) == state:
@@ -212,9 +287,6 @@ class DocumentIndex:
                 for start, stop in passages(section.text):
                     self._insert(row.lastrowid, section, start, section.text[start:stop])
 
-    def _transaction(self) -> "_Transaction":
-        return _Transaction(self._connection)
-
     def _insert(self, file: int | None, section: Section, start: int, text: str) -> None:
         line = section.line + section.text.count("\n", 0, start)
         place = section.place or (f"line {line}" if section.line else "")
@@ -240,10 +312,19 @@ class DocumentIndex:
     def embed(self, encoder: Encoder, tell: Callable[[int], None] = lambda number: None) -> None:
         """Make the vectors that are missing; what a killed process has made is kept.
 
+        Another process that writes the same index is waited for.
+
         Args:
             encoder: makes them.
             tell: called with the number of passages after each batch.
+
+        Raises:
+            DocumentsError: if the index cannot be used or written.
         """
+        with self._lock(f"Another process is writing {self.path}: waiting for it."):
+            self._embed(encoder, tell)
+
+    def _embed(self, encoder: Encoder, tell: Callable[[int], None]) -> None:
         query = (
             "SELECT id, text FROM passages WHERE id NOT IN (SELECT passage FROM vectors) LIMIT ?"
         )
@@ -257,12 +338,16 @@ class DocumentIndex:
     # ---- search ----------------------------------------------------------------------------------
 
     def rarities(self, question: str) -> dict[str, float]:
-        """The keywords of a question with their rarities in these documents."""
+        """The keywords of a question with their rarities in these documents.
+
+        Raises:
+            DocumentsError: if the index cannot be used.
+        """
         (total,) = self._one("SELECT count(*) FROM passages")
         query = "SELECT doc FROM vocabulary WHERE term = ?"
         asked = keywords(question)[:MOST_WORDS]
-        counts = {word: self._one(query, word) or (0,) for word in asked}
-        return {word: rarity(total, containing) for word, (containing,) in counts.items()}
+        counts = {word: sum(doc for (doc,) in self._all(query, word)) for word in asked}
+        return {word: rarity(total, containing) for word, containing in counts.items()}
 
     def search(self, question: str, limit: int = 5, encoder: Encoder | None = None) -> list[Found]:
         """The passages that fit a question best, the best first.
@@ -272,7 +357,14 @@ class DocumentIndex:
             limit: the most passages to return.
             encoder: if given, the ranking by words is fused with the one by meaning, of the
                 passages that `embed` has made vectors of.
+
+        Raises:
+            DocumentsError: if the index cannot be used.
         """
+        with self._transaction("DEFERRED"):
+            return self._search(question, limit, encoder)
+
+    def _search(self, question: str, limit: int, encoder: Encoder | None) -> list[Found]:
         rarities = self.rarities(question)
         (average,) = self._one("SELECT avg(length) FROM passages")
         likeness = self._likeness(question, encoder) if encoder else {}
@@ -294,6 +386,9 @@ class DocumentIndex:
 
         Returns:
             The name of the file, and (number, place, text) of each; ("", []) if there is none.
+
+        Raises:
+            DocumentsError: if the index cannot be used.
         """
         query = (
             "SELECT path, passages.id, place, text FROM passages JOIN files ON file = files.id"
@@ -332,17 +427,9 @@ class DocumentIndex:
         return Found(number, file, place, text, score, likeness.get(number))
 
 
-class _Transaction:
-    """A block whose changes are all kept or, if it raises, all undone."""
-
-    def __init__(self, connection: sqlite3.Connection):
-        self.connection = connection
-
-    def __enter__(self) -> None:
-        self.connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self.connection.execute("ROLLBACK" if kind else "COMMIT")
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise DocumentsError(f"There is no folder {folder}: give one with documents in it.")
 
 
 def _state(file: Path) -> list[int]:
@@ -354,5 +441,9 @@ def _state(file: Path) -> list[int]:
         return [0, 0]
 
 
-def _cannot_write(path: Path, error: OSError) -> DocumentsError:
-    return DocumentsError(f"{path} cannot be written ({error.strerror or error}).")
+def _cannot_write(path: Path, error: Exception) -> DocumentsError:
+    reason = getattr(error, "strerror", None) or error
+    return DocumentsError(
+        f"{path} cannot be written ({reason}): free some space, or set COURSE_DATA to a folder"
+        " that you may write to."
+    )

@@ -51,6 +51,8 @@ def sections(path: Path) -> Iterator[Section]:
     """
     empty = True
     try:
+        if path.exists() and not path.is_file():  # a pipe, whose text may never end
+            raise Unreadable("it is not a regular file")
         for section in READERS[path.suffix.lower()](path):
             if section.text.strip():
                 empty = False

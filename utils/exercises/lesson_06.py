@@ -241,20 +241,22 @@ answer = Answers(
     ),
     (
         "The residual connection",
-        "Without them each layer passes on a fraction of the gradient, and after many layers almost"
-        " nothing is left. With them the gradient has a path around every layer, but x grows, and"
-        " the gradient with it. Normalizing the input of each layer keeps both in bounds.",
+        "Without them each layer multiplies the gradient by about the same factor, and after many"
+        " layers it has vanished or exploded. With them it has a path around every layer, but each"
+        " plus still adds to it. A normalization divides what comes back through the layer by the"
+        " size of x, which grows along the stack, so the gradient stays in bounds.",
     ),
     (
         "Pre-norm or post-norm: depth decides",
         "In pre-norm the residual stream passes through plus signs alone; in post-norm it is"
         " normalized after every plus. In a shallow stack both train, but a deep post-norm stack"
-        " needs a warm-up of the learning rate, which pre-norm hardly needs.",
+        " does not tolerate large steps at first: it needs a warm-up of the learning rate.",
     ),
     (
         "One block, two masks",
         "The mask and the training question. GPT has the causal mask and learns to predict the next"
-        " word, so it can write. BERT sees both sides, so it must be asked for words that were"
-        " replaced by blanks.",
+        " word, which is what writing asks at every step. BERT sees both sides, so it must be asked"
+        " for words that were replaced by blanks; it was never trained on texts that are mostly"
+        " blank.",
     ),
 )

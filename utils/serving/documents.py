@@ -14,24 +14,27 @@ from pathlib import Path
 from flask import Flask, Response, render_template_string, request
 from werkzeug.exceptions import HTTPException
 
-from utils.documents.__main__ import embed, encoder_if_fetched, tell
+from utils.documents.__main__ import embed, encoder_if_fetched, nothing_to_ask, tell
 from utils.documents.answers import NOT_THERE, ask
-from utils.documents.index import DocumentIndex, Encoder, place_of
+from utils.documents.index import DocumentIndex, DocumentsError, Encoder, index_of
 from utils.serving.access import refuse_foreign_hosts
 from utils.serving.problems import Problem
 
 PAGE = Path(__file__).with_name("documents.html")
 LONGEST = 1000  # characters of a question
+MOST_DIGITS = 18  # of a passage's number; SQLite's largest number has 19
 
 
 def prepare_documents(folder: Path) -> tuple[DocumentIndex, Encoder | None]:
     """Bring the index of a folder up to date; the encoder is used if it is here.
 
     Raises:
-        CourseError: if the folder or the index cannot be used.
+        CourseError: if the folder or the index cannot be used, or the documents have no text.
     """
-    index = DocumentIndex(place_of(folder))
+    index = index_of(folder)
     tell(index.update(folder), index)
+    if not index.size[1]:
+        raise DocumentsError(nothing_to_ask(folder))
     encoder = encoder_if_fetched()
     if encoder:
         embed(index, encoder)
@@ -67,8 +70,10 @@ def create_documents_app(
             files, count = index.size
         return page(files=files, count=count)
 
-    @app.get("/source/<int:number>")
-    def source(number: int) -> str:
+    @app.get("/source/<digits>")
+    def source(digits: str) -> str:
+        # Passages are numbered from 1, so there is none with the number 0.
+        number = int(digits) if digits.isdecimal() and len(digits) <= MOST_DIGITS else 0
         with one_at_a_time:
             file, passages = index.around(number)
         if not passages:
@@ -99,6 +104,10 @@ def _harden(app: Flask, template: str) -> None:
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:
         return Response(f"{error.message}\n", error.status, mimetype="text/plain")
+
+    @app.errorhandler(DocumentsError)
+    def unusable(error: DocumentsError) -> Response:
+        return Response(f"{error}\n", 500, mimetype="text/plain")
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
