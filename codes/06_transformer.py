@@ -128,7 +128,7 @@ print(f"the two forms differ by {np.abs(between).max():.1e} at most")
 
 # %%
 plt.figure(figsize=(5, 3.2))
-plt.plot(grid, np.maximum(grid, 0), "--", label="ReLU")
+plt.plot(grid, np.maximum(grid, 0), label="ReLU")
 plt.plot(grid, gelu(grid), label="GELU")
 plt.axis((-4, 2.5, -0.5, 2.5))
 plt.xlabel("x")
