@@ -5,9 +5,9 @@
 # checked that keras-nlp computes the same, and trained two small language models with it: a BERT,
 # which fills in blanks, and a GPT, which writes.
 #
-# You need: gradients from [lesson 1](01_linear_regression.ipynb), cross-entropy and perplexity from
-# [lesson 2](02_next_token.ipynb), positions from [lesson 4](04_embeddings.ipynb), the causal mask
-# and the two heads that copy from [lesson 5](05_attention.ipynb).
+# You need: gradients from [lesson 1](01_linear_regression.ipynb), cross-entropy, Adam and
+# perplexity from [lesson 2](02_next_token.ipynb), positions from [lesson 4](04_embeddings.ipynb),
+# the causal mask and the two heads that copy from [lesson 5](05_attention.ipynb).
 
 # %%
 from utils.course.settings import settings
