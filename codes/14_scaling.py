@@ -957,7 +957,11 @@ for (kind, world), report in reports.items():
 # gradients.
 #
 # On Keras's TensorFlow backend the lines about a distribution are accepted and *do nothing*: each
-# process trains a model of its own, without a warning.
+# process trains a model of its own, without a warning. TensorFlow has strategies of its own. With
+# the versions of this course, `MirroredStrategy` works, for several devices of one process, without
+# `jit_compile`. `MultiWorkerMirroredStrategy`, for several processes, fails inside `fit`
+# ([keras issue 20585](https://github.com/keras-team/keras/issues/20585)); a training loop written
+# by hand around `strategy.run` works.
 #
 # The course's own command trains a GPT-2 in this way, on the tales or on your text, on one machine
 # or on several:
