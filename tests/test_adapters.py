@@ -338,12 +338,16 @@ def test_the_server_has_a_model_for_each_adapter(three):
     engine.close()
 
 
+FILE_THERE = __file__  # the options look only whether it is there
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--adapter", "pirate"], "pirate=FILE"),
-        (["--adapter", "a=x", "--adapter", "a=y"], "a name that no other model has"),
-        (["--adapter", "a=x", "--model", "smollm2"], "leave one out"),
+        (["--adapter", "a=nowhere"], "there is no file nowhere"),
+        (["--adapter", f"a={FILE_THERE}"] * 2, "a name that no other model has"),
+        (["--adapter", f"a={FILE_THERE}", "--model", "smollm2"], "leave one out"),
     ],
 )
 def test_a_wrong_adapter_option_is_one_sentence(words, sentence, capsys):
@@ -586,8 +590,9 @@ def test_reading_is_tuned_and_asks_about_enough_tales():
             for run in of
             if run["setting"]["steps"] == adapters.READING_TUNING_STEPS
         }
-        (run,) = (one for one in of if one["setting"]["steps"] == adapters.READING_STEPS)
+        long = [one for one in of if one["setting"]["steps"] == adapters.READING_STEPS]
         best = min(tuned, key=tuned.__getitem__)
         assert min(tuned) < best < max(tuned)  # not at the edge
-        assert run["setting"]["rate"] == best
-        assert run["questions"] >= 300
+        assert [run["setting"]["seed"] for run in long] == list(adapters.SEEDS)
+        assert {run["setting"]["rate"] for run in long} == {best}
+        assert all(run["questions"] >= 300 for run in long)
