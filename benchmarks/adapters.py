@@ -57,12 +57,7 @@ DOCS_METHODS = (
     "BitFit",
 )
 RETOLD_METHODS = (
-    "full",
-    "full, tokens frozen",
-    "LoRA r=4",
-    "LoRA r=16",
-    "LoRA r=16, tokens trained",
-    "BitFit",
+    *DOCS_METHODS,
     "prompt tuning",
     "LoRA r=1",
     "LoRA r=4 query, value",
