@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from utils.command_line import OneSentenceParser, file, folder, one_of, rate, whole_number
+from utils.command_line import (
+    OneSentenceParser,
+    any_path,
+    file,
+    folder,
+    one_of,
+    rate,
+    whole_number,
+)
 
 ROOT = Path(__file__).parent.parent
 LESSON = ROOT / "codes" / "01_linear_regression.py"
@@ -45,22 +53,28 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(words, sentence, capsys):
     assert capsys.readouterr().err == f"python -m us: {sentence} Try --help.\n"
 
 
-def test_converters(tmp_path):
+def test_converters(tmp_path, monkeypatch):
     (tmp_path / "text").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
     good = [
         (whole_number(1), "5", 5),
         (rate(), "0", 0.0),
         (folder("none"), "none", "none"),
         (folder(), str(tmp_path), str(tmp_path)),
         (file("text file"), str(tmp_path / "text"), str(tmp_path / "text")),
+        (file("text file"), "~/text", str(tmp_path / "text")),
+        (folder(), "~", str(tmp_path)),
+        (any_path(), "~/new", tmp_path / "new"),
+        (any_path(), "~nobody-of-this-name/new", Path("~nobody-of-this-name/new")),
     ]
     for converter, text, value in good:
         assert converter(text) == value
     bad = [
         (whole_number(1), ["0", "", "2.5"]),
         (rate(), ["1", "-0.1", "nan"]),
-        (folder("none"), ["non", "", str(tmp_path / "text")]),
-        (file("text file"), ["", str(tmp_path)]),
+        (folder("none"), ["non", "", str(tmp_path / "text"), "~nobody-of-this-name/a"]),
+        (file("text file"), ["", str(tmp_path), "~nobody-of-this-name/a"]),
+        (any_path(), ["", " "]),
     ]
     for converter, texts in bad:
         for text in texts:

@@ -438,11 +438,6 @@ def test_what_cannot_be_compressed_is_one_sentence(preset, tmp_path, capsys):
         said = capsys.readouterr().err
         assert said.count("\n") == 1 and "Traceback" not in said
     assert not (tmp_path / "b").exists()
-    (tmp_path / "part-b").mkdir()  # a folder of the user's, with the name that a part would have
-    (tmp_path / "part-b" / "thesis.txt").write_text("mine")
-    assert compress.main([str(preset), "--to", str(tmp_path / "b")]) == 2
-    assert "part-b exists already" in capsys.readouterr().err
-    assert (tmp_path / "part-b" / "thesis.txt").read_text() == "mine"
     for words in ([str(preset)], [str(preset), "--to", "x", "--bits", "5"]):
         with pytest.raises(SystemExit) as end:
             compress.main(words)

@@ -109,6 +109,41 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(folder, index):
     assert index.size[0] == 5
 
 
+def test_headers_nested_tables_and_joined_cells_of_a_docx_are_read_once(tmp_path):
+    document = docx.Document()
+    document.sections[0].header.paragraphs[0].text = "Draft of May"
+    document.sections[0].footer.paragraphs[0].text = "Printed in Leeds"
+    document.add_section()  # its header is that of the section before
+    table = document.add_table(2, 2)
+    table.rows[0].cells[0].merge(table.rows[0].cells[1]).text = "Prices"
+    table.rows[1].cells[0].text = "kettle"
+    table.rows[1].cells[1].add_table(1, 1).rows[0].cells[0].text = "forty pounds"
+    document.save(str(tmp_path / "a.docx"))
+    found = {section.place: section.text.split() for section in sections(tmp_path / "a.docx")}
+    assert found == {
+        "table 1": ["Prices", "kettle", "|", "forty", "pounds"],
+        "header": ["Draft", "of", "May"],
+        "footer": ["Printed", "in", "Leeds"],
+    }
+
+
+def test_files_of_a_folder_that_cannot_be_read_now_are_not_forgotten(folder, index, monkeypatch):
+    (folder / "sub.txt").write_text("A file whose name begins like that of a folder.")
+    index.update(folder)
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.path.basename(path) == "sub":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    (folder / "sub.txt").unlink()
+    report = index.update(folder)
+    assert report.unreadable["sub"] == "the folder cannot be read (Permission denied)"
+    assert report.gone == ["sub.txt"] and index.search("Where is the head office?")
+
+
 def test_a_pdf_with_a_password_is_named(folder, index):
     writer = pypdf.PdfWriter(folder / "prices.pdf")
     writer.encrypt("secret", algorithm="RC4-128")

@@ -67,13 +67,22 @@ def test_a_failure_keeps_what_was_there_and_leaves_nothing_else(tmp_path, write,
         assert str(caught.value) == "thing cannot be written (No space left on device)."
 
 
+def test_files_beside_it_are_left_alone(tmp_path, write):
+    for name in ("part-thing", "old-thing"):  # a user's, with names that seem to be ours
+        write_folder(tmp_path / name, "mine")
+    for text in ("old", "new"):
+        with atomic_write(tmp_path / "thing", refusal) as part:
+            write(part, text)
+    assert names(tmp_path) == ["old-thing", "part-thing", "thing"]
+
+
 def test_what_a_killed_process_left_is_no_obstacle(tmp_path, write):
-    for leftover in ("part-thing", "old-thing"):
+    for leftover in (".part-thing", ".old-thing"):
         write_folder(tmp_path / leftover, "half")
     write(tmp_path / "thing", "old")
     with atomic_write(tmp_path / "thing", refusal) as part:
         write(part, "new")
-    assert read(tmp_path / "thing") == "new" and not (tmp_path / "part-thing").exists()
+    assert read(tmp_path / "thing") == "new" and not (tmp_path / ".part-thing").exists()
 
 
 def test_a_folder_in_the_way_is_one_sentence(tmp_path):

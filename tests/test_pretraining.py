@@ -148,7 +148,7 @@ def test_whatever_stops_a_run_it_ends_like_one_in_one_piece(corpus, stopped, und
         pretrain(corpus, RECIPE)
     assert "\n" not in str(error.value)
     assert {path: path.read_bytes() for path in stopped.glob("checkpoint-*.npz")} == before
-    assert not list(stopped.glob("part-*"))
+    assert not list(stopped.glob(".part-*"))
     interrupt_training(corpus, RECIPE, 5)
     capsys.readouterr()
     resumed, (whole, report) = pretrain(corpus, RECIPE), undisturbed

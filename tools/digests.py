@@ -8,8 +8,13 @@ from pathlib import Path
 from utils.code_digest import digest_of_source, imported_files
 
 DIGITS = 8
-# Modules that cannot change what a notebook printed: these only bound the command line.
-WITHOUT_EFFECT = {"utils/course/hyperparameters.py"}
+# Modules that cannot change what a notebook printed: they read a command line, or keep files.
+WITHOUT_EFFECT = {
+    "utils/command_line.py",
+    "utils/course/hyperparameters.py",
+    "utils/files.py",
+    "utils/paths.py",
+}
 
 
 def digest(text: str) -> str:

@@ -281,8 +281,8 @@ def _why_stale(notebook: NotebookNode, before: NotebookNode) -> str | None:
     old, new = before.metadata["course"], notebook.metadata["course"]
     if old["code"] != new["code"]:
         return "the code changed in " + _first_changed_cell(notebook, before)
-    changed = sorted(set(old["uses"].items()) ^ set(new["uses"].items()))
-    return f"{changed[0][0]} changed, which it uses" if changed else None
+    changed = sorted(name for name, now in new["uses"].items() if old["uses"].get(name) != now)
+    return f"{changed[0]} changed, which it uses" if changed else None
 
 
 def _first_changed_cell(notebook: NotebookNode, before: NotebookNode) -> str:

@@ -15,6 +15,7 @@ A mistake is answered with one sentence on stderr and exit code 2.
 import argparse
 import difflib
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -126,25 +127,33 @@ def switch() -> Converter:
 
 def folder(*names: str) -> Converter:
     """The path of a folder that is there, or one of `names`."""
-
-    def convert(text: str) -> str:
-        # Path("") is the current folder, which is hardly what was meant
-        if text not in names and not (text and Path(text).expanduser().is_dir()):
-            raise ValueError(text)
-        return text
-
-    return Converter(_listed([*names, "the path of a folder"]), convert)
+    return _existing("the path of a folder", os.path.isdir, names)
 
 
 def file(kind: str, *names: str) -> Converter:
     """The path of a file that is there, or one of `names`; `kind` is such as "text file"."""
+    return _existing(f"the path of a {kind}", os.path.isfile, names)
 
-    def convert(text: str) -> str:
-        if text not in names and not Path(text).expanduser().is_file():
+
+def any_path() -> Converter:
+    """A path at which there may be nothing yet, as a Path."""
+
+    def convert(text: str) -> Path:
+        if not text.strip():
             raise ValueError(text)
-        return text
+        return Path(os.path.expanduser(text))
 
-    return Converter(_listed([*names, f"the path of a {kind}"]), convert)
+    return Converter("a path", convert)
+
+
+def _existing(expected: str, is_there: Callable[[str], bool], names: Sequence[str]) -> Converter:
+    def convert(text: str) -> str:
+        path = text if text in names else os.path.expanduser(text)
+        if text not in names and not is_there(path):
+            raise ValueError(text)
+        return path
+
+    return Converter(_listed([*names, expected]), convert)
 
 
 def address() -> Converter:

@@ -9,11 +9,12 @@ price shows in what the model writes: see lesson 18. Nothing is trained.
 """
 
 import argparse
+import os
 import shlex
 import sys
 from pathlib import Path
 
-from utils.command_line import OneSentenceParser, one_of, run
+from utils.command_line import OneSentenceParser, any_path, one_of, run
 from utils.errors import CourseError
 from utils.quiet import import_tensorflow
 
@@ -28,9 +29,8 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     )
     bits = "bits of each weight: 8 (the default) or 4"
     parser.add_argument("--bits", type=one_of("8", "4"), default="8", metavar="BITS", help=bits)
-    parser.add_argument(
-        "--to", type=Path, required=True, metavar="FOLDER", help="where to write it; a new folder"
-    )
+    to = "where to write it; a new folder"
+    parser.add_argument("--to", type=any_path(), required=True, metavar="FOLDER", help=to)
     return parser.parse_args(words)
 
 
@@ -42,7 +42,7 @@ def preset_of(model: str) -> Path:
     """
     from utils.models.compressed import is_compressed
 
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))
     if not folder.is_dir():
         from utils.training.runs import run_by_name
 
@@ -63,10 +63,8 @@ def compress(model: str, bits: int, to: Path) -> None:
     from utils.serving.__main__ import load_model
     from utils.training.checkpoints import cannot_write
 
-    part = to.with_name(f"part-{to.name}")  # where `atomic_write` begins, and removes what is there
-    for path in (to, part):
-        if path.exists():
-            raise CourseError(f"{path} exists already: give --to the name of a new folder.")
+    if to.exists():
+        raise CourseError(f"{to} exists already: give --to the name of a new folder.")
     gpt2 = load_model(preset_of(model))
     to.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(to, cannot_write) as part:
@@ -83,7 +81,7 @@ def main(words: list[str] | None = None) -> int:
         import_tensorflow()
         import utils.data.chat_template  # noqa: F401  (its tokenizer may stand in the preset)
 
-        compress(args.model, int(args.bits), args.to.expanduser())
+        compress(args.model, int(args.bits), args.to)
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2

@@ -40,7 +40,7 @@ def atomic_write(path: Path, refusal: Refusal) -> Iterator[Path]:
     Raises:
         CourseError: what `refusal` returns, if an OSError occurs, in the block as well.
     """
-    part = path.with_name(f"part-{path.name}")
+    part = path.with_name(f".part-{path.name}")  # hidden: a name that no file of a user's has
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(part)  # left by a process that was killed
@@ -133,7 +133,7 @@ def _replace(part: Path, path: Path) -> None:
         part.replace(path)
         return
     # No system call replaces a folder that is not empty.
-    old = path.with_name(f"old-{path.name}")
+    old = path.with_name(f".old-{path.name}")
     _remove(old)
     path.replace(old)
     try:

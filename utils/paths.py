@@ -18,4 +18,4 @@ def checkpoints_dir() -> Path:
 
 
 def _from_environment(name: str, default: Path) -> Path:
-    return Path(os.environ.get(name) or default).expanduser().absolute()
+    return Path(os.path.expanduser(os.environ.get(name) or default)).absolute()

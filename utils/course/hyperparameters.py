@@ -71,7 +71,9 @@ OPTIONS = {
     ),
     "seed": Hyperparameter("starting point of all random numbers", whole_number(0, 2**32 - 1)),
     "dialogues": Hyperparameter(
-        "dialogues to fine-tune on", file("JSON Lines file"), unset="those of the course"
+        'dialogues to fine-tune on, each line {"messages": [{"role": …, "content": …}, …]}',
+        file("JSON Lines file"),
+        unset="those of the course",
     ),
     "base": Hyperparameter(
         "preset of the model to start from",

@@ -46,7 +46,7 @@ def main(words: list[str] | None = None) -> int:
     add("--ask", type=name("a question"), metavar="QUESTION", help=question)
     add("--words-only", action="store_true", help="do not use the sentence encoder")
     args = parser.parse_args(words)
-    place = Path(args.folder).expanduser()
+    place = Path(args.folder)
     index = index_of(place)
     tell(index.update(place, lambda file: print(f"reading {file}", file=sys.stderr)), index)
     if not index.size[1]:

@@ -16,7 +16,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -121,9 +121,14 @@ def index_of(folder: Path) -> "DocumentIndex":
     return DocumentIndex(place_of(folder))
 
 
-def files_in(folder: Path) -> Iterator[Path]:
-    """The files of a folder and its subfolders, without hidden ones."""
-    for root, folders, files in os.walk(folder):
+def files_in(folder: Path, refused: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """The files of a folder and its subfolders, without hidden ones.
+
+    Args:
+        folder: where to look.
+        refused: called with the error for each subfolder that cannot be read.
+    """
+    for root, folders, files in os.walk(folder, onerror=refused):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith("."):
@@ -247,11 +252,16 @@ class DocumentIndex:
     def _update(self, folder: Path, tell: Callable[[str], None]) -> Report:
         known = {path: state for path, *state in self._all("SELECT path, size, changed FROM files")}
         report = Report([], [], [], {}, Counter())
-        for file in files_in(folder):
+
+        def refused(error: OSError) -> None:
+            name = _name(Path(error.filename), folder)
+            report.unreadable[name] = f"the folder cannot be read ({error.strerror})"
+
+        for file in files_in(folder, refused):
             if file.suffix.lower() not in READERS:
                 report.skipped[file.suffix.lower()] += 1
                 continue
-            name = file.relative_to(folder).as_posix().encode(errors="replace").decode()
+            name = _name(file, folder)
             state = _state(file)
             if known.pop(name, None) == state:
                 report.unchanged.append(name)
@@ -263,7 +273,8 @@ class DocumentIndex:
             except Unreadable as reason:
                 report.unreadable[name] = str(reason)
         for name in known:
-            if name not in report.unreadable:
+            # What is in a folder that cannot be read now may still be there.
+            if not any(PurePosixPath(name).is_relative_to(other) for other in report.unreadable):
                 self._replace(name)
                 report.gone.append(name)
         return report
@@ -430,6 +441,11 @@ class DocumentIndex:
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise DocumentsError(f"There is no folder {folder}: give one with documents in it.")
+
+
+def _name(path: Path, folder: Path) -> str:
+    """The name of a file in the index: relative to the folder, and text whatever its bytes are."""
+    return path.relative_to(folder).as_posix().encode(errors="replace").decode()
 
 
 def _state(file: Path) -> list[int]:

@@ -145,10 +145,30 @@ def _read_pdf(path: Path) -> Iterator[Section]:
 
 def _read_docx(path: Path) -> Iterator[Section]:
     document = _library("docx").Document(str(path))
-    yield Section("\n\n".join(paragraph.text for paragraph in document.paragraphs))
+    yield Section(_paragraphs(document))
     for number, table in enumerate(document.tables, 1):
-        rows = (" | ".join(cell.text for cell in row.cells) for row in table.rows)
-        yield Section("\n".join(rows), place=f"table {number}")
+        yield Section(_rows(table), place=f"table {number}")
+    for part in document.sections:
+        kinds = {"header": (part.first_page_header, part.header)}
+        kinds["footer"] = (part.first_page_footer, part.footer)
+        for place, blocks in kinds.items():
+            for block in blocks:
+                if not block.is_linked_to_previous:  # else it is that of the section before
+                    texts = [_paragraphs(block), *map(_rows, block.tables)]
+                    yield Section("\n\n".join(texts), place)
+
+
+def _paragraphs(block) -> str:
+    return "\n\n".join(paragraph.text for paragraph in block.paragraphs)
+
+
+def _rows(table) -> str:
+    """A table of a .docx, a line for each row; a table in a cell follows the text of that cell."""
+    lines = []
+    for row in table.rows:
+        cells = dict.fromkeys(row.cells)  # a cell that spans two columns is there twice
+        lines.append(" | ".join("\n".join([c.text, *map(_rows, c.tables)]) for c in cells))
+    return "\n".join(lines)
 
 
 def _library(name: str):

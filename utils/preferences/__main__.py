@@ -97,7 +97,8 @@ def parse(words: list[str] | None) -> Namespace:
         description="Teach a model your own preferences, with DPO.",
     )
     add = parser.add_argument
-    add("--pairs", type=file("JSON Lines file"), required=True, metavar="FILE", help="the pairs")
+    pairs = 'the pairs, each line {"prompt": …, "chosen": …, "rejected": …}'
+    add("--pairs", type=file("JSON Lines file"), required=True, metavar="FILE", help=pairs)
     chat = "preset of the model to start from (default: the course's chat model)"
     add("--base", type=folder(), metavar="FOLDER", help=chat)
     number = whole_number(1, 1_000_000)

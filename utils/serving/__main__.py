@@ -102,7 +102,7 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     host = "answer for this host name, too, such as that of a proxy; may be repeated"
     add("--allow-host", action="append", default=unset, metavar="NAME", help=host)
     args = parser.parse_args(words)
-    args.preset, args.docs = (path and Path(path).expanduser() for path in (args.preset, args.docs))
+    args.preset, args.docs = (path and Path(path) for path in (args.preset, args.docs))
     asked = [name for name in ("preset", "adapter", "weights", "context") if getattr(args, name)]
     asked += ["model"] if args.model != "small" else []
     if args.docs and asked:
@@ -132,7 +132,7 @@ def named_adapter(text: str) -> tuple[str, Path]:
     found = re.fullmatch(r"([\w.-]+)=(.+)", text)
     if not found:
         raise argparse.ArgumentTypeError(f"must be like pirate=FILE, not {text!r}")
-    path = Path(found[2]).expanduser()
+    path = Path(os.path.expanduser(found[2]))
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"there is no file {path}")
     return found[1], path

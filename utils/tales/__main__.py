@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from utils.command_line import OneSentenceParser, one_of, run, whole_number
+from utils.command_line import OneSentenceParser, any_path, one_of, run, whole_number
 from utils.tales.corpus import describe, write
 from utils.tales.questions import Question
 from utils.tales.story import LANGUAGES, tell
@@ -27,7 +26,7 @@ def main(words: list[str] | None = None) -> None:
         "--questions", action="store_true", help="print the questions of each tale too"
     )
     parser.add_argument(
-        "--write", type=Path, metavar="DIR", help="write train, validation and test files"
+        "--write", type=any_path(), metavar="DIR", help="write train, validation and test files"
     )
     parser.add_argument("--describe", action="store_true", help="print the corpus in numbers")
     args = parser.parse_args(words)

@@ -11,7 +11,7 @@ What has been trained is kept: with the same table and settings it is only read.
 import os
 from pathlib import Path
 
-from utils.command_line import OneSentenceParser, folder, name, run, whole_number
+from utils.command_line import OneSentenceParser, any_path, folder, name, run, whole_number
 from utils.quiet import import_tensorflow
 from utils.tasks.labelled import read_table
 
@@ -31,7 +31,7 @@ def main(words: list[str] | None = None) -> None:
         description="Train a classifier on a table with the columns text and label.",
     )
     add = parser.add_argument
-    add("table", type=Path, metavar="TABLE", help="CSV in UTF-8: columns text and label")
+    add("table", type=any_path(), metavar="TABLE", help="CSV in UTF-8: columns text and label")
     question = "say the label of a text, or of each line of a file"
     add("--predict", type=name("a text or a file"), metavar="FILE_OR_TEXT", help=question)
     preset = "preset of a GPT-2 to start from; without it, one learns to write the texts first"
@@ -44,11 +44,11 @@ def main(words: list[str] | None = None) -> None:
             f"there is no file {args.predict!r}: --predict takes a file that is there, with one"
             " text per line, or a text; a text that looks like a path goes into a file, too"
         )
-    read_table(args.table.expanduser())  # a mistake in it is said at once
+    read_table(args.table)  # a mistake in it is said at once
     import_tensorflow()
     from utils.tasks.own_table import learn, predict, report
 
-    base = Path(args.base).expanduser() if args.base else None
+    base = Path(args.base) if args.base else None
     learnt = learn(args.table, args.steps, args.seed, base)
     if args.predict:
         predict(learnt.classifier, args.predict)

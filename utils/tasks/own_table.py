@@ -91,7 +91,7 @@ def learn(
         TableError: if the table cannot be learnt from.
         CourseError: if `base` holds no GPT-2, or something cannot be written.
     """
-    path = Path(path).expanduser()
+    path = Path(path)
     unique, duplicates = without_duplicates(read_table(path))
     parts = _split(path, unique, seed)
     texts = [example.text for example in parts.train]
