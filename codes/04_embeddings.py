@@ -1,14 +1,13 @@
 # %% [markdown]
 # # 4. Embeddings: words that share what was learnt
 #
-# At the end of this lesson you will have trained a vector for every word of the tales. You will see
-# that words of one kind get similar vectors, although nobody told the model which kinds there are.
-# You will also know what such vectors cannot express: the order of the words.
+# In this lesson you train a vector for every word of the tales. Words of one kind get similar
+# vectors, although nobody tells the model which kinds there are. What such vectors cannot express
+# is the order of the words.
 #
-# You need: softmax, cross-entropy and one-hot vectors, from [lesson 2](02_next_token.ipynb). In
-# [lesson 3](03_tokenization.ipynb) a token was a piece of a word. Here the tokens are whole words,
-# because people can judge the vectors of words more easily. The disadvantage is that, for this
-# lesson only, there are out-of-vocabulary words again.
+# You need: softmax, cross-entropy and one-hot vectors, from [lesson 2](02_next_token.ipynb). Unlike
+# in [lesson 3](03_tokenization.ipynb), the tokens are whole words, because people can judge their
+# vectors more easily. So, in this lesson only, there are out-of-vocabulary words again.
 
 # %%
 from utils.course.settings import settings
@@ -41,11 +40,11 @@ np.set_printoptions(precision=3, suppress=True)
 # %% [markdown]
 # ## The idea, by hand
 #
-# The bigram table of lesson 2 has one row for each token. What it learns about "cat" changes the
-# row of "cat" and no other, so it does not help with "dog". The reason is the one-hot vectors: any
-# two of them are equally far apart, so no two words are more similar than others.
+# In the bigram table of lesson 2, each token has its own row, so what the model learns about "cat"
+# does not help with "dog". The reason is the one-hot vectors: any two of them are equally far
+# apart, so no two words are more similar than others.
 #
-# Here is a sentence over a vocabulary of five words. One of them, "dog", does not occur in it.
+# Here is a sentence over a vocabulary of five words; "dog" does not occur in it.
 
 # %% tags=["nbval-check-output"]
 toy_words = ["cat", "dog", "mouse", "saw", "the"]
@@ -56,11 +55,9 @@ print(toy_ids)
 print(one_hot.astype(int))
 
 # %% [markdown]
-# Now give each word a short vector of real numbers, its **embedding**. All of them together form a
-# matrix with one row for each word, the **embedding table**. Ours starts with random numbers.
-#
-# Lesson 2 showed that a one-hot vector times a matrix selects one row of the matrix. Here is the
-# same for a whole sentence.
+# Now give each word a short vector of real numbers, its **embedding**. These vectors are the rows
+# of a matrix, the **embedding table**. Ours starts with random numbers. As in lesson 2, a one-hot
+# vector times the matrix selects a row, here one for each word of the sentence.
 
 # %%
 toy_table = rng.normal(size=(5, 3))  # (words, numbers per word)
@@ -69,11 +66,9 @@ print(by_product)
 
 # %% [markdown]
 # The first and the fourth row are equal, because both belong to "the". Nearly all multiplications
-# of this product are by zero. It is much cheaper to read the rows directly, which is called a
-# **look-up**.
+# are by zero, so it is much cheaper to read the rows directly, which is called a **look-up**.
 #
-# One warning: NumPy takes the id −1 to mean "the last row" and reports no error. So we check the
-# ids.
+# NumPy takes the id −1 to mean "the last row" and reports no error, so we check the ids.
 
 
 # %%
@@ -94,12 +89,11 @@ assert np.array_equal(vectors, by_product)
 # %% [markdown]
 # ### Which rows learn
 #
-# How does the loss change when the table changes? Assume that we know the gradient of the loss with
-# respect to each vector of the sentence; the matrix `upstream` holds it, one row for each
-# **position** in the sentence. (In a network the layers above compute it.) The row of a word is
-# copied to every position where the word occurs. So the gradient of this row is the sum of
-# `upstream` over these positions. The product of the transposed one-hot matrix and `upstream`
-# computes exactly this: it adds up the rows at the positions where a word has its 1s.
+# How does the loss change when the table changes? Assume that the layers above have computed the
+# gradient of the loss with respect to each vector of the sentence. The matrix `upstream` holds it,
+# one row for each **position**. The row of a word is copied to every position where the word
+# occurs, so the gradient of this row is the sum of `upstream` over these positions. The product of
+# the transposed one-hot matrix and `upstream` computes this sum.
 
 # %%
 upstream = np.arange(1.0, 16.0).reshape(5, 3)  # (positions, dim)
@@ -108,14 +102,13 @@ for word, row in zip(toy_words, table_gradient, strict=True):
     print(f"{word:6} {row}")
 
 # %% [markdown]
-# Read the result row by row. "dog" was not looked up, so the gradient of its row is zero, and a
-# training step does not change it. "the" was looked up at two positions, so the gradients from both
-# are added. The gradient needs no matrix product either: add each row of `upstream` to the row of
-# its word.
+# "dog" was not looked up, so the gradient of its row is zero, and a training step does not change
+# it. For "the", the gradients from two positions are added. This needs no matrix product either:
+# add each row of `upstream` to the row of its word.
 #
-# As in lesson 1, we check the gradient by changing each number of the table by a tiny amount. For
-# the check we need a loss whose gradient at the vectors is `upstream`. The simplest one is the sum
-# of `upstream` times the vectors. (`np.ndindex` goes through all pairs of row and column.)
+# As in lesson 1, we check the gradient by changing each number of the table by a tiny amount. The
+# simplest loss whose gradient at the vectors is `upstream` is the sum of `upstream` times the
+# vectors.
 
 
 # %%
@@ -141,8 +134,7 @@ assert np.allclose(by_nudging, table_gradient, atol=1e-5)
 # ### The same in Keras
 #
 # The layer `Embedding` is the look-up, and its only parameters are the table. A `Dense` layer
-# without a bias, applied to one-hot vectors, is the matrix product. We give both layers the same
-# table and compare them.
+# without a bias, applied to one-hot vectors, is the matrix product.
 
 # %%
 embedding, dense = keras.layers.Embedding(5, 3), keras.layers.Dense(3, use_bias=False)
@@ -152,10 +144,9 @@ embedding.set_weights([toy_table])
 dense.set_weights([toy_table])
 
 # %% [markdown]
-# TensorFlow's `GradientTape` records the operations of a computation and then computes derivatives
-# from the record. For a look-up it returns only the rows that were looked up, and not a full table,
-# because in a large table most rows of the gradient are zero. `convert_to_tensor` makes the full
-# table and adds the rows that belong to the same word.
+# TensorFlow's `GradientTape` records a computation and derives gradients from it. For a look-up it
+# returns only the rows that were looked up, because in a large table most of the gradient is zero.
+# `convert_to_tensor` makes the full table and adds the rows of the same word.
 
 # %%
 with tf.GradientTape() as tape:
@@ -181,31 +172,31 @@ for name, ours, *theirs in [
 # %% [markdown]
 # ## Which words are alike? Those in the same company
 #
-# The rows of the `Dense` layer in lesson 2 were already embeddings, but each was as long as the
-# alphabet. What is new is that the vectors are *short*: much shorter than the vocabulary. There is
-# no room for a separate number for each fact, so words that are used alike have to share numbers.
+# The rows of the `Dense` layer in lesson 2 were already embeddings, but as long as the alphabet.
+# Ours are *short*: much shorter than the vocabulary. There is no room for a number for each fact,
+# so words that are used alike have to share numbers.
 #
-# We need a task whose solution gives similar words similar vectors. **Skip-gram** is such a task,
-# and it needs nothing but text: given a word, predict which words occur near it. "Duck" and "swan"
-# have the same neighbours, so a table that solves the task must give them similar rows. The
-# best-known method of this kind is **Word2Vec**.
+# **Skip-gram** is a task whose solution gives similar words similar vectors, and it needs nothing
+# but text: given a word, predict which words occur near it. "Duck" and "swan" have the same
+# neighbours, so a table that solves the task must give them similar rows. The best-known method of
+# this kind is **Word2Vec**.
 #
-# A softmax over all words would be slow for a large vocabulary. **Negative sampling** replaces it
-# by yes-or-no questions. The model gets a word, the *centre*, and a candidate. Did the candidate
-# really occur near the centre, or was it sampled at random? For each centre there is one real
-# candidate and a few random ones, the *noise*. (T. Mikolov et al., *Distributed Representations of
-# Words and Phrases and their Compositionality*, 2013, section 2.2.)
+# A softmax over a large vocabulary would be slow. **Negative sampling** replaces it by yes-or-no
+# questions: did a candidate really occur near the given word, the *centre*, or was it sampled at
+# random? For each centre there is one real candidate and a few random ones, the *noise*. (T.
+# Mikolov et al., *Distributed Representations of Words and Phrases and their Compositionality*,
+# 2013, section 2.2.)
 
 # %% [markdown]
 # ### One question by hand
 #
-# Each word has two vectors, one as a centre and one as a candidate. With only one vector a word
-# would get a high score with itself, although words hardly ever occur next to themselves. The score
-# of a centre and a candidate is their **dot product** (multiply number by number and add up). It is
-# the logit of "yes". With only two answers we need no softmax: the **sigmoid** $\sigma(s) = 1/(1 +
-# e^{-s})$ turns a single score into the probability of "yes". The probability of "no" is then $1 -
-# \sigma(s) = \sigma(-s)$. The loss is the cross-entropy of lesson 2, $-\log$ of the probability of
-# the right answer, added up over the candidates:
+# Each word has two vectors, one as a centre and one as a candidate. With only one it would get a
+# high score with itself, although words hardly ever occur next to themselves. The score of a centre
+# and a candidate is their **dot product** (multiply number by number and add up), the logit of
+# "yes". With only two answers we need no softmax: the **sigmoid** $\sigma(s) = 1/(1 + e^{-s})$
+# turns the score into the probability of "yes". That of "no" is $1 - \sigma(s) = \sigma(-s)$. The
+# loss is the cross-entropy, $-\log$ of the probability of the right answer, added up over the
+# candidates:
 #
 # $$\text{loss} = -\log \sigma(s_\text{real}) - \sum_\text{noise} \log \sigma(-s_\text{noise})$$
 
@@ -228,14 +219,12 @@ print("probability of yes:", sigmoid(candidates @ centre))
 print(f"loss {negative_sampling_loss(centre, candidates, is_real):.4f}")
 
 # %% [markdown]
-# The first candidate is the real one. The third is noise, but the model takes it for real. Most of
-# the loss comes from this one mistake.
+# Most of the loss comes from the third candidate: it is noise, but the model takes it for real.
 #
 # The derivative of the loss with respect to a score is $\sigma(s) - 1$ for the real candidate and
-# $\sigma(s)$ for noise. This is the gradient of the cross-entropy that you know from lesson 2:
-# *predicted minus true probability*. Call it the error. The gradient of the centre is the error
-# times the candidate, added up over all candidates. The gradient of a candidate is its error times
-# the centre.
+# $\sigma(s)$ for noise. This error is *predicted minus true probability*, as in lesson 2. The
+# gradient of a candidate is its error times the centre. That of the centre is the error times the
+# candidate, added up over all candidates.
 
 
 # %%
@@ -251,10 +240,9 @@ print("real one  ", candidates_gradient[0])
 
 # %% [markdown]
 # A step against the gradient moves the centre towards the real candidate and away from the noise.
-# This time we use Keras to check our loss and our gradients.
 #
-# In Keras this loss is `BinaryCrossentropy(from_logits=True)`. It takes the *mean* over the
-# candidates where the paper takes the sum, so we multiply by the number of candidates.
+# We check the loss and the gradients with Keras. Its `BinaryCrossentropy(from_logits=True)` takes
+# the *mean* over the candidates where the paper takes the sum, so we multiply by their number.
 
 # %%
 binary = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -275,8 +263,7 @@ assert max(differences) < 1e-5
 # %% [markdown]
 # ## Real text: the tales
 #
-# We take the words in lower case and without punctuation: each run of letters is a word. The most
-# frequent word gets the id 0.
+# Each run of letters, in lower case, is a word. The most frequent word gets the id 0.
 
 
 # %% tags=["nbval-check-output"]
@@ -294,9 +281,8 @@ print("most common:", ", ".join(words[:8]))
 
 
 # %% [markdown]
-# A word that does not occur in the tales has no row in the table. A sentence that says so is more
-# helpful than a `KeyError`. And the words that we look at later should occur at least 20 times,
-# because a vector that was trained on a few examples only is not reliable.
+# A word that is not in the tales has no row, and the error message should say so. Words that we
+# look at later should occur at least 20 times, because a few examples give no reliable vector.
 
 
 # %% tags=["nbval-check-output"]
@@ -319,11 +305,10 @@ tale_ids = [word_ids(tale, id_of) for tale in tales]
 print(tales[0][:8], "→", tale_ids[0][:8])
 
 # %% [markdown]
-# A few words, such as "the" and "a", occur so often that they are near every other word. They say
-# little about their neighbours. **Sub-sampling** removes most of them at random: keep each
-# occurrence of a word with the probability $\sqrt{t/f}$, where $f$ is the share of the word in the
-# text and $t$ a threshold. Words with $f$ below $t$ are always kept (section 2.3 of the paper).
-# Large corpora use a far smaller threshold than our small one.
+# A few words, such as "the" and "a", are near every other word, so they say little about their
+# neighbours. **Sub-sampling** removes most of them at random: keep each occurrence of a word with
+# the probability $\sqrt{t/f}$, where $f$ is the share of the word in the text and $t$ a threshold.
+# Words with $f$ below $t$ are always kept (section 2.3 of the paper).
 
 # %%
 THRESHOLD = 1e-3
@@ -356,10 +341,10 @@ centres, neighbours = pairs.T
 print(f"{len(pairs):,} pairs")
 
 # %% [markdown]
-# For each real neighbour we sample five words of noise, each with a probability proportional to its
-# frequency to the power of 3/4. This power makes rare words a little more likely than they are in
-# the text; it worked best in the paper. (The paper samples new noise at every step. We sample it
-# only once, which is simpler.) `answers` holds the targets: 1 for the real candidate, 0 for noise.
+# For each real neighbour we sample five words of noise, with probabilities proportional to the
+# frequency to the power of 3/4. This power makes rare words a little more likely than in the text;
+# it worked best in the paper. (Unlike the paper, we sample noise only once, which is simpler.)
+# `answers` holds the targets: 1 for the real candidate, 0 for noise.
 
 # %%
 NOISE_WORDS = 5
@@ -375,12 +360,11 @@ for row in rng.choice(len(pairs), size=4, replace=False):
     print(f"{words[centres[row]]:>12}   {real:13} {' '.join(others)}")
 
 # %% [markdown]
-# The model consists of two embedding tables, one for centres and one for candidates, and the dot
-# product of their rows. It has no other parameters.
+# The only parameters are two embedding tables, one for centres and one for candidates.
 #
-# This network has two inputs, so it cannot be a `Sequential` model. Instead we call each layer on
-# its input, which gives its output, and `keras.Model` makes a model from the inputs and the final
-# output. `Dot` computes the dot product of the centre with each candidate.
+# With two inputs, the model cannot be `Sequential`. Instead we call each layer on its input, and
+# `keras.Model` makes a model from the inputs and the final output. `Dot` computes the dot product
+# of the centre with each candidate.
 
 # %%
 centre_input = keras.Input((), dtype="int32")
@@ -395,9 +379,8 @@ print(f"{model.count_params():,} parameters = 2 × {len(words)} × {args.embeddi
 
 # %% [markdown]
 # Keras initialises the tables with small random numbers. So before training all scores are nearly
-# zero, the model gives "yes" a probability of about one half each time, and the loss must be near
-# $-\log 0.5$. We check that, and that our function computes the same loss as Keras on a thousand
-# pairs.
+# zero, the probability of "yes" is about one half, and the loss must be near $-\log 0.5$. We check
+# that.
 
 # %%
 some = slice(0, 1000)
@@ -413,9 +396,9 @@ print(f"Keras {first_loss:.5f}, by hand {by_hand:.5f}, −log 0.5 = {-np.log(0.5
 assert abs(first_loss - by_hand) < 1e-5 and abs(first_loss - np.log(2)) < 0.01
 
 # %% [markdown]
-# How far can the loss fall? Not to zero: nobody can tell for sure whether "the" was a real
-# neighbour or noise. But it must fall below the loss of a **baseline**: a model that ignores the
-# words and gives every candidate the probability one in six.
+# How far can the loss fall? Not to zero: nobody can tell whether "the" was a real neighbour or
+# noise. But it must fall below that of a **baseline**, which ignores the words and gives every
+# candidate the probability one in six.
 
 # %%
 share = 1 / (1 + NOISE_WORDS)
@@ -434,11 +417,10 @@ trained, as_candidates = centre_table.get_weights()[0], candidate_table.get_weig
 # %% [markdown]
 # ## Nearest neighbours
 #
-# From here on we use only the table of centres, not the answers of the model. Two vectors are
-# similar if they point in the same direction. To measure that, divide each vector by its length and
-# take the dot product. The result is 1 for the same direction, 0 for a right angle and −1 for the
-# opposite direction. It is called the **cosine similarity**. (Without the division, long vectors
-# would get the highest scores whatever their direction.)
+# From here on we use only the table of centres. Two vectors are similar if they point in the same
+# direction. The **cosine similarity** measures that: divide each vector by its length and take the
+# dot product. It is 1 for the same direction, 0 for a right angle and −1 for the opposite one.
+# (Without the division, long vectors would get the highest scores.)
 
 
 # %%
@@ -462,21 +444,18 @@ for word in common_words("duck lucy pip kite lake brave mother pancake she"):
     print(f"{word:8}", "  ".join(f"{text:16}" for text in found))
 
 # %% [markdown]
-# Nobody told the model which words are animals or names. It even distinguishes kinds within these
-# kinds. The two nearest neighbours of "duck" are animals that swim as well. The neighbours of
-# "lucy" are names of other children, while the neighbours of "pip", the name of an animal that
-# helps, are names of other helpers.
+# Nobody told the model which words are animals or names, yet it even distinguishes kinds within
+# them: the two nearest neighbours of "duck" swim as well, the neighbours of "lucy" are children,
+# and those of "pip", an animal that helps, are other helpers.
 #
-# Now look at "brave". Words that occur in the same contexts are neighbours, whether they mean the
-# same, something different, or the opposite. The vectors contain no other information about
-# meaning.
+# Words that occur in the same contexts are neighbours, whether they mean nearly the same, something
+# different ("brave" and "lively") or the opposite ("she" and "he").
 
 # %% [markdown]
 # ## How good? A number
 #
 # A few words prove nothing, because one tends to choose those that work well. So we write down
-# classes of words, as a person would who knows the tales but has not seen the vectors. Then we
-# measure.
+# classes of words, as a person would who knows the tales but has not seen the vectors.
 
 # %% tags=["nbval-check-output"]
 CLASSES = {
@@ -503,9 +482,8 @@ sizes = Counter(class_of.values())
 print(f"{len(class_of)} words in {len(sizes)} classes:", dict(sizes))
 
 # %% [markdown]
-# We ask: of the five nearest neighbours of a word, among *all* words of the tales, how many belong
-# to the same class? We compare the result with two baselines: five words chosen at random, and the
-# table before training.
+# Of the five nearest neighbours of a word, among *all* words of the tales, how many belong to the
+# same class? The baselines are five random words and the table before training.
 
 
 # %%
@@ -537,7 +515,7 @@ for kind, size in sizes.items():
 show("all", len(class_of), *map(over_all_words, (chance, before, after)))
 
 # %% [markdown]
-# The classes with a low share teach us the most. Which neighbours do their words have?
+# Which neighbours do the words have whose class has a low share?
 
 # %%
 for word in common_words("grey golden red sunny misty"):
@@ -546,21 +524,19 @@ for word in common_words("grey golden red sunny misty"):
 
 # %% [markdown]
 # "grey" has words for the weather as neighbours, because in the tales it is days that are grey. It
-# is also one of the five neighbours of "sunny" and "misty", which lowers the share of the class
-# "weather". "golden" has "favourite" as a neighbour, and "red" has "apple". A person puts the
-# colours into one class because of what they mean. The vectors represent only how words are *used*,
-# and only in this text. They cannot know what the corpus does not say, and if the corpus contains a
+# is also a neighbour of "sunny" and "misty", which lowers the share of the class "weather". "red"
+# has "apple" as a neighbour. A person puts the colours into one class because of what they mean.
+# The vectors represent only how words are *used*, and only in this text. If it contains a
 # prejudice, so do the vectors.
 
 # %% [markdown]
 # ## A map of words
 #
-# Nobody can look at points in so many dimensions. So we project them onto a plane, and we choose
-# the plane in which the points differ most. The method is called **principal component analysis**
-# (PCA): subtract the mean of all points, then find the direction in which they vary most, then the
-# direction at a right angle to it in which they vary most, and so on. The **singular value
-# decomposition** of the matrix of points gives all these directions, in this order. We use the
-# first two.
+# Nobody can look at points in so many dimensions, so we project them onto the plane in which they
+# differ most. This is **principal component analysis** (PCA): subtract the mean of all points, find
+# the direction in which they vary most, then the same among those at a right angle to it, and so
+# on. The **singular value decomposition** of the matrix of points gives these directions, in this
+# order. We use the first two.
 
 
 # %%
@@ -590,11 +566,10 @@ figure.legend(loc="outside right upper")
 plt.show()
 
 # %% [markdown]
-# Why are the animals in three groups? In the tales some animals help, some are asked but cannot
-# help, and some need help themselves: "duck", "cow" and "kitten" are one example of each. The map
-# has only two dimensions and leaves out most of the variation. So kinds that overlap here, such as
-# the helping animals and their names, can still be far apart in the full space. The shares in the
-# table above were measured in the full space.
+# Why are the animals in three groups? In the tales some help ("duck"), some are asked but cannot
+# help ("cow"), and some need help themselves ("kitten"). The map leaves out most of the variation,
+# so kinds that overlap here, such as the helping animals and their names, can still be far apart in
+# the full space, where the shares above were measured.
 
 # %% [markdown]
 # ## Trained against counted
@@ -602,18 +577,18 @@ plt.show()
 # > **Can be skipped at a first reading.** This section shows that the trained scores can almost be
 # > calculated from counts. Nothing after it depends on it.
 #
-# In lesson 2 the trained parameters were the logarithms of counts. Is there such a formula here?
-# Take one centre and one candidate. They occur together `real` times as real neighbours. As noise
-# for this centre, the candidate is sampled about `expected` times: five times the number of pairs
-# of the centre, times the candidate's probability as noise. So the best probability for "yes" is $p
-# = \text{real} / (\text{real} + \text{expected})$. The score $s$ gives this probability if
-# $\sigma(s) = p$, which means $e^s = p/(1-p) = \text{real} / \text{expected}$. So the best score is
+# In lesson 2 the trained parameters were the logarithms of counts. Here there is a similar formula.
+# A centre and a candidate occur together `real` times as real neighbours. As noise for this centre,
+# the candidate is sampled about `expected` times: five times the number of pairs of the centre,
+# times the candidate's probability as noise. So the best probability for "yes" is $p = \text{real}
+# / (\text{real} + \text{expected})$. The score $s$ gives this probability if $\sigma(s) = p$, which
+# means $e^s = p/(1-p) = \text{real} / \text{expected}$. So the best score, and hence the dot
+# product of the two words, should be
 #
 # $$s = \log \frac{\text{real}}{\text{expected}}$$
 #
-# The dot product of two words should be the logarithm of this ratio: how much more often the two
-# occur as neighbours than as noise. (O. Levy, Y. Goldberg, *Neural Word Embedding as Implicit
-# Matrix Factorization*, 2014.)
+# The ratio is how much more often the two occur as neighbours than as noise. (O. Levy, Y. Goldberg,
+# *Neural Word Embedding as Implicit Matrix Factorization*, 2014.)
 
 # %%
 real = np.zeros((len(words), len(words)))
@@ -634,20 +609,16 @@ plt.title("The dot products follow the counts")
 plt.show()
 
 # %% [markdown]
-# The dot products follow the counts, but less closely than in lesson 2. They cannot agree exactly:
-# the full table of scores has one number for each pair of words, and the two short tables have far
-# fewer parameters. They can only approximate the full table, and the approximation keeps what many
-# words have in common. (Large scores are mostly too small. Pairs that never occur are not in the
-# figure, because the logarithm of zero is minus infinity.)
+# The dot products follow the counts, but less closely than in lesson 2. The full table of scores
+# has one number for each pair of words. The two short tables have far fewer parameters, so they can
+# only approximate it, and the approximation keeps what many words have in common.
 
 # %% [markdown]
 # ## What sharing buys
 #
-# Similar words have similar vectors. Does that help with the problem from the beginning of this
-# lesson, that what is learnt about "cat" does not help with "dog"? We choose ten words and hide
-# them: models that predict the next *word* are trained on the tales, but they never see what
-# follows one of these ten words. Then we test them on validation tales, which were not used for
-# training. (The few words of these tales that the training tales lack are left out.)
+# Similar words have similar vectors. Does what is learnt about "cat" now help with "dog"? We hide
+# ten words: models that predict the next *word* are trained on the tales, but never see what
+# follows one of these ten. Then we test them on the validation tales.
 
 # %% tags=["nbval-check-output"]
 hidden = common_words("duck cow otto lucy mother lake kite ring pancake brave")
@@ -673,9 +644,9 @@ test_hidden = np.isin(test_now, hidden_ids)
 print(f"{len(test_now):,} pairs to measure, {test_hidden.sum()} of them after a hidden word")
 
 # %% [markdown]
-# The first model is the counted table of lesson 2, with the same smoothing. The row of a hidden
-# word has no counts, so the model gives every next word the same probability. The second model is a
-# baseline that ignores the current word and predicts by the frequencies of the words alone.
+# The first model is the counted table of lesson 2, with the same smoothing. A hidden word has no
+# counts, so every next word gets the same probability. The second model is a baseline that ignores
+# the current word and predicts by word frequencies.
 
 # %%
 SMOOTHING = 0.01
@@ -687,8 +658,8 @@ by_frequency = np.tile(by_frequency / by_frequency.sum(), (len(words), 1))
 
 # %% [markdown]
 # The third model is a network: look up the vector of the word, then one `Dense` layer computes the
-# logits of the next word. The vectors are not trained further (`trainable=False`). We train it
-# twice, once with our trained vectors and once with random vectors of the same size.
+# logits of the next word. The vectors stay fixed (`trainable=False`). We train it twice, with our
+# trained vectors and with random ones of the same size.
 
 
 # %%
@@ -723,18 +694,17 @@ print(f"{'all words alike':20} {np.log(len(words)):19.2f} {np.log(len(words)):20
 assert losses["trained vectors"] == min(losses.values())
 
 # %% [markdown]
-# Read the right column. After a hidden word the counted table is worse than the model that ignores
-# the word. It gives all words the same probability, so its loss is the logarithm of their number,
-# as in the last line. Random vectors do not help either: the network applies what it has learnt
-# about "swan" to whichever words happen to have a similar vector. With trained vectors, the network
-# applies it to words of the same kind, so it predicts well after words whose followers it has never
-# seen.
+# After a hidden word (right column) the counted table is worse than the model that ignores the
+# word: its loss is the logarithm of the number of words. Random vectors do not help: the network
+# applies what it has learnt about "swan" to whichever words happen to have a similar vector. With
+# trained vectors, these are words of the same kind, so the network predicts well after words whose
+# followers it has never seen.
 #
-# The left column shows the cost. Where there are enough counts, the counted table is better,
-# because short vectors only approximate it. Here the vectors were trained for another task and then
-# kept fixed. In a GPT they are trained together with all the layers above them.
+# After a visible word (left column) there are enough counts, and the counted table is better: short
+# vectors only approximate it. Besides, our vectors were trained for another task. In a GPT they are
+# trained together with the layers above them.
 #
-# What does the network predict after words whose followers it has never seen?
+# Here are the network's predictions after hidden words.
 
 # %%
 counted_all = np.full((len(words), len(words)), SMOOTHING)
@@ -747,18 +717,18 @@ for word in common_words("duck mother brave"):
         print(f"{word:>7} {words[j]:8} guessed {row[j]:.2f}, in truth {counted_all[i, j]:.2f}")
 
 # %% [markdown]
-# Some predictions are good, others are far off: the kind of a word says much about what follows,
-# but not everything.
+# Some predictions are good, others far off: the kind of a word says much about what follows, but
+# not everything.
 #
-# To be fair: the vectors were trained on tales that contain the hidden words. Only the layer above
-# them has not seen these words. That is the idea of **pretraining**: learn once, from plain text,
-# how words are used. After that another task needs fewer examples, and for some words none at all.
+# The vectors were trained on tales that contain the hidden words; only the layer above them has not
+# seen these. That is the idea of **pretraining**: learn once, from plain text, how words are used.
+# Another task then needs fewer examples, and for some words none.
 
 # %% [markdown]
 # ## What a bag forgets
 #
-# Here are two sentences with the same words; only who asks whom is exchanged. The simplest vector
-# for a sentence is the mean of the vectors of its words.
+# These two sentences have the same words; only who asks whom is exchanged. The simplest vector for
+# a sentence is the mean of the vectors of its words.
 
 # %%
 english = [split_words("the duck asked the crow"), split_words("the crow asked the duck")]
@@ -769,13 +739,12 @@ assert np.allclose(first.mean(axis=0), second.mean(axis=0), atol=1e-6)
 
 # %% [markdown]
 # The mean treats a sentence as a **bag of words**: it depends on which words the sentence contains,
-# not on their order. And no single vector contains its position in the sentence: "duck" has the
-# same vector in both sentences. GPT-2 solves this with a second table, which has a row for each
-# position. The vector of the word and the vector of its position are added. The rows of the second
-# table are called **position embeddings**. In keras-nlp both tables are one layer.
+# not on their order. And no word vector contains its position in the sentence. GPT-2 solves this
+# with a second table. Its rows, the **position embeddings**, one for each position, are added to
+# the word vectors. In keras-nlp both tables are one layer. We check that it is the sum of two
+# look-ups.
 #
-# Our position embeddings are untrained, so they are random numbers. That is enough to see what they
-# do. First we check that the layer is the sum of two look-ups.
+# Our position embeddings are untrained, random numbers, which is enough to see what they do.
 
 # %%
 PLACES = 16  # the longest sentence that this layer can take
@@ -791,9 +760,8 @@ print(f"largest difference {np.abs(by_hand - by_layer).max():.0e}")
 assert np.allclose(by_hand, by_layer, atol=1e-6)
 
 # %% [markdown]
-# Now compare the two sentences. The same sentence twice must give the same **tensor**. "duck" is
-# the second word of one sentence and the last of the other, so its two vectors must now differ. Do
-# the means differ as well?
+# The same sentence twice must give the same **tensor**. "duck" has a different position in each
+# sentence, so its two vectors must now differ. Do the means differ as well?
 
 # %%
 again = layer(ids[0][None])[0].numpy()
@@ -806,20 +774,20 @@ print(f"the averages differ by         {change:.0e}")
 assert np.array_equal(by_layer, again) and not np.allclose(duck, other_duck) and change < 1e-6
 
 # %% [markdown]
-# They do not! The mean of the sums is the sum of two means. The first is the mean of the word
-# vectors, which is the same for both sentences. The second is the mean of the position embeddings,
-# and both sentences use the positions 0 to 4. So adding positions does not help as long as
-# everything after it is a sum. Something has to **mix** word and position *before* the mean is
-# taken, so that "duck at position 1" becomes different from "duck" plus "position 1".
+# They do not! The mean of the sums is the mean of the word vectors plus the mean of the position
+# embeddings. Both means are the same for the two sentences, which use the same positions. So adding
+# positions does not help as long as everything after it is a sum. Something has to **mix** word and
+# position *before* the mean is taken, so that "duck at position 1" becomes different from "duck"
+# plus "position 1".
 
 # %% [markdown]
 # ### Positions as waves
 #
-# A table of positions has an end: ours has 16 rows, so there is no vector for a seventeenth
-# position. The first Transformer calculated its position vectors instead, by **sinusoidal position
-# encoding** (A. Vaswani et al., *Attention Is All You Need*, 2017, section 3.5). Each pair of
-# columns holds the sine and the cosine of the position times a speed. The first pair is the fastest
-# and each next pair is slower, like the hands of a clock.
+# A table of positions has an end: ours has no row for a seventeenth position. The first Transformer
+# calculated its position vectors instead, by **sinusoidal position encoding** (A. Vaswani et al.,
+# *Attention Is All You Need*, 2017, section 3.5). Each pair of columns holds the sine and the
+# cosine of the position times a speed. Each pair is slower than the one before, like the hands of a
+# clock.
 
 
 # %%
@@ -852,13 +820,11 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# Follow a column of the left figure downwards. The first pair of columns oscillates quickly, and
-# each next pair more slowly. The last columns hardly change in a text as short as this: the sines
-# stay near 0 and the cosines near 1, in turn. Every row is different, and there is a row for every
-# position, however long the text is.
+# In the left figure, every row is different, and there can be one for every position, however long
+# the text is. The last columns are so slow that here the sines stay near 0 and the cosines near 1.
 #
-# Now the right figure. Both curves have the same shape, only shifted: the similarity depends on
-# *how far apart* two positions are, not on where they are. It falls with the distance at first. The
+# In the right figure, both curves have the same shape, only shifted: the similarity depends on *how
+# far apart* two positions are, not on where they are. It falls with the distance at first. The
 # later bumps come from the fast columns, which repeat.
 
 # %% [markdown]
@@ -866,13 +832,12 @@ plt.show()
 #
 # The smallest mixer is one non-linear layer: `Dense` with an **activation function**, here
 # **ReLU**, which replaces negative numbers by zero. Without it, `Dense` would compute only a
-# weighted sum, and the argument above would hold again. Our mixer has random parameters and is not
-# trained. It is applied to the vector of each position separately.
+# weighted sum, and the argument above would hold again. Our mixer has random parameters and is
+# applied to each position separately.
 #
-# Word order matters in Chinese at least as much as in English, since Chinese words have no endings
-# that show who does something to whom. Here the tokens are characters, and the sentences mean "the
-# kitten saw the mouse" and "the mouse saw the kitten". Their vectors are random, which makes no
-# difference to the question.
+# Chinese words have no endings that show who acts, so word order matters at least as much as in
+# English. The Chinese sentences mean "the kitten saw the mouse" and "the mouse saw the kitten".
+# Their tokens are characters with random vectors, which is enough here.
 
 
 # %%
@@ -907,52 +872,44 @@ for sentences, token_ids, tokens in [
         assert average < 1e-6 and (mixed < 1e-5 or name != "no positions")
 
 # %% [markdown]
-# The result is the same in both languages. The same sentence twice gives the same tensor; the first
-# `assert` checks that. Two sentences in different order have different tensors even without
-# positions, because the rows are in another order. But the rows themselves are the same, and the
-# mean does not depend on their order. Without positions, mixing changes nothing, because no vector
-# contains its position. With positions but without mixing, the mean is still the same. It takes
-# both: positions *and* a non-linear layer, or a layer that combines several positions. The second
-# kind is much more powerful: it is **attention**, the subject of [lesson 5](05_attention.ipynb).
+# The result is the same in both languages. Without positions, the tensors differ only in the order
+# of their rows, so the mean is the same, with or without mixing. With positions but without mixing,
+# the mean is still the same. It takes both: positions *and* a non-linear layer, or a layer that
+# combines several positions. The second kind, much more powerful, is **attention**, the subject of
+# [lesson 5](05_attention.ipynb).
 #
-# Where the table shows 0.0000, only rounding errors are left; the `assert` checks that they are
-# below $10^{-5}$. Do not compare the other sizes: the position embeddings are still small random
-# numbers, and the random Chinese vectors are larger than the English ones.
+# Where the table shows 0.0000, only rounding errors are left. The other sizes depend on how large
+# the vectors are.
 
 # %% [markdown]
 # ## In GPT-2
 #
-# GPT-2 begins with exactly these two tables. In its files they are called `wte` (word token
-# embedding) and `wpe` (word position embedding). Its position embeddings are a learnt table, not
-# sines and cosines.
+# GPT-2 begins with these two tables, in its files called `wte` (word token embedding) and `wpe`
+# (word position embedding). Its position embeddings are learnt, not sines and cosines.
 
 # %% [markdown]
 # ## If your result looks different
 #
-# * **The first loss is not $-\log 0.5$.** Either the scores are not near zero at the start, or the
-#   loss takes logits for probabilities (`from_logits` is missing).
-# * **The neighbours are always the same few words, or make no sense.** The model is not trained
-#   enough. See whether the loss still falls, train for more epochs, and check that the real
-#   candidate and the noise are not exchanged.
-# * **Other neighbours than on this page.** Words of one kind have nearly the same similarity. Their
-#   order depends on `seed` and on rounding. The share over all words should change by a few percent
-#   only.
+# * **The first loss is not $-\log 0.5$.** Either the scores do not start near zero, or
+#   `from_logits` is missing, so the loss takes logits for probabilities.
+# * **The neighbours make no sense, or are always the same.** If the loss still falls, train for
+#   more epochs. Check that the real candidate and the noise are not exchanged.
+# * **Other neighbours than on this page.** Words of one kind have nearly the same similarity, so
+#   their order depends on `seed` and rounding. The share over all words should hardly change.
 # * **An error about a size or an index.** The text is longer than the table of positions, or an id
-#   is not in the vocabulary. A learnt table of positions has no further rows: cut the text, or make
-#   the table larger before training.
+#   is not in the vocabulary. Cut the text, or make the table larger before training.
 
 # %% [markdown]
 # ## Recap
 #
-# * A one-hot vector times a matrix is a look-up of a row. In the gradient, rows that were not
-#   looked up are zero, and the gradients of a row that was looked up several times are added.
-# * Skip-gram gives similar vectors to words that have the same neighbours. Its gradient is again
+# * A one-hot vector times a matrix is a look-up of a row. The gradient of a row is the sum over the
+#   positions where it was looked up.
+# * Skip-gram gives similar vectors to words that have the same neighbours. Its gradient, too, is
 #   predicted minus true probability.
-# * Cosine similarity compares directions. Judge embeddings by a number over many words, and compare
-#   it with chance and with the untrained table.
-# * Similar vectors share what was learnt: so a network can use what it learnt about "swan" for
-#   "duck".
-# * The mean of word vectors ignores their order. To represent order, a model needs positions and a
+# * Cosine similarity compares directions. Judge embeddings by a number over many words, compared
+#   with chance and the untrained table.
+# * Similar vectors share what was learnt: what a network learns about "swan" helps with "duck".
+# * The mean of word vectors ignores their order. To represent it, a model needs positions and a
 #   layer that mixes them with the words.
 
 # %% [markdown]
@@ -960,16 +917,16 @@ for sentences, token_ids, tokens in [
 #
 # Answer in your own words first; the lesson has said all that you need.
 #
-# 1. A training step uses a sentence in which "the" occurs twice and "dog" not at all. What happens
-#    to their rows of the embedding table?
+# 1. A sentence contains "the" twice and "dog" not at all. What does a training step do to their
+#    rows of the embedding table?
 # 2. Nobody tells skip-gram that a duck and a swan are both animals. Why do they get similar
 #    vectors?
-# 3. The class "colours" has the lowest share of neighbours in its own class, although the training
-#    worked. Why?
+# 3. The training worked. Why does the class "colours" have the lowest share of neighbours in its
+#    own class?
 # 4. After a hidden word, the network with trained vectors predicts much better than the counted
-#    table. After a visible word it predicts worse. Why is that so?
-# 5. The position embeddings were added to the word vectors. Why do two sentences with the same
-#    words in another order still have the same mean, and what is missing?
+#    table, after a visible word worse. Why?
+# 5. Why do two sentences with the same words in another order have the same mean even after
+#    position embeddings are added, and what is missing?
 
 # %%
 question = None  # answer in your own words first; then 1 to 5 shows ours
@@ -1006,7 +963,7 @@ def cosine_to_all(vector, table):
 check.cosine_to_all(cosine_to_all)
 
 # %% [markdown]
-# **3.** Find the ids of the `count` nearest words to the word with the id `i`, by cosine
+# **3.** Find the ids of the `count` words nearest to the word with the id `i`, by cosine
 # similarity, the nearest first and without the word itself.
 
 
@@ -1019,9 +976,8 @@ def nearest_words(i, table, count):
 check.nearest_words(nearest_words)
 
 # %% [markdown]
-# **4.** Write the negative-sampling loss of one centre, given the vector of its real neighbour,
-# shape (dim,), and the vectors of the noise, shape (noise words, dim). Take the sum, as in the
-# paper.
+# **4.** Write the negative-sampling loss of one centre, given the vectors of its real neighbour,
+# shape (dim,), and of the noise, shape (noise words, dim). Take the sum, as in the paper.
 
 
 # %%
@@ -1045,5 +1001,5 @@ check.gpt2_tables(gpt2_tables)
 # ## Next
 #
 # The vector of a token now depends on the word and its position, but not on the words around it:
-# "watch" has the same word vector in "watch the clouds" and in "the golden watch". In [lesson
+# "watch" has the same word vector in "watch the clouds" and "the golden watch". In [lesson
 # 5](05_attention.ipynb) each token collects information from the others.

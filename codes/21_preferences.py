@@ -2,12 +2,12 @@
 # # 21. Preferences: from likely to preferred
 #
 # At the end of this lesson you will have written the losses of a reward model, of DPO and of GRPO
-# by hand, and trained a language model on what is *preferred*, by GRPO; you will know how much such
-# a training can gain at best, what it costs, and which simple control it has to beat.
+# by hand, and trained a language model by GRPO on what is *preferred*. You will know how much this
+# can gain at best, what it costs, and which simple control it has to beat.
 #
 # You need: sampling and validity from [lesson 9](09_generation.ipynb), the chat template from
 # [lesson 10](10_chat.ipynb), and intervals from [lesson 11](11_evaluation.ipynb). If the course's
-# small GPT-2 is not there yet, it is trained first, which takes some minutes.
+# small GPT-2 is not there yet, it is trained first (some minutes).
 
 # %%
 from utils.course.settings import settings
@@ -16,8 +16,8 @@ args = settings(steps=40, batch_size=64, texts=640, seed=21)
 print(args)
 
 # %% [markdown]
-# The settings belong to a short training in the second half of the lesson: its steps, the stories
-# in each step, the stories by which the result is judged, and the seed.
+# The settings are for a short training in the second half of the lesson: its steps, stories in each
+# step, stories that judge the result, and seed.
 
 # %%
 import json
@@ -46,16 +46,14 @@ np.set_printoptions(precision=3, suppress=True)
 # %% [markdown]
 # ## Likely is not preferred
 #
-# Pretraining makes a model say what is *likely*: what its training text would say. Fine-tuning
-# (lesson 10) makes it say what the examples say. Neither asks which of two answers is *better*. To
-# write a good answer is hard; to say which of two is the better one is easier. **Reinforcement
-# learning from human feedback** (RLHF) learns from such judgements. (Ouyang and others, *Training
-# language models to follow instructions with human feedback*, 2022.) Its words come from
-# reinforcement learning: the model is the **policy**, a text is an action, and the judgement of a
-# text is its **reward**. The model from which the training starts is the **reference model**, the
-# reference for short.
+# Pretraining makes a model say what is *likely* in its training text, fine-tuning (lesson 10) what
+# the examples say. Neither asks which of two answers is *better*. Yet judging that is easier than
+# writing a good answer. **Reinforcement learning from human feedback** (RLHF; Ouyang and others,
+# *Training language models to follow instructions …*, 2022) learns from such judgements. The model
+# is called the **policy**, a text is an action, and its judgement is the **reward**. The training
+# starts from the **reference model**, the reference for short.
 #
-# This is the plan of the lesson.
+# The plan of the lesson:
 
 # %%
 BOXES = [
@@ -86,19 +84,18 @@ plt.show()
 # %% [markdown]
 # ## Bradley and Terry: scores from comparisons
 #
-# People contradict each other, and themselves. So a comparison is treated as a game of chance: each
-# text has a score $s$, and the probability that text $a$ is preferred to text $b$ is
+# People contradict each other, and themselves. So a comparison is a game of chance: each text has a
+# score $s$, and text $a$ is preferred to text $b$ with probability
 #
 # $$P(a \succ b) = \sigma(s_a - s_b) = \frac{1}{1 + e^{-(s_a - s_b)}}$$
 #
-# This is the **Bradley–Terry model** (1952), known from the ratings of chess players. Only
-# differences of scores matter. The loss is the cross-entropy of lesson 2:
-# $-\log \sigma(s_a - s_b)$, where $a$ is the text that was chosen. Its gradient is short: $s_a$ is
-# pushed up, $s_b$ down, each by $1 - P(a \succ b)$, the probability that the model gave to the
-# wrong outcome.
+# This is the **Bradley–Terry model** (1952), known from chess ratings. Only differences of scores
+# matter. The loss is the cross-entropy of lesson 2, $-\log \sigma(s_a - s_b)$, where $a$ is the
+# chosen text. Its gradient pushes $s_a$ up and $s_b$ down, each by $1 - P(a \succ b)$, the
+# probability that the model gave to the wrong outcome.
 #
-# A **reward model** is a network that computes such a score from a text. Before a network, four
-# texts with a score each, and twelve comparisons.
+# A **reward model** is a network that computes such a score from a text. First without a network:
+# four texts with a score each, and twelve comparisons.
 
 # %%
 TEXTS = ["a joke", "a poem", "a recipe", "a list"]
@@ -133,8 +130,8 @@ for name, score in sorted(zip(TEXTS, scores, strict=True), key=lambda pair: -pai
 print(f"a joke is preferred to a list with probability {sigmoid(scores[0] - scores[3]):.2f}")
 
 # %% [markdown]
-# Joke and list were compared once only. The scores know more about them, from their games against
-# the others. Let TensorFlow compute the same gradient.
+# Joke and list were compared only once. The scores know more about them, from their games against
+# the others. TensorFlow computes the same gradient.
 
 # %%
 variable = tf.Variable(rng.normal(size=4))
@@ -149,18 +146,18 @@ assert np.allclose(ours, theirs)
 # %% [markdown]
 # ## How good can it get? The frontier
 #
-# A policy that only seeks reward forgets everything else. So what is maximised is the reward minus
-# a penalty for leaving the reference. The distance is measured by the **Kullback–Leibler
-# divergence** (KL divergence): the mean, over texts that the policy $\pi$ samples, of how many nats
-# likelier the policy finds its text than the reference $\pi_0$ does.
+# A policy that only seeks reward forgets everything else. So we maximise the reward minus a penalty
+# for leaving the reference, the **Kullback–Leibler divergence** (KL divergence): the mean, over
+# texts that the policy $\pi$ samples, of how many nats likelier the policy finds its text than the
+# reference $\pi_0$ does.
 #
 # $$\text{KL} = \mathbb{E}_{x \sim \pi} \left[\log \pi(x) - \log \pi_0(x)\right], \qquad
 # \text{maximise} \quad \mathbb{E}_{x \sim \pi}\left[r(x)\right] - \beta\, \text{KL}$$
 #
-# The best policy can be written down: $\pi^*(x) \propto \pi_0(x)\, e^{r(x)/\beta}$. It multiplies
-# the probability of each text by a factor that depends on its reward alone. (The proof takes two
-# lines: reward minus penalty equals a constant minus $\beta$ times the KL divergence of $\pi$ to
-# $\pi^*$, and a KL divergence is never negative.)
+# The best policy is $\pi^*(x) \propto \pi_0(x)\, e^{r(x)/\beta}$. It multiplies the probability of
+# each text by a factor that depends on its reward alone. (The proof: reward minus penalty equals a
+# constant minus $\beta$ times the KL divergence of $\pi$ to $\pi^*$, and a KL divergence is never
+# negative.)
 #
 # Let the reward be 1 for good texts and 0 for others, and let the reference write a good one with
 # probability $v$. Then the best policy has
@@ -169,11 +166,10 @@ assert np.allclose(ours, theirs)
 #
 # and its KL divergence is that of two coins,
 # $v^* \log \frac{v^*}{v} + (1 - v^*) \log \frac{1 - v^*}{1 - v}$. For each divergence this gives
-# the highest share of good texts that any method can reach: with a higher share at the same
-# divergence, reward minus penalty would be larger than that of the best policy. The curve is the
-# **frontier**; `frontier(v, kl)` computes it. At a divergence of $-\log v$ it reaches 1. It depends
-# on $v$ alone, and $v$ can be measured, as the share of good texts among samples of the reference.
-# Six texts are enough to try it out.
+# the highest share of good texts that any method can reach: a higher one would beat the best
+# policy. The curve is the **frontier**, computed by `frontier(v, kl)`. At a divergence of $-\log v$
+# it reaches 1. It depends on $v$ alone, which can be measured from samples of the reference. Let us
+# try six texts.
 
 # %%
 base = np.array([0.30, 0.20, 0.15, 0.15, 0.12, 0.08])  # what the reference would say
@@ -201,8 +197,7 @@ for beta in (4.0, 1.0, 0.25):
 
 # %% [markdown]
 # The three good texts keep their proportions among each other, and so do the three bad ones. To
-# change these proportions adds divergence and no reward. Thousands of random policies: is one of
-# them above the frontier?
+# change this adds divergence and no reward. Is any random policy above the frontier?
 
 # %%
 policies = rng.dirichlet(np.ones(6), 5000)
@@ -224,10 +219,9 @@ plt.show()
 # ### Best-of-n
 #
 # The simplest method needs no training: sample $n$ texts and keep the one with the highest reward
-# (**best-of-n**). If the reward is 0 or 1 and one of the good ones is taken by chance, then the
-# good texts keep their proportions: best-of-n is *on* the frontier. Its cost is time, $n$ times as
-# many samples for ever. (The last column is the divergence for a score without ties,
-# $\log n - (n-1)/n$, whatever the score says. It is needed for a figure below.)
+# (**best-of-n**). If the reward is 0 or 1 and ties are broken at random, the good texts keep their
+# proportions: best-of-n is *on* the frontier. Its cost is $n$ samples for each answer. (The last
+# column, for a figure below, is the divergence for any score without ties, $\log n - (n-1)/n$.)
 
 # %%
 for n in (1, 2, 4):
@@ -241,15 +235,14 @@ for n in (1, 2, 4):
 # %% [markdown]
 # ## DPO: the policy is its own reward model
 #
-# Turn $\pi^*(x) \propto \pi_0(x)\, e^{r(x)/\beta}$ round: a policy that is optimal for some reward
-# tells us that reward, up to a constant, as
+# Solve $\pi^*(x) \propto \pi_0(x)\, e^{r(x)/\beta}$ for the reward: a policy that is optimal for
+# some reward tells us that reward, up to a constant, as
 #
 # $$r(x) = \beta \log \frac{\pi(x)}{\pi_0(x)} + \text{constant}$$
 #
-# Put this **implicit reward** into Bradley and Terry's loss. The constant cancels in the
-# difference, and no reward model is needed. **Direct preference optimization** (DPO) trains the
-# policy on the pairs themselves, with the log probabilities of the chosen text $y_c$ and the
-# rejected one $y_r$. (Rafailov and others, *Direct Preference Optimization*, 2023, equation 7.)
+# Put this **implicit reward** into Bradley and Terry's loss: the constant cancels, and no reward
+# model is needed. **Direct preference optimization** (DPO; Rafailov and others, 2023, equation 7)
+# trains the policy on the pairs themselves, the chosen text $y_c$ and the rejected one $y_r$.
 #
 # $$-\log \sigma\left(\beta \log\frac{\pi(y_c)}{\pi_0(y_c)} -
 # \beta \log\frac{\pi(y_r)}{\pi_0(y_r)}\right)$$
@@ -278,10 +271,9 @@ print(f"largest difference of the gradients {difference:.0e}")
 assert abs(loss - float(theirs)) < 1e-5 and difference < 1e-6
 
 # %% [markdown]
-# Note what the loss does *not* say: how likely the chosen text is. It falls, too, if both texts
-# become unlikelier, the rejected one faster. A text that is in no pair is not mentioned at all.
-# Here is a policy with six logits, trained on pairs of the six texts. In the first run all texts
-# are in pairs. In the second, the last good and the last bad text are in none.
+# The loss does *not* say how likely the chosen text is: it falls, too, if both texts become
+# unlikelier, the rejected one faster. It ignores texts in no pair. We train a policy with six
+# logits, first with all six texts in pairs, then without the last good and the last bad one.
 
 
 # %%
@@ -313,21 +305,20 @@ for name, pairs in [("all texts in pairs", every), ("four texts in pairs", few)]
 assert policy[5] < base[5] and policy[4] < base[4]  # the two that are in no pair
 
 # %% [markdown]
-# With all texts in pairs the policy is on the frontier. With four of them, both of the others lose
-# probability, the good one like the bad one, and the policy is below the frontier. A language model
-# has more texts than any set of pairs can hold: what happens to those in no pair is left to its
-# parameters. Keep this in mind.
+# With all texts in pairs the policy is on the frontier. With four of them, the two others lose
+# probability, the good one like the bad one, and the policy is below the frontier. No set of pairs
+# holds all texts of a language model; what happens to the others is left to its parameters.
 #
 # ## GRPO: learn from one's own samples
 #
-# A policy can also be trained on texts that it samples itself (**on-policy**). Sample some texts,
-# get their rewards, and make the better ones likelier. The gradient of the mean reward is the mean
-# of reward times the gradient of $\log \pi(x)$; this is the **policy gradient** (REINFORCE;
-# Williams, 1992). Subtracting a constant from all rewards does not change that mean, but can make
-# its estimate less noisy. **Group relative policy optimization** (GRPO) subtracts the mean of a
-# group of samples and divides by their standard deviation; the result is the **advantage** of a
-# text. (Shao and others, *DeepSeekMath*, 2024, section 4.1. There each group serves several steps,
-# and the ratio of new and old probabilities is clipped. Here it serves one, so that ratio is 1.)
+# A policy can also be trained on texts that it samples itself (**on-policy**): the better ones
+# become likelier. The gradient of the mean reward is the mean of reward times the gradient of
+# $\log \pi(x)$, the **policy gradient** (REINFORCE; Williams, 1992). Subtracting a constant from
+# all rewards does not change that mean, but can make its estimate less noisy. **Group relative
+# policy optimization** (GRPO; Shao and others, *DeepSeekMath*, 2024, section 4.1) subtracts the
+# mean reward of a group of samples and divides by the standard deviation; the result is the
+# **advantage** of a text. (There each group serves several steps, so the ratio of new and old
+# probabilities is clipped. Here it serves one.)
 
 # %%
 exact = base * (good - v)  # the gradient of the mean reward by the logits
@@ -358,18 +349,16 @@ print("rewards   ", toy_rewards)
 print("advantages", group_advantages(toy_rewards))
 
 # %% [markdown]
-# Both means agree with the exact gradient, and the estimate with the mean subtracted is less noisy.
-# (It is also a little too small, by the factor $(n - 1)/n$ for groups of $n$, because a sample is
-# compared with a mean that it is part of. Its direction is right.) The last cell shows what GRPO
-# makes of the rewards of a group of eight.
+# Both means agree with the exact gradient; subtracting the mean makes the estimate less noisy. (It
+# is then also too small, by $(n - 1)/n$ for groups of $n$: each sample is compared with a mean that
+# it is part of.)
 #
 # ## Stories, and a parser as the judge
 #
-# Now the real model: the small GPT-2 of lesson 8. Its stories have to be tales that the grammar can
-# tell, and the parser of lesson 9 says whether they are. Such a reward is a **verifiable reward**:
-# nobody labels anything, and the same text always gets the same reward. (Others are: does the
-# program pass its tests? Is the sum right?) Lesson 9 called the share of valid stories, here at
-# temperature 1, the *validity* of a model.
+# Now the small GPT-2 of lesson 8. The parser of lesson 9 says whether its stories are tales that
+# the grammar can tell. This is a **verifiable reward**: nobody labels anything, and the same text
+# always gets the same reward. Lesson 9 called the share of valid stories, here at temperature 1,
+# the *validity* of a model.
 
 # %%
 base_folder = Path(pretrained("tales").preset)
@@ -393,18 +382,16 @@ print(f"log p of a story {np.mean(by_base(base_stories)):.1f} nats on average")
 # %% [markdown]
 # ## Plain GRPO: a long way, a small gain
 #
-# How much does GRPO gain here? The runs that follow were made once, by `python -m
-# benchmarks.preferences` ([data card](../datasets/preferences.md)), because all of them together
-# take too long for a lesson. In each step the model samples a group of 64 stories, the parser
-# judges them, and one step of Adam follows ([grpo.py](../utils/preferences/grpo.py)). The trained
-# policy then tells other stories; the column *stories* says how many. (The base is the model from
-# above, with more stories.)
+# The following runs were made once, by `python -m benchmarks.preferences` ([data
+# card](../datasets/preferences.md)), as they take too long for a lesson. In each step the model
+# samples a group of 64 stories, the parser judges them, and one step of Adam follows
+# ([grpo.py](../utils/preferences/grpo.py)). The trained policy then tells other stories, as many as
+# the column *stories* says. The base is the model from above.
 #
-# Each row has the gain in validity with its 95 % interval, and what was paid for it: the KL
-# divergence to the base in nats per story; the loss on held-out tales, which rises if the policy
-# forgets the language of the tales; and *distinct-3*, the share of different runs of three words,
-# which falls if the policy repeats itself, from 500 stories for each policy. The last column is the
-# frontier: the validity that is possible at this divergence.
+# Each row has the gain in validity with its 95 % interval, and its costs: the KL divergence to the
+# base in nats per story; the loss on held-out tales, which rises if the policy forgets their
+# language; and *distinct-3*, the share of different runs of three words in 500 stories, which falls
+# if it repeats itself. The frontier is the validity possible at this divergence.
 
 # %%
 data = json.loads(shipped("preferences.json").read_text(encoding="utf-8"))
@@ -444,27 +431,24 @@ assert frontier(v, points[PLAIN]["kl"]) > 0.95
 # %% [markdown]
 # Every token of a story gets the advantage of the story, all parameters are trained, and nothing
 # keeps the policy near the base (β = 0). With this setting and seed the gain is small, yet at this
-# divergence the frontier is at 1: nearly all of the way leads nowhere.
+# divergence the frontier is at 1.
 #
 # ### Which token was wrong?
 #
-# Why? A story has nearly two hundred tokens and one reward. Plain GRPO gives all of them the same
-# advantage: all of them become unlikelier, although one made the story invalid. But the parser
-# knows more: *where* a text stops being a tale. So in *credit by token* only the tokens of the
-# first wrong word get −1. What comes after it does not count, since nothing can mend the story any
-# more. Then the mean of all tokens that count is subtracted. So all others, those of valid stories
-# too, have the same small positive advantage. It is not divided by the standard deviation. Deciding
-# who has earned a reward is called **credit assignment**; rewards for single steps are called
-# **process rewards** (Lightman and others, *Let's Verify Step by Step*, 2023).
+# Why? All tokens of an invalid story become unlikelier, although one made it invalid. The parser
+# knows *where* a text stops being a tale. So in *credit by token* only the tokens of the first
+# wrong word get −1. What comes after it does not count, since nothing can mend the story any more.
+# Then the mean of all tokens that count is subtracted, without dividing by the standard deviation,
+# so all others have the same small positive advantage. Deciding what has earned a reward is
+# **credit assignment**; rewards for single steps are **process rewards** (Lightman and others,
+# *Let's Verify Step by Step*, 2023).
 #
-# How good an estimate is, can be measured. We took the base, before any training, and computed the
-# gradient from several groups of 64 stories. What the gradients of different groups have in common
-# is the signal, the rest is noise. The **signal-to-noise ratio** here is the mean of the products
-# of two different groups' gradients over the mean squared length of one. (The noise of two groups
-# is independent and cancels in the products, so their mean estimates the squared length of the
-# signal. As an estimate it can come out below 0.) At a ratio of 0.01, about a hundred groups have
-# to be averaged for the signal to be as large as the noise. *Last norms* are the last layer
-# normalizations: the two of the last block and the one before the logits.
+# How good is such a gradient? We computed the base's from several groups of 64 stories. What these
+# have in common is the signal, the rest is noise. The **signal-to-noise ratio** here is the mean
+# product of two groups' gradients over the mean squared length of one. (Independent noise cancels
+# in the products, so their mean estimates the squared length of the signal; it can come out below
+# 0.) At a ratio of 0.01, signal and noise are equal in the mean of about a hundred groups. *Last
+# norms* are the two layer normalizations of the last block and the one before the logits.
 
 # %%
 noise = data["gradients"]
@@ -478,15 +462,14 @@ assert abs(by_story) < 1.96 * error and 0 < 3 * by_token < in_norms
 
 # %% [markdown]
 # With credit by story the ratio of all parameters cannot be told from 0: one group says next to
-# nothing about where to go. With credit by token it is just above 0. In the last normalizations
-# both are larger, that by token most of all.
+# nothing about where to go. By token it is just above 0. In the last norms both are larger.
 #
 # ### Fewer parameters
 #
 # Adam divides each gradient by its usual size. So a parameter whose gradient is only noise moves as
-# fast as one with a signal, and each of these moves costs KL divergence. So we train only the
-# scales and shifts of the last normalizations. They are few. They can make the logits sharper or
-# flatter, some directions of the hidden state more than others, and little else.
+# fast as one with a signal, and each of these moves costs KL divergence. Therefore we train only
+# the scales and shifts of the last norms. They can make the logits sharper or flatter, more so in
+# some directions of the hidden state, and little else.
 
 # %%
 last = f"transformer_layer_{model.backbone.num_layers - 1}/"
@@ -500,15 +483,13 @@ print(f"{sum(w.shape[0] for w in norms)} of {model.backbone.count_params():,} pa
 # %% [markdown]
 # ### A KL penalty
 #
-# Nothing in plain GRPO keeps the policy near the base. The frontier tells what to maximise: reward
-# minus β times KL divergence. To estimate the divergence by $\log \pi - \log \pi_0$ of the sampled
-# tokens would bring in more noise. But for each next token all probabilities of both models are
-# known, so the divergence of the two distributions can be computed exactly, as for the six texts
-# above. Summed over the tokens of a story it is, on average, the divergence of the stories. This
-# sum times β is added to the loss, as a **KL penalty**.
+# We maximise reward minus β times KL divergence. To estimate the divergence by
+# $\log \pi - \log \pi_0$ of the sampled tokens would add noise. But both models give all
+# probabilities of the next token, so their divergence can be computed exactly. Its sum over the
+# tokens of a story is, on average, the divergence of the stories; times β it is added to the loss,
+# as a **KL penalty**.
 #
-# Now all three together, as a training that you can watch: credit by token, the last normalizations
-# only, and β = 0.2.
+# Now a training with all three changes.
 
 # %%
 recipe = GrpoRecipe(
@@ -534,12 +515,11 @@ if args.steps >= 40:  # the interval excludes 0
 print(f"KL to the base {with_interval(ratios)} nats per story")
 
 # %% [markdown]
-# The `reward` of an evaluation is the mean since the one before; the `validation_loss` is minus
-# this: every group of stories is new, so none is judged after it has been learnt from. The `loss`
-# is what the steps lower; its size says nothing by itself.
+# The `validation_loss` is minus the mean reward since the evaluation before; every group of stories
+# is new. The size of the `loss` says nothing by itself.
 #
-# The same with half the learning rate, twice as many steps and two other seeds is called "improved
-# GRPO" in the table. Below it are three trainings that lack one of the three changes:
+# "Improved GRPO" in the table is the same with half the learning rate, twice as many steps and two
+# other seeds. The rows below it lack one of the three changes each.
 
 # %%
 IMPROVED = [name for name in points if name.startswith("improved GRPO, seed")]
@@ -554,28 +534,25 @@ for name in IMPROVED:
     assert points["improved, but all parameters"]["valid"] < points[name]["valid"]
 
 # %% [markdown]
-# Improved GRPO gains more than plain GRPO, at a small part of its divergence, and the intervals are
-# far from 0. Your own training above gains, too. The loss on held-out tales and distinct-3 have
-# hardly changed.
+# Improved GRPO gains more than plain GRPO, at a small part of its divergence. Loss and distinct-3
+# have hardly changed.
 #
-# Each of the three changes counts, as far as one training each can tell. Without the penalty
-# validity is no lower, but the divergence is more than five times as large and the loss has risen.
-# With credit by story the gain is smaller, at the same divergence. With all parameters (and a tenth
-# of the learning rate, as in plain GRPO) it is smaller, too.
+# Each change counts, as far as one training each can tell. Without the penalty validity is no
+# lower, but the divergence is more than five times as large and the loss has risen. The gain is
+# smaller with credit by story (and twice the β), at the same divergence, and with all parameters
+# (and a tenth of the learning rate).
 #
 # ### The control: a lower temperature
 #
-# There is a much simpler way to more valid stories, without any training: sample at a lower
-# temperature (lesson 9). Every claim that a training has made a model better at sampling needs this
-# control.
+# A lower temperature (lesson 9) gives more valid stories, too, without any training. Every claim
+# that a training has made a model better at sampling needs this control.
 
 # %%
 TEMPERATURES = [f"temperature {t}" for t in (0.9, 0.85, 0.8)]
 show(["base", *TEMPERATURES])
 
 # %% [markdown]
-# Only at equal KL divergence is the comparison fair. So the trained policies are compared with a
-# line through the points of the temperatures, at their own divergence.
+# To be fair, we compare at equal KL divergence, with a line through the points of the temperatures.
 
 # %%
 control_kl = [points[name]["kl"] for name in ["base", *TEMPERATURES]]
@@ -613,20 +590,18 @@ plt.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# The intervals are for the two validities, with the KL divergence taken as measured. Each contains
-# 0: at equal divergence there is no sign that the training has learnt to tell better stories. It
-# gains about what a lower temperature gains without training; without the control we should have
-# believed otherwise. Plain GRPO goes much further and stays below both.
+# Each interval (of the two validities, with the KL divergence taken as measured) contains 0: the
+# training gains about what a lower temperature gains. There is no sign that it has learnt to tell
+# better stories. Plain GRPO goes further from the base and stays below both.
 #
-# All of them are below the frontier. Nearest to it is best-of-n by the lowest $\log p$ of a story,
-# which a later section explains; its divergence is the one of the formula above. It needs no
-# training either, but several samples for each story.
+# Nearest to the frontier is best-of-n by the lowest $\log p$ of a story, which a later section
+# explains. It needs no training, but several samples for each story.
 #
 # ## DPO as steering, and DPO that does not work
 #
-# Pairs for DPO can be made from the base's own stories: the chosen one has the property, the
-# rejected one has not. First a matter of taste: stories with a *hedgehog*. Then validity itself.
-# The *rate* in a name is DPO's learning rate. Here the frontier is that of the property.
+# Pairs for DPO can be made from the base's own stories: the chosen one has a property, the rejected
+# one has not. First a matter of taste, stories with a *hedgehog*; then validity itself. The *rate*
+# is DPO's learning rate; the frontier is that of the property.
 
 
 # %%
@@ -656,21 +631,18 @@ for name in DPO_VALID:
 
 # %% [markdown]
 # As *steering*, DPO works, though far below the frontier. With the middle rate about half of the
-# stories have a hedgehog, many times as many as before. Validity falls by some points: the pairs
-# say nothing about it. With half the rate there is less of both; with twice the rate most stories
-# have a hedgehog, and most stories are no longer valid.
+# stories have a hedgehog, and validity falls: the pairs say nothing about it. With twice the rate
+# most stories are no longer valid.
 #
-# For validity itself DPO does not work, in this one training. Its loss falls a little in training
-# and stays near log 2 on held-out pairs, as if the policy could only guess. A likely reason: a
-# valid and an invalid story differ in most of their tokens, one of them makes the difference, and
-# the label does not say which.
+# For validity itself DPO does not work, in this one training. Its loss stays near log 2 on held-out
+# pairs, as if the policy could only guess. A likely reason: a valid and an invalid story differ in
+# most tokens, one of them decides, and the label does not say which.
 #
 # ## Reward hacking and collapse
 #
-# A reward is a description of what we want, and a policy finds what the description has left out.
-# To get the reward in a way that was not meant is called **reward hacking**. Here the reward is the
-# *number* of times that "hedgehog" stands in the story, with nothing to keep the policy near the
-# base (β = 0).
+# A reward describes what we want, and a policy finds what the description has left out. Getting the
+# reward in an unintended way is called **reward hacking**. Here the reward is the *number* of times
+# that "hedgehog" stands in the story, and β = 0.
 
 # %%
 hacked = points["GRPO hedgehogs"]
@@ -685,21 +657,19 @@ print(f"different stories among 500: {hacked['different']:.0%}")
 assert hacked["valid"] < 0.05 and hacked["distinct_3"] < 0.1 and hacked["kl"] > 20
 
 # %% [markdown]
-# In a few dozen steps the policy has found what the reward does not say. It writes the same word
-# until the context is full; no story is valid, and most of them repeat another one. That a policy
-# keeps a few texts only is called **mode collapse**. The high reward alone looks like success; the
-# KL divergence and the number of different texts show what has happened. A KL penalty works against
-# it, and so does a reward that cannot grow without limit. The improved training for validity above
-# had both, and neither problem.
+# No story is valid, and most of them repeat another one. That a policy keeps a few texts only is
+# called **mode collapse**. The reward alone looks like success; the KL divergence and the number of
+# different texts show what has happened. A KL penalty and a reward with an upper limit work against
+# it; improved GRPO had both.
 #
 # ## A reward model that fails, and a number that predicts
 #
-# Where no parser is, a reward model has to judge. We trained one on pairs of valid and invalid
-# stories: the base with a score at its end, and Bradley and Terry's loss. Can it tell new stories
-# apart? The **area under the curve** (AUC) is the probability that a valid story gets the higher
-# score; 0.5 is chance. Beside it stands what the language model knows without any label: the mean
-# of $\log p$ over the tokens of a story, and the *lowest* one. The length is a control: the
-# shorter, the better.
+# Without a parser, a reward model has to judge. We trained one, the base with a score at its end,
+# on pairs of valid and invalid stories by Bradley and Terry's loss. The **area under the curve**
+# (AUC) is the probability that a new valid story gets a higher score than an invalid one; 0.5 is
+# chance. Beside it stands what the language model knows without any label: the mean of $\log p$
+# over the tokens of a story, and the *lowest* one. The length is a control: the shorter, the
+# better.
 
 # %%
 prediction = data["prediction"]
@@ -713,32 +683,28 @@ assert area["reward model"] < 0.65 and prediction["accuracy_in_training"] < 2 / 
 assert area["mean log p"] < area["lowest log p"] and area["lowest log p"] > 0.85
 
 # %% [markdown]
-# More than a thousand labels, and the reward model is hardly better than chance on new stories;
-# best-of-n by it gains little. Even of the pairs that it was trained on it gets more than one in
-# three wrong. A likely reason is again that the label does not say which word makes a story
-# invalid. The lowest $\log p$ needs no label and predicts validity well: a wrong word is often one
-# that the model itself found unlikely, sampled by bad luck. In the mean over all tokens it counts
-# for little, so the mean predicts less.
+# The reward model is hardly better than chance on new stories, and gets more than one in three of
+# its training pairs wrong. A likely reason, again: the label does not say which word is wrong. The
+# lowest $\log p$ needs no label and predicts validity well: a wrong word is often one that the
+# model itself found unlikely, sampled by bad luck. In the mean over all tokens it counts for
+# little.
 #
 # ## Right answers
 #
-# Another preference, and the plainest one: an answer should be right. Again the reward is
-# verifiable. The chat model of lesson 10 is asked about tales of its training and replies four
-# times to each question, at temperature 1. A reply earns 1 if it is the right one, word for word
-# (*exact match*, lesson 11). Where the tale has no answer, it earns 1 for one of the three ways to
-# say so, such as "The tale does not say." The four replies to one question are a group of GRPO
+# A right answer is a verifiable reward, too. The chat model of lesson 10 replies four times, at
+# temperature 1, to each question about tales of its training. A reply earns 1 if it is right word
+# for word (*exact match*, lesson 11) or, where the tale has no answer, if it is one of the three
+# ways to say so. The four replies are a group of GRPO
 # ([answers.py](../utils/preferences/answers.py)).
 #
-# In most of these groups all replies are right, so all advantages are 0, and nothing can be learnt.
-# Therefore each step asks many questions, and computes the gradient from the replies with the
-# largest advantages. This is called **dynamic sampling** (Yu and others, *DAPO*, 2025). All
-# parameters are trained, with a KL penalty as above.
+# Where all four replies are right, all advantages are 0, and nothing can be learnt. So each step
+# asks many questions, and learns from the replies with the largest advantages, much like **dynamic
+# sampling** (Yu and others, *DAPO*, 2025). All parameters are trained, with a KL penalty.
 #
-# The result is judged by the examination of lesson 10, whose tales no training has seen. Its
-# questions are asked in plain words; in other words, which no training has seen; and some have no
-# answer in the tale. The likeliest reply is judged, and then, at temperature 1, a sampled one.
-# Before and after training the questions are the same, so the interval is that of the difference,
-# question by question.
+# The examination of lesson 10 judges the result, on tales that no training has seen. Its questions
+# are in plain words, in other words (unseen, too), or without an answer in the tale. The reply is
+# the likeliest one, then one sampled at temperature 1. The difference is that to the model before
+# training, question by question.
 
 # %%
 answers = data["answers"]["runs"]
@@ -759,9 +725,8 @@ for way in ("likeliest", "sampled"):
             assert abs(change.mean()) < 1.96 * change.std() / len(change) ** 0.5
 
 # %% [markdown]
-# At the end of a line stands the difference to the model before the training. And what it costs: KL
-# divergence to the chat model in nats per reply, loss on conversations about held-out tales, and
-# how often each of the three ways to refuse is sampled, among the replies to all questions.
+# The costs are the KL divergence to the chat model in nats per reply, the loss on conversations
+# about held-out tales, and the refusals to all questions.
 
 # %%
 for name, made in answers.items():
@@ -772,24 +737,22 @@ rightly = np.diff([marks(name, "sampled", "no answer").sum() for name in answers
 print(f"sampled refusals: {more:+}, to questions without an answer {rightly:+}")
 
 # %% [markdown]
-# Hardly anything is gained. In plain words there was nothing left to gain. In other words the model
-# is right as often as before: its own replies to wordings that it knows have not taught it others.
-# It refuses more often, and only a part of these refusals are right; for the questions without an
-# answer the interval is at the edge of 0. This is one training with one setting. It does not prove
-# that nothing can be gained here, only that a verifiable reward by itself is no guarantee.
+# Hardly anything is gained. In plain words almost nothing was left to gain. In other words the
+# model is right as often as before: its own replies to wordings that it knows have not taught it
+# others. Of its additional refusals only a part are right. One training does not prove that nothing
+# can be gained here, only that a verifiable reward is no guarantee.
 #
 # ## Replies that say something: maximum mutual information
 #
-# A score can also re-rank replies. A language model often prefers replies that fit any message.
-# Train a second model, a **backward model**, to say the *message* from the reply: a reply that fits
-# any message makes none of them likely. Score each candidate by both,
+# A language model often prefers replies that fit any message. So train a second one, a **backward
+# model**, to say the *message* from the reply: a reply that fits any message makes none of them
+# likely. Re-rank candidates by both scores,
 #
 # $$(1 - w) \log p(\text{reply} \mid \text{message}) + w \log p(\text{message} \mid \text{reply})$$
 #
-# This is re-ranking by **maximum mutual information** (MMI; Li and others, *A Diversity-Promoting
-# Objective Function for Neural Conversation Models*, 2016; DialoGPT re-ranks like this). The
-# course's small talk has messages that no training has seen. Each comes with ten candidates, of
-# which one is right: **hits@1** is the share of messages for which it is ranked first. Half of the
+# This is **maximum mutual information** (MMI; Li and others, *A Diversity-Promoting Objective
+# Function …*, 2016). The messages are small talk that no training has seen. Each has ten
+# candidates, one of them right: **hits@1** is the share of messages that rank it first. Half of the
 # messages choose the weight, the other half judge.
 
 # %%
@@ -859,14 +822,11 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Both directions together find the right reply more often than either alone, with a weight that
-# other messages have chosen. (Several weights did equally well there; the smallest is taken. The
-# number of training steps, though, was raised after a first result on all messages.) The replies
-# that they choose are as long and as varied as those of the forward model, so the gain here is in
-# hits@1 only. The task is an easy one: the small talk has few different replies, each of them
-# answers many messages, and the forward model alone does most of the work. Do not expect this of
-# real conversations, which have more to say than models of this size can learn: there we found no
-# re-ranking better than chance, in a trial that is not part of the course.
+# Both directions together find the right reply more often than either alone. (The number of
+# training steps, though, was raised after a first result on all messages.) Their replies are as
+# long and as varied as those of the forward model: the gain is in hits@1 only. The task is easy:
+# small talk has few different replies, and the forward model alone does most of the work. Do not
+# expect this of real conversations: in a trial outside the course no re-ranking beat chance there.
 #
 # ## Your own preferences
 #
@@ -879,34 +839,32 @@ plt.show()
 #
 #     {"prompt": "Hello!", "chosen": "Hello to you!", "rejected": "What do you want?"}
 #
-# The model that learns is the chat model of lesson 10, or the one in the folder. One pair in ten is
-# held out, and at the end you see in how many of those the chosen text is the likelier one, before
-# and after, and what both models say to a few of the prompts. Read what they say: the share alone
-# may be perfect while the model is ruined. A line that is no pair is named before training starts.
+# The chat model of lesson 10 learns, or the one in the folder. One pair in ten is held out. At the
+# end you see how often its chosen text is the likelier one, before and after, and some replies of
+# both models. Read them: the share may be perfect while the model is ruined.
 #
 # ## If your result looks different
 #
-# * **Validity hardly moves in your training, or falls.** With a few steps it must be so. The
-#   interval tells whether there is anything to see; the lesson trains for `--steps 40`.
+# * **Validity hardly moves in your training, or falls.** A few steps are not enough; the lesson
+#   trains for `--steps 40`. Look at the interval.
 # * **The loss of DPO is near 0 and the texts are broken.** The policy is too far from the
 #   reference. Lower the learning rate, raise β, or stop earlier; look at texts, not at the loss.
-# * **The reward rises and the texts get worse.** Then the reward does not say what you mean. Look
-#   at the texts with the highest reward.
-# * **KL comes out negative.** It is a mean over samples, and has an error; the true one never is.
+# * **The reward rises and the texts get worse.** The reward does not say what you mean: look at the
+#   texts where it is highest.
+# * **KL comes out negative.** It is a mean over samples and has an error; the true one never is.
 #
 # ## Recap
 #
-# * Comparisons become scores by Bradley and Terry's model; a reward model computes the score of a
-#   text; DPO leaves it out by taking the log ratio of policy and reference for the score.
+# * Comparisons become scores by Bradley and Terry's model. DPO needs no reward model: its score is
+#   the log ratio of policy and reference.
 # * For a reward of 0 or 1 the best possible share of good texts is known for each KL divergence.
-#   Best-of-n with a verifiable reward is on that frontier, and costs n samples each time.
-# * GRPO learns from its own samples, each compared with the mean of its group. Its gradients are
-#   noisy: credit where the mistake is and fewer parameters help, and an exact KL penalty keeps the
+#   Best-of-n reaches it, with n samples each time.
+# * GRPO learns from its own samples, each compared with the mean of its group. Credit where the
+#   mistake is and fewer parameters make its gradient less noisy; an exact KL penalty keeps the
 #   policy near the reference.
-# * A gain is to be shown with an interval, with what it costs, and beside a control. A lower
-#   temperature is one that needs no training.
-# * A loss for pairs says nothing about the texts that are in no pair, and a policy maximises the
-#   reward as it is written, not as it is meant.
+# * A gain needs an interval, its costs, and a control: here, a lower temperature.
+# * A loss for pairs says nothing about texts in no pair, and a policy maximises the reward as
+#   written, not as meant.
 # * A backward model ranks replies by how well they fit *this* message.
 #
 # ## Check your understanding
@@ -966,8 +924,8 @@ def pair_loss(chosen, rejected, chosen_0, rejected_0, beta):
 check.pair_loss(pair_loss)
 
 # %% [markdown]
-# **4.** The advantages of GRPO for the rewards of a group: less their mean, divided by their
-# standard deviation. If all rewards are equal, all advantages are 0.
+# **4.** GRPO's advantages for the rewards of a group: less their mean, divided by their standard
+# deviation. If all rewards are equal, all advantages are 0.
 
 
 # %%
@@ -982,4 +940,4 @@ check.advantages(advantages)
 # ## Next
 #
 # Collect thirty pairs about one thing that the chat model should say differently, and run `python
-# -m utils.preferences`. Then try to find a question at which it has become worse.
+# -m utils.preferences`. Then find a question at which it has become worse.

@@ -6,7 +6,6 @@ Source: Rafailov and others, *Direct Preference Optimization: Your Language Mode
 Reward Model*, 2023.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,39 +18,35 @@ from keras import ops
 from utils.data.chat_template import ChatTokenizer, with_roles
 from utils.data.keras_tokenizers import GPT2Tokenizer, as_keras, from_keras
 from utils.preferences.losses import DpoLoss, dpo_loss
-from utils.preferences.pairs import PairRows, pair_batches, pair_inputs, split
+from utils.preferences.pairs import (
+    PairRows,
+    PairsRecipe,
+    compile_for,
+    identity_of,
+    pair_batches,
+    pair_inputs,
+    split,
+)
 from utils.preferences.stories import log_prob_network
-from utils.training.identity import identify
-from utils.training.optimizers import WarmupStableDecay
-from utils.training.presets import load_preset, preset_digest, save_preset
-from utils.training.recipes import TrainingRecipe
+from utils.training.presets import load_preset, save_preset
 from utils.training.runs import Method, Run, train_once
 
 PAIRS_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
-class DpoRecipe(TrainingRecipe):
-    """The configuration of a training on pairs.
+class DpoRecipe(PairsRecipe):
+    """The configuration of DPO; see `PairsRecipe` for the other attributes.
 
     Attributes:
-        batch_size: pairs in a step.
-        learning_rate: the highest one; it falls in a line to 0.
         beta: how much a nat of log ratio is worth.
-        evaluations: how often the loss of the held-out pairs is measured.
     """
 
     steps: int = 60
     batch_size: int = 8
     learning_rate: float = 1e-4
-    patience: int = 1000
     beta: float = 0.1
     evaluations: int = 4
-
-    @property
-    def steps_per_evaluation(self) -> int:
-        """Steps between two evaluations."""
-        return max(1, self.steps // self.evaluations)
 
 
 def train_on_pairs(
@@ -75,10 +70,7 @@ def train_on_pairs(
         CheckpointError: if something cannot be written.
         CourseError: if `base` holds no GPT-2.
     """
-    split(len(pairs.rows))  # first: too few of them are told at once
-    digest = hashlib.sha256(pairs.rows.tobytes() + pairs.mask.tobytes()).hexdigest()
-    data = {"base": preset_digest(base), "pairs": digest}
-    identity = identify(__name__, f"dpo-{name}", data, recipe)
+    identity = identity_of(__name__, f"dpo-{name}", pairs, base, recipe)
     return train_once(identity, recipe, _prepare(pairs, base, recipe), quiet)
 
 
@@ -90,12 +82,7 @@ def _prepare(pairs: PairRows, base: Path, recipe: DpoRecipe) -> Callable[[], Met
         network = pair_network(gpt2, pairs)
         by_base = log_probs_of(network, pairs)  # before anything is trained
         train, held_out = split(len(pairs.rows))
-        rate = WarmupStableDecay(
-            recipe.learning_rate, recipe.steps, warmup=recipe.steps // 10, decay=recipe.steps
-        )
-        optimizer = keras.optimizers.Adam(rate, beta_2=0.98, global_clipnorm=1.0)
-        network.compile(optimizer=optimizer, loss=DpoLoss(recipe.beta), jit_compile=True)
-        optimizer.build(network.trainable_variables)
+        compile_for(network, DpoLoss(recipe.beta), recipe)
 
         def evaluate() -> float:
             log_probs = log_probs_of(network, pairs.part(held_out))

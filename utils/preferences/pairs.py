@@ -1,6 +1,9 @@
-"""Preference pairs as ids, as DPO and a reward model read them."""
+"""Preference pairs as ids, and what DPO and a reward model have in common when they learn them."""
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -13,6 +16,9 @@ from utils.data.chat_template import Template, plain_ids
 from utils.data.dialogues import Message
 from utils.preferences.pair_file import PairsError
 from utils.preferences.stories import Stories
+from utils.training.identity import Identity, identify
+from utils.training.optimizers import WarmupStableDecay
+from utils.training.presets import preset_digest
 from utils.training.recipes import TrainingRecipe
 
 HELD_OUT = 10  # one pair in so many is for validation
@@ -71,6 +77,56 @@ def pairs_of_stories(chosen: Stories, rejected: Stories) -> PairRows:
 
 
 # ---- training ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PairsRecipe(TrainingRecipe):
+    """The configuration of a training on pairs.
+
+    Attributes:
+        batch_size: pairs in a step.
+        learning_rate: the highest one; it falls in a line to 0.
+        evaluations: how often the loss of the held-out pairs is measured.
+    """
+
+    patience: int = 1000
+    evaluations: int = 5
+
+    @property
+    def steps_per_evaluation(self) -> int:
+        """Steps between two evaluations."""
+        return max(1, self.steps // self.evaluations)
+
+
+def identity_of(
+    module: str, name: str, pairs: PairRows, base: Path, recipe: PairsRecipe
+) -> Identity:
+    """What a run on pairs is made of.
+
+    Args:
+        module: the one that trains.
+        name: of the run.
+        pairs: what is preferred to what.
+        base: folder with the preset of a GPT-2.
+        recipe: how.
+
+    Raises:
+        PairsError: if there are too few pairs.
+        CourseError: if `base` holds no preset.
+    """
+    split(len(pairs.rows))
+    digest = hashlib.sha256(pairs.rows.tobytes() + pairs.mask.tobytes()).hexdigest()
+    return identify(module, name, {"base": preset_digest(base), "pairs": digest}, recipe)
+
+
+def compile_for(network: keras.Model, loss: keras.losses.Loss, recipe: PairsRecipe) -> None:
+    """Give a network of pairs its optimizer, Adam with a warm-up over a tenth of the steps."""
+    rate = WarmupStableDecay(
+        recipe.learning_rate, recipe.steps, warmup=recipe.steps // 10, decay=recipe.steps
+    )
+    optimizer = keras.optimizers.Adam(rate, beta_2=0.98, global_clipnorm=1.0)
+    network.compile(optimizer=optimizer, loss=loss, jit_compile=True)
+    optimizer.build(network.trainable_variables)
 
 
 def split(number: int) -> tuple[np.ndarray, np.ndarray]:

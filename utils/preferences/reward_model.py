@@ -7,7 +7,6 @@ It is the base model with one number at its end in place of the logits (Stiennon
 *Learning to summarize from human feedback*, 2020, section 3.4).
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,17 @@ import numpy as np
 from keras import ops
 
 from utils.preferences.losses import BradleyTerryLoss, bradley_terry_loss
-from utils.preferences.pairs import PairRows, pair_batches, pair_inputs, split
+from utils.preferences.pairs import (
+    PairRows,
+    PairsRecipe,
+    compile_for,
+    identity_of,
+    pair_batches,
+    pair_inputs,
+    split,
+)
 from utils.training.checkpoints import load_weights, save_weights
-from utils.training.identity import identify
-from utils.training.optimizers import WarmupStableDecay
-from utils.training.presets import load_preset, preset_digest
-from utils.training.recipes import TrainingRecipe
+from utils.training.presets import load_preset
 from utils.training.runs import Method, Run, train_once
 
 FILE = "reward-model.npz"
@@ -31,25 +35,12 @@ TEXTS_AT_A_TIME = 32
 
 
 @dataclass(frozen=True)
-class RewardRecipe(TrainingRecipe):
-    """The configuration of a reward model.
-
-    Attributes:
-        batch_size: pairs in a step.
-        learning_rate: the highest one; it falls in a line to 0.
-        evaluations: how often the loss of the held-out pairs is measured.
-    """
+class RewardRecipe(PairsRecipe):
+    """The configuration of a reward model; see `PairsRecipe`."""
 
     steps: int = 60
     batch_size: int = 16
     learning_rate: float = 3e-4
-    patience: int = 1000
-    evaluations: int = 5
-
-    @property
-    def steps_per_evaluation(self) -> int:
-        """Steps between two evaluations."""
-        return max(1, self.steps // self.evaluations)
 
 
 def train_reward_model(
@@ -73,10 +64,7 @@ def train_reward_model(
         CheckpointError: if something cannot be written.
         CourseError: if `base` holds no GPT-2.
     """
-    split(len(pairs.rows))  # first: too few of them are told at once
-    digest = hashlib.sha256(pairs.rows.tobytes() + pairs.mask.tobytes()).hexdigest()
-    data = {"base": preset_digest(base), "pairs": digest}
-    identity = identify(__name__, f"reward-{name}", data, recipe)
+    identity = identity_of(__name__, f"reward-{name}", pairs, base, recipe)
     return train_once(identity, recipe, _prepare(pairs, base, recipe), quiet)
 
 
@@ -87,12 +75,7 @@ def _prepare(pairs: PairRows, base: Path, recipe: RewardRecipe) -> Callable[[], 
         scorer = reward_model(load_preset(base))
         network = _for_pairs(scorer, pairs)
         train, held_out = split(len(pairs.rows))
-        rate = WarmupStableDecay(
-            recipe.learning_rate, recipe.steps, warmup=recipe.steps // 10, decay=recipe.steps
-        )
-        optimizer = keras.optimizers.Adam(rate, beta_2=0.98, global_clipnorm=1.0)
-        network.compile(optimizer=optimizer, loss=BradleyTerryLoss(), jit_compile=True)
-        optimizer.build(network.trainable_variables)
+        compile_for(network, BradleyTerryLoss(), recipe)
         none = np.zeros((len(pairs.rows), 2), "float32")  # Keras wants targets
 
         def evaluate() -> float:

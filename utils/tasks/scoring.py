@@ -42,8 +42,12 @@ def macro_f1(counts: np.ndarray) -> float:
     return float(np.mean(2 * hits[there] / either[there]))
 
 
-def wilson(hits: int, number: int) -> Interval:
+def wilson(hits: float, number: int) -> Interval:
     """A share with its Wilson interval, which stays between 0 and 1.
+
+    Args:
+        hits: how many; the mean of several trials may be a fraction.
+        number: of how many.
 
     Source: E. B. Wilson, Probable Inference, the Law of Succession, and Statistical Inference
     (1927).

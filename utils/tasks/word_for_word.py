@@ -17,17 +17,13 @@ from typing import NamedTuple
 import numpy as np
 import sacrebleu
 
+from utils.tasks.counting import english_words
 from utils.tasks.translation import KINDS, LEXICON, Pair, read, right_facts
 
 NOTHING = "∅"  # the word that stands for no word: what is in one language only comes from it
 SURE = 0.3  # a word whose best translation is less probable than this is left out
 _CHINESE = sorted({zh for pairs in LEXICON.values() for _, zh in pairs}, key=len, reverse=True)
 _CHINESE_WORD = re.compile("|".join([*map(re.escape, _CHINESE), r"[^\W\d_]", r"\S"]))
-
-
-def english_words(text: str) -> list[str]:
-    """The words of an English text, in lower case, and its punctuation."""
-    return re.findall(r"[a-z']+|[^\sa-z]", text.lower())
 
 
 def chinese_words(text: str) -> list[str]:
