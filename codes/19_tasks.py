@@ -1,14 +1,13 @@
 # %% [markdown]
 # # 19. Tasks: from a text to a label
 #
-# At the end of this lesson you will have turned your GPT-2 into a classifier, in two ways, and you
-# will know whether it beats a classifier that only counts words. You will have written naive Bayes,
-# pooling with a mask, a classification head, F1 and calibration by hand, and you will train a
-# classifier on a table of your own.
+# At the end of this lesson you will have turned your GPT-2 into a classifier in two ways, and know
+# whether it beats one that only counts words. You will have written naive Bayes, pooling with a
+# mask, a head, F1 and calibration by hand, and used a table of your own.
 #
 # You need: softmax and cross-entropy from [lesson 2](02_next_token.ipynb), the small GPT-2 of
-# [lesson 8](08_pretraining.ipynb), and intervals from [lesson 11](11_evaluation.ipynb). If the
-# small GPT-2 is not there yet, this lesson trains it first, which takes some minutes.
+# [lesson 8](08_pretraining.ipynb) (trained here first if it is missing), and intervals from [lesson
+# 11](11_evaluation.ipynb).
 
 # %%
 from utils.course.settings import settings
@@ -17,8 +16,7 @@ args = settings(steps=240, batch_size=32, learning_rate=0.01, seed=19, data=None
 print(args)
 
 # %% [markdown]
-# The first three settings belong to the training in the middle of the lesson. With `data`, the path
-# of a table, the script trains on that table only, and stops there; the last section shows it.
+# With `data`, the path of a table, the script trains on that table only (see "Your own table").
 
 # %%
 if args.data:
@@ -74,20 +72,17 @@ np.set_printoptions(precision=3, suppress=True)
 # %% [markdown]
 # ## What the lesson is about
 #
-# A **classification** task gives each text one of a few labels. Two kinds of it are what companies
-# ask for first:
+# A **classification** task gives each text one of a few labels. Two common kinds are:
 #
 # * **Sentiment analysis**: is a review positive or negative?
-# * **Intent recognition**: what does somebody want who says "it is too dark in here"? A dialogue
-#   system decides with it what to do next.
+# * **Intent recognition**: what does somebody want who says "it is too dark in here"?
 #
-# A third task, translation, has a text for an answer; it comes near the end.
+# In a third task, translation, the answer is a text.
 #
-# A language model can do such a task in two ways. As a **prompt**: let it read the text and a
-# question, and compare how probable it finds the name of each label as what comes next. Or with a
-# **head**: take its hidden states, the vectors that it has computed for the tokens, make one vector
-# of them, and train a small layer from that vector to the labels.
-# The part that both share, the pretrained model, is called the **backbone**.
+# A language model can classify in two ways. As a **prompt**, it reads the text and a question, and
+# we compare how probable each label's name is as the next words. With a **head**, a small layer is
+# trained from its hidden states to the labels. Both use the same pretrained model, the
+# **backbone**.
 
 # %%
 BOXES = [
@@ -125,18 +120,15 @@ plt.show()
 # %% [markdown]
 # ## The data
 #
-# | task | texts | labels |
-# |---|---|---|
-# | `sentiment-en` | sentences of reviews, editorials and tweets, rated by people | 2 |
-# | `sentiment-zh` | Chinese reviews of books, hotels and computers | 2 |
-# | `intent-en`, `intent-zh` | commands to a smart home: "turn on the lamp" | some dozens |
-# | `question-en`, `question-zh` | questions about the tales: what is asked for? | some dozens |
+# * `sentiment-en`: sentences of reviews, editorials and tweets, rated by people
+# * `sentiment-zh`: Chinese reviews of books, hotels and computers
+# * `intent-en`, `intent-zh`: commands to a smart home, such as "turn on the lamp"
+# * `question-en`, `question-zh`: questions about the tales; the label is what is asked for
 #
-# The first four come through the package index, and each has a data card in `datasets/` that says
-# who made it, under which licence, and what is wrong with it. The reviews were written by people;
-# the intents are made from the sentence patterns of a real program that controls homes. The last
-# two tasks are made by the course itself, so nothing has to be downloaded for them: training
-# questions come from a grammar, and those of the test were written by hand, in other words.
+# The first four come through the package index, each with a data card in `datasets/` (authors,
+# licence, faults). The intents are made from the sentence patterns of a real program. The questions
+# are the course's own: a grammar makes those of the training, and those of the test were written by
+# hand, in other words.
 
 # %%
 tasks = {name: load_task(name) for name in TASKS}
@@ -152,23 +144,19 @@ for name, about in stored["tasks"].items():
 # %% [markdown]
 # Two rules matter more than the choice of the model.
 #
-# **Duplicates go before the split.** The column on the right counts the texts that were left out
-# because the same text had been there before (upper and lower case and punctuation do not count).
-# The Chinese reviews have more such copies than texts in all three parts. If they stayed, a test
-# text would often have a copy in the training part, and a classifier that has memorised it would
-# look good. Texts that occur with both labels are left out entirely.
+# **Duplicates go before the split.** The last column counts texts left out because the same text,
+# apart from case and punctuation, had been there before. Otherwise a classifier that has memorised
+# the training part would look good on copies in the test. Removing duplicates inside each part
+# after the split would not help: a text could still be in two parts. Texts with both labels are
+# left out entirely.
 #
-# **What belongs together stays together.** The sentences of one review, or those that were written
-# from one template, are in the same part. Otherwise the test would hold texts that are nearly those
-# of the training. To remove duplicates inside each part, after the split, would not help: the same
-# text could still be in two parts.
+# **What belongs together stays together.** Sentences of one review or one template are in the same
+# part. Otherwise the test would hold near copies of the training.
 #
-# Models and settings are chosen on the *validation* part. The *test* part only measures what has
-# been chosen.
+# Models and settings are chosen on the *validation* part; the *test* part only measures them.
 #
-# Here is the task of the first half of the lesson. A label says what is asked for, such as `errand`
-# (what the hero set out to do); `unsaid` is for what the tale does not say, `world` for what has
-# nothing to do with a tale.
+# We begin with `question-en`. Its label `errand` is what the hero set out to do, `unsaid` what the
+# tale does not say, and `world` what has nothing to do with a tale.
 
 # %%
 task = tasks["question-en"]
@@ -181,19 +169,17 @@ print(len(task.labels), "labels:", *task.labels)
 # ## Baselines first
 #
 # A **baseline** is a simple method that a better one has to beat. Without it no accuracy means
-# anything. The simplest one always says the most frequent label (**majority**). Two others count
-# words.
+# anything. The simplest always says the most frequent label (**majority**). Two others count words.
 #
-# **Naive Bayes** estimates from counts how probable each word is in the texts of a label, and
-# multiplies the probabilities of the words of a new text, as if they were independent of one
-# another (that is the naive part). By Bayes' rule
+# **Naive Bayes** estimates how probable each word is in the texts of a label. It multiplies the
+# probabilities of the words of a new text, as if these were independent (that is the naive part).
+# By Bayes' rule
 #
 # $$p(\text{label} \mid \text{text}) \propto p(\text{label}) \prod_{\text{word}} p(\text{word} \mid
 # \text{label}).$$
 #
 # One is added to each count (*Laplace smoothing*), or a word that a label never had would make the
-# whole product zero. Sums of logarithms replace the products, which would become too small for a
-# float.
+# product zero. The code adds logarithms, because a product would become too small for a float.
 
 # %%
 TOY = [
@@ -238,14 +224,12 @@ print(f"difference from scikit-learn {np.abs(ours - theirs).max():.0e}")
 assert np.allclose(ours, theirs) and ours[1, 1] < 0.2
 
 # %% [markdown]
-# "a good print" is taken for negative, since "print" was in a negative text only. "not bad" is,
-# too: both words occur in negative texts, and naive Bayes does not see that they stand next to each
-# other. A model that reads the words in their order could know better.
+# "print" was in a negative text only, so "a good print" is taken for negative. So is "not bad":
+# both words occur in negative texts, and naive Bayes does not see their order.
 #
-# The other baseline is **logistic regression** on the TF-IDF weights of the words (lesson 20 writes
-# TF-IDF by hand). It *learns* a weight for each word and label, so that words that always come
-# together are not counted twice. In Chinese, where no spaces separate the words, single characters
-# and pairs of neighbours take the place of words.
+# The other baseline is **logistic regression** on the TF-IDF weights of the words (see lesson 20).
+# It *learns* a weight for each word and label, so words that always come together are not counted
+# twice. In Chinese, which has no spaces, single characters and pairs of neighbours replace words.
 
 # %%
 labels = task.labels
@@ -260,22 +244,20 @@ for name, classifier in baselines("en").items():
 assert found["majority"].argmax(1).std() == 0
 
 # %% [markdown]
-# The share in brackets is the 95 % interval. For a share, the **Wilson interval** is better than
-# the usual mean plus or minus two standard errors: it never leaves the range from 0 to 1, and it is
-# right for small numbers, too (Wilson, 1927). With some 250 test texts, a difference of a few
-# points may be chance.
+# The brackets hold the 95 % **Wilson interval** (Wilson, 1927). Unlike the mean plus or minus two
+# standard errors, it never leaves the range from 0 to 1 and is right for small numbers. With some
+# 250 test texts, a difference of a few points may be chance.
 #
 # ## One number for a classifier
 #
-# **Accuracy** is the share of texts whose label is right. It hides which labels go wrong. If 95 of
-# 100 messages are harmless, a classifier that calls all of them harmless has an accuracy of 95 %
-# and is useless. So look at the **confusion matrix**: row = right label, column = what was said.
-# For each label it gives
+# **Accuracy**, the share of texts whose label is right, hides which labels go wrong. If 95 of 100
+# messages are harmless, a classifier that calls all of them harmless has an accuracy of 95 % and is
+# useless. The **confusion matrix** (row = right label, column = what was said) gives for each label
 #
-# * **precision**: of the texts that were given this label, the share that is right,
-# * **recall**: of the texts that have this label, the share that was found,
+# * **precision**: of the texts given this label, the share that is right,
+# * **recall**: of the texts that have it, the share that was found,
 # * **F1**: the harmonic mean of both, $2 \cdot \text{hits} / (\text{row sum} + \text{column sum})$;
-#   the hits are the number on the diagonal.
+#   the hits are on the diagonal.
 #
 # **Macro-F1** is the mean of F1 over the labels. A rare label counts as much as a frequent one.
 
@@ -308,15 +290,11 @@ for name, said in [("careless", careless), ("careful", careful)]:
     assert (confusion(right, said, 2) == confusion_matrix(right, said)).all()
 
 # %% [markdown]
-# The careless classifier has the higher accuracy and the lower macro-F1.
-#
 # ## A vector for a text: pooling
 #
-# GPT-2 gives one hidden state for each token, a vector of 128 numbers. A head needs *one* vector
-# for the whole text. The simplest way is **mean pooling**: the mean of the hidden states. Texts of
-# different length share a batch, so short ones are filled up with padding, and the **padding mask**
-# says what is real: 1 for a token, 0 for padding. The mean must leave the padding out. Below, the
-# vector of the same text in longer rows is compared with the first one of its kind, in a row of 16.
+# GPT-2 gives each token a hidden state of 128 numbers, but a head needs *one* vector for the text.
+# **Mean pooling** takes the mean of the hidden states. Short texts of a batch get padding, which
+# the mean must leave out. The **padding mask** is 1 for a token and 0 for padding.
 
 # %%
 small_gpt2 = load_preset(pretrained("tales").preset)
@@ -344,14 +322,13 @@ for length in (16, 32, 64):
         assert (cosine > 0.999) == (name == "with the mask" or length == 16)
 
 # %% [markdown]
-# With the mask a text has the same vector in every batch. Without it the vector changes, the more
-# the longer its neighbours in the batch are: the same text could then get another label in another
-# batch.
+# Without the mask, the vector changes with the longest text of the batch, so the label could change
+# as well.
 #
-# GPT-2 makes this easy: it reads from left to right, so a token never sees the padding behind it.
-# In a model that looks in both directions, such as BERT, attention has to be masked as well.
+# GPT-2 reads from left to right, so a token never sees the padding behind it. In a model that looks
+# in both directions, such as BERT, attention must be masked, too.
 #
-# The course's `hidden_states` makes a Keras network that sets the hidden states of padding to zero.
+# The course's Keras network `hidden_states` sets the hidden states of padding to zero.
 
 # %%
 network = hidden_states(small_gpt2)
@@ -367,11 +344,10 @@ assert largest < 1e-5
 # ## The head
 #
 # The head is one Dense layer: logits $z = x W + b$ for a pooled vector $x$, and the softmax makes
-# probabilities $p$ of them. The loss is the cross-entropy, $-\log p_{\text{right}}$. Its gradient
-# is short, as in lesson 2: for the logits *predicted minus true probabilities*, $p - y$ with $y$ =
-# 1 for the right label and 0 for the others; for the weights $x^\top (p - y)$. The loss of a batch
-# is the mean over its texts, so this is divided by their number. Here it is for a batch of three
-# vectors and a head without $b$, beside the one that TensorFlow computes.
+# probabilities $p$ of them. The loss is the cross-entropy, $-\log p_{\text{right}}$. As in lesson
+# 2, its gradient for the logits is *predicted minus true probabilities*, $p - y$, with $y$ = 1 for
+# the right label and 0 for the others. For the weights it is $x^\top (p - y)$, divided by the
+# number of texts, since the loss is their mean.
 
 # %%
 rng = np.random.default_rng(args.seed)
@@ -395,12 +371,9 @@ assert np.allclose(by_hand, in_tensorflow)
 # %% [markdown]
 # ## Train it
 #
-# Now on the questions about tales. The backbone is the small GPT-2 that has learnt to write tales.
-# Head and backbone are trained together (**fine-tuning**). The head begins with zeros: all labels
-# equally probable, and the loss is the logarithm of their number. The optimizer is Muon (lesson
-# 13), with a learning rate that rises and then falls to zero. Training is one of the course's runs:
-# it can be stopped and goes on, and it keeps the weights with the lowest loss on the validation
-# part.
+# The head and the small GPT-2 that writes tales are trained together (**fine-tuning**). The head
+# begins with zeros, so all labels are equally probable, and the loss is the logarithm of their
+# number. The optimizer is Muon (lesson 13). The weights with the lowest validation loss are kept.
 
 # %%
 print(f"loss where all labels are equally probable: {np.log(len(labels)):.2f} nats")
@@ -421,14 +394,12 @@ print(f"GPT-2 beside logistic regression, on the same texts: {100 * change:+.1f}
 print(f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})")
 
 # %% [markdown]
-# The questions of the training come from a grammar, those of the test from people, so the words
-# differ. The last line says whether the GPT-2 is better at that than logistic regression: if its
-# interval contains zero, this test cannot tell.
+# If the last interval contains zero, this test cannot tell whether the GPT-2 copes with the other
+# words of the test better than logistic regression.
 #
 # ## What goes wrong
 #
-# The confusion matrix says which labels are taken for which. Below are the twelve labels with most
-# mistakes; the diagonal is left out, because its numbers are much larger.
+# Below is the confusion matrix of the twelve labels with most mistakes, without its diagonal.
 
 # %%
 said = found["GPT-2 with a head"].argmax(1)
@@ -459,20 +430,19 @@ for number in mistakes[np.argsort(-sure[mistakes], kind="stable")][:6]:
     print(f"{sure[number]:4.0%} sure of {other!r}, right is {right_label!r}: {test_texts[number]}")
 
 # %% [markdown]
-# Read the mistakes before you try a larger model (in a project of your own those of the validation
-# part, so that the test stays unseen). Some can be corrected by more training texts of a label,
-# some by joining two labels that mean nearly the same.
+# Read the mistakes before you try a larger model (in your own project those of the validation part,
+# so that the test stays unseen). Some labels need more training texts; others mean nearly the same
+# and can be joined.
 #
 # ## Calibration
 #
-# The mistakes above were made with confidence. A classifier is **calibrated** if of all texts that
-# it is 80 % sure of, 80 % are right. This matters wherever something depends on the probability:
-# "if you are less than 70 % sure, hand over to a person".
+# A classifier is **calibrated** if of all texts that it is 80 % sure of, 80 % are right. This
+# matters wherever a decision depends on the probability: "below 70 %, hand over to a person".
 #
-# Sort the texts into bins by their confidence, the probability of the label that was said. In each
-# bin compare the mean confidence with the accuracy. The **expected calibration error** (ECE) is the
-# mean of the distances, weighted by the number of texts (Naeini and others, 2015). The picture of
-# the bins is the **reliability diagram**.
+# Sort the texts into bins by their confidence, the probability of the label that was said. The
+# **expected calibration error** (ECE; Naeini and others, 2015) is the mean distance between the
+# mean confidence and the accuracy of a bin, weighted by its texts. The picture of the bins is the
+# **reliability diagram**.
 
 
 # %%
@@ -509,28 +479,25 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Bins with fewer than five texts are not drawn. Naive Bayes is too sure: it counts words that come
-# together as if they were independent. Logistic regression is the opposite here: it is right more
-# often than it says. A likely reason is its regularization (lesson 8), which keeps its weights
-# small. The GPT-2 is too sure. The loss on its training texts has fallen nearly to zero, as the
-# lines above show. The validation questions come from the same grammar, so the weights that are
-# kept are those that are best on such questions. Questions in other words are harder than that.
+# Naive Bayes is too sure, because it counts words that come together as if they were independent.
+# Logistic regression is right more often than it says, probably because its regularization (lesson
+# 8) keeps its weights small. The GPT-2 is too sure: its weights were learnt and chosen on questions
+# of one grammar, and those in other words are harder.
 #
 # ## The same task as a prompt
 #
-# A language model gives each continuation of a text a probability. So put the label into words and
-# compare: after "… It was", is " good" or " bad" more probable? No head is needed and nothing is
-# trained: **zero-shot**. With some solved examples before the question it is **few-shot**, or
-# *in-context learning* (Brown and others, *Language Models are Few-Shot Learners*, 2020).
+# Put the label into words and compare: after "… It was", is " good" or " bad" more probable?
+# Without training, this is **zero-shot**. With solved examples before the question it is
+# **few-shot**, or *in-context learning* (Brown and others, *Language Models are Few-Shot Learners*,
+# 2020).
 #
-# One trap: a model may find " good" more probable after *any* text. **Contextual calibration**
-# (Zhao and others, *Calibrate Before Use*, 2021) asks it about texts without content, such as
-# "N/A", and subtracts what it says there from the log-probabilities. (This has nothing to do with
-# the calibration of the last section but the name.)
+# A model may find " good" more probable after *any* text. **Contextual calibration** (Zhao and
+# others, *Calibrate Before Use*, 2021) subtracts the log-probabilities after texts without content,
+# such as "N/A". It shares only its name with the calibration above.
 #
-# The tale model is asked whether the hero is a girl or a boy: it reads the first two sentences of a
-# tale and the word "Quickly", and " he" and " she" are compared. After each stands an end of text,
-# as after the labels of a trained prompt; it is improbable there, for both alike.
+# Is the hero a girl or a boy? The tale model reads two sentences and the word "Quickly", and " he"
+# and " she" are compared. Each is followed by an end of text, which is improbable here, for both
+# alike.
 
 # %%
 tales = corpus("en", "test", 60)
@@ -564,35 +531,30 @@ print("texts without content, boy and girl:", calibrated(neutral).mean(0).round(
 assert np.mean(plain.argmax(1) == [prompted.labels.index(child) for child in children]) > 0.8
 
 # %% [markdown]
-# The tale model was not trained for this task, and it answers correctly: to write the next word it
-# has to keep track of who the hero is. A task is easy as a prompt if the answer is something that
-# the model would write anyway, in a text like those that it has read.
+# The tale model answers correctly without training for this task: to write the next word it has to
+# keep track of the hero. A task is easy as a prompt if the model would write the answer anyway.
 #
-# A prompt can also be *trained*: go on training the language model on texts with their labels in
-# words, with the loss on the label only. Then the rows of the token embedding, which are also the
-# weights of the output (lesson 7), do the work of the head.
+# A prompt can also be *trained*, on texts with their labels in words and with the loss on the label
+# only. The rows of the token embedding, which are also the output weights (lesson 7), then do the
+# work of the head.
 #
 # ## The table
 #
-# `python -m benchmarks.tasks` has measured these methods on the six tasks, though not each method
-# on each task. The first rows are the baselines. Then:
+# `python -m benchmarks.tasks` has measured these methods, though not each on each task:
 #
-# * **head, pretrained**: for `sentiment` and `intent`, a small GPT-2 that was first trained to
-#   *write* texts of the same source, without their labels and without those of validation and test.
-#   For `question` it is the tale model, as above, with other seeds and fewer steps.
+# * **head, pretrained**: a small GPT-2 first trained to *write* texts of the same source, without
+#   their labels and without validation and test. For `question` it is the tale model, in fewer
+#   steps than above.
 # * **head, fresh weights**: the same network, not pretrained.
-# * **prompt**: the language model of the task's own texts, asked zero-shot; the same, calibrated;
-#   or trained with the labels in words.
-# * **head, tale model**: pretrained, but on other texts: the tales.
-# * **head on MiniLM**: the vectors of lesson 20's sentence encoder, a published model whose weights
-#   are not changed; a logistic regression on them is the head.
-# * **SmolLM2**: the real language model of lesson 16 as a chat, with 0 or 8 examples, on the first
-#   200 texts of the test.
+# * **prompt**: the language model of the task's own texts, zero-shot, calibrated or trained.
+# * **head, tale model**: pretrained on the tales.
+# * **head on MiniLM**: a logistic regression on the fixed vectors of lesson 20's sentence encoder.
+# * **SmolLM2**: the model of lesson 16 as a chat, with 0 or 8 examples, on 200 test texts.
 #
-# Trained heads and prompts have two seeds, and the share is their mean. A cell has the accuracy
-# with its 95 % interval, macro-F1, and the calibration error. (That of the majority is near 0:
-# calibration alone does not make a classifier useful.) The [data card](../datasets/tasks.md) says
-# how the settings were chosen, and which test was looked at before they were final.
+# A cell has accuracy with its interval, macro-F1 and calibration error. (That of the majority is
+# near 0: calibration alone does not make a classifier useful.) Trained heads and prompts are means
+# over two seeds. The [data card](../datasets/tasks.md) says how the settings were chosen, and which
+# test was looked at before they were final.
 
 # %%
 runs = list(stored["runs"].values())
@@ -673,21 +635,17 @@ for other in (FRESH, "naive Bayes", "logistic regression"):
         print(f"  {name:13} {change:+5.1f}  ({low:+.1f} to {high:+.1f})  {verdict}")
 
 # %% [markdown]
-# Each line says whether the difference can be chance. (The intervals know of the texts, not of the
-# seeds, and of so many lines about one will be wrong.) Four things stand out.
+# The intervals know of the texts, not of the seeds, and of so many lines about one will be wrong.
 #
-# **Logistic regression is hard to beat.** In no task is the head ahead of it by more than chance;
-# for sentiment and for the Chinese intents it is behind. Naive Bayes is beaten in some tasks and
-# not in others. A likely reason: in a command such as "pause the timer", and in most sentences that
-# praise or blame, one or two words decide. Logistic regression learns one weight for each word
-# directly. A network has to learn from the same few texts which words mean the same.
+# **Logistic regression is hard to beat.** In no task is the head ahead of it by more than chance. A
+# likely reason: in "pause the timer", and in most praise or blame, one or two words decide.
+# Logistic regression learns a weight for each word. A network must learn from the same few texts
+# which words mean the same.
 #
 # **Pretraining on so little text brings little.** A language model can bring what the labelled
-# texts do not have. For sentiment it has read several times as many texts as there are labelled
-# ones. In English the head is then ahead of fresh weights by a few points; in Chinese this test
-# shows no difference. For the other tasks it shows none either. The language model of the intents
-# has read only the sentences that the head learns from anyway. That of the questions has read
-# tales, not questions.
+# texts do not have. For sentiment it has read several times as many texts, and in English the head
+# is ahead of fresh weights. Elsewhere this test shows no difference. For the intents the language
+# model has read only what the head learns from anyway, and for the questions only tales.
 
 # %%
 few = stored["tasks"]["intent-en"]
@@ -704,17 +662,14 @@ assert [name for name, (_, low, _) in gains.items() if low > 0] == ["sentiment-e
 
 # %% [markdown]
 # **A small model has to be trained for a prompt.** Zero-shot, the small language models do no
-# better than chance on sentiment, with calibration or without; the calibrated Chinese one does
-# worse. Trained, the prompt cannot be told from the head on the intents, and it is worse on
-# sentiment. SmolLM2 is a real and far larger model; yet without calibration it gives nearly all
-# texts the same label, with examples or without: that is what a macro-F1 near a third means with
-# two labels. With contextual calibration it names both, and is still behind naive Bayes.
+# better than chance on sentiment, calibrated or not. Trained, the prompt cannot be told from the
+# head on the intents, and it is worse on sentiment. SmolLM2 is far larger, yet behind naive Bayes,
+# too. Without calibration it gives nearly all texts one label, so its macro-F1 is near a third.
 #
 # **A model pretrained on much text is better than ours.** MiniLM has read far more than all these
-# texts together. Its head learnt from a part of the labelled texts only (the data card says how
-# many). On English sentiment it is ahead of the head on our GPT-2, and the test cannot tell it from
-# logistic regression, which has learnt from all of them. So begin with the baseline, and let the
-# intervals say whether more is worth it.
+# texts. On English sentiment it is ahead of the head on our GPT-2, and the test cannot tell it from
+# logistic regression, although its head learnt from only some of the labelled texts. So begin with
+# the baseline, and let the intervals say whether more is worth it.
 
 # %%
 ZERO, TAUGHT, MINILM = "prompt, zero-shot", "prompt, trained", "head on MiniLM"
@@ -741,15 +696,13 @@ assert compared("sentiment-en", MINILM, OWN)[1] > 0
 # %% [markdown]
 # ## Translation
 #
-# In **machine translation** the answer is a whole text, and many texts are right. So even the
-# question of how good an answer is becomes hard. The usual way is to compare it with a translation
-# that a person has made, for instance by BLEU (lesson 11). Here there is a better way, because we
-# know what the texts mean.
+# In **machine translation** the answer is a whole text, and many texts are right. So judging an
+# answer is hard. Usually it is compared with a person's translation, for instance by BLEU (lesson
+# 11). Here we know what the texts mean.
 #
-# The texts are short passages, made of words and phrases of the course's tales. Each of them begins
-# as a *meaning*: a list of 14 facts. Two grammars express it, one in English and one in Chinese,
-# and each chooses among several wordings at random. Each name has one fixed Chinese name. Many
-# texts with their translations are called a **parallel corpus**.
+# Each text begins as a *meaning*: a list of 14 facts. Two grammars, one English and one Chinese,
+# express it as a short passage, in one of several wordings. Each name has one fixed Chinese name.
+# Many texts with their translations are called a **parallel corpus**.
 
 # %%
 train_pairs, test_pairs = pairs("train", 1000), pairs("test", 200)
@@ -759,10 +712,9 @@ print(example.chinese)
 print(asdict(example.meaning))
 
 # %% [markdown]
-# The same grammar can also *read*. It looks for the choices that lead to exactly this text, and
-# these choices are the facts. So a translation need not be compared with another text: its facts
-# are read and compared with those of the English text. It counts as right if it states all 14
-# facts, does not contradict itself, and says nothing else.
+# The same grammar can also *read*: it looks for the choices that lead to exactly this text, and
+# these choices are the facts. A translation is right if it states all 14 facts of the English text,
+# does not contradict itself, and says nothing else.
 
 # %%
 other_wording = told(example.meaning, "zh", seed=5)
@@ -773,10 +725,9 @@ print("another place:  ", read(wrong_place, "zh") == example.meaning, read(wrong
 print("a boy's name, and 'girl':", read(contradiction, "zh"))
 
 # %% [markdown]
-# A translator might memorise whole phrases. To see whether it has learnt the *words*, the test has
-# combinations that no training text has: a trait with a name, a look with a thing, a
-# helper with a name. Each of these words is in the training, but never together with that other
-# one. To understand new combinations of known parts is called **compositional generalisation**.
+# A translator might memorise whole phrases. To see whether it has learnt the *words*, the test
+# combines a trait with a name, a look with a thing, and a helper with a name as no training text
+# does. Understanding new combinations of known parts is **compositional generalisation**.
 
 
 # %%
@@ -797,20 +748,20 @@ assert new_words <= words  # each word has been seen, only not with the other on
 # ### The baseline: word for word
 #
 # The first translators that learnt from data counted words (Brown and others, *The Mathematics of
-# Statistical Machine Translation*, 1993). Their simplest model, **IBM Model 1**, has one table:
-# $t(z|e)$, the probability that the English word $e$ is translated by the Chinese word $z$.
+# Statistical Machine Translation*, 1993). The simplest, **IBM Model 1**, has one table: $t(z|e)$,
+# the probability that the English word $e$ is translated by the Chinese word $z$.
 #
 # A parallel corpus says which *texts* belong together, not which words. If we knew which words do
-# (the **alignment**), we could count, and counting gives the table. If we knew the table, we could
-# say how probable each alignment is. We know neither. So we begin with a table in which all is
-# equally probable, and improve both in turn. This is **expectation–maximisation** (EM):
+# (the **alignment**), counting would give the table. The table in turn says how probable each
+# alignment is. We have neither, so we begin with a uniform table and improve both in turn. This is
+# **expectation–maximisation** (EM):
 #
 # * **Expectation.** In each pair, every Chinese word is shared out among the English words, in
-#   proportion to the table. The shares of one Chinese word add up to 1.
-# * **Maximisation.** Add up the shares over all pairs. Divide those of each English word by their
-#   sum: this is the new table.
+#   proportion to the table. Its shares add up to 1.
+# * **Maximisation.** Add up the shares over all pairs. Those of each English word, divided by their
+#   sum, are the new table.
 #
-# The word ∅ is added to each English text. It gets what belongs to no word.
+# The word ∅ in each English text gets what belongs to no word.
 
 
 # %%
@@ -836,9 +787,9 @@ for number in range(1, 11):
         print(f"round {number:2}:", "  ".join(f"t({z}|{e}) = {t[e, z]:.2f}" for e, z in best))
 
 # %% [markdown]
-# Nobody has said that `kite` is 风筝. But 风筝 occurs only in pairs with `kite`, and `the` in all
-# pairs: so the probability of 风筝 given `kite` grows from round to round. The library nltk has the
-# same model, and the course's `Model1` computes it with arrays.
+# 风筝 occurs only in pairs with `kite`, but `the` in all pairs. So the probability of 风筝 given
+# `kite` grows, though nobody has said that they belong together. The library nltk has the
+# same model; the course's `Model1` computes with arrays.
 
 # %%
 theirs = IBMModel1([AlignedSent(z.split(), e.split()) for e, z in TOY], 10).translation_table
@@ -849,9 +800,8 @@ print(f"largest difference to nltk {by_nltk:.0e}, to Model1 {by_arrays:.0e}")
 assert by_nltk < 1e-9 and by_arrays < 1e-9
 
 # %% [markdown]
-# Now the real pairs. Chinese is written without spaces, so first the text is cut: wherever a word
-# of a word list begins, the longest such word is taken (**maximum matching**), and the rest is cut
-# into single characters.
+# The real pairs have to be cut into words first. Where a word of a list begins, the longest is
+# taken (**maximum matching**); the rest becomes single characters.
 
 # %%
 model_1 = Model1(as_words(train_pairs), rounds=8)
@@ -860,13 +810,12 @@ for word in ("kite", "oak", "white", "lane", "the"):
     print(f"{word:6}", "  ".join(f"{chinese} {share:.2f}" for chinese, share in some))
 
 # %% [markdown]
-# `the` has no translation in Chinese, and its probability is spread over many words. `white` has
-# two translations here: 白色的 for things, 雪白的 for animals. The table cannot know which one is
-# right, because it sees one word at a time.
+# The probability of `the` is spread over many words, since it has no translation in Chinese.
+# `white` has two: 白色的 for things, 雪白的 for animals. The table sees one word at a time and
+# cannot know which is right.
 #
-# For a pair of texts the table gives an alignment: each Chinese word is shared out among the
-# English ones. The picture shows it for one sentence. Its columns are the Chinese words that state
-# a fact, in their order; the label says what kind of fact.
+# The table also gives an alignment. In the picture the Chinese words of one sentence are labelled
+# by the facts that they state.
 
 # %%
 english = example.english.split(".")[0].lower().split()
@@ -890,15 +839,13 @@ assert order != sorted(order)
 # %% [markdown]
 # ### Four measures that disagree
 #
-# To translate, take the likeliest Chinese word for each English one, in the English order. A second
-# baseline needs no learning at all: look for the training pair whose English is most similar, and
-# take its Chinese text. Translators call this a **translation memory**. A third translator knows
-# the meaning, and expresses it in another wording, chosen at random.
+# To translate, take the likeliest Chinese word for each English one, in the English order. A
+# **translation memory** learns nothing: it takes the Chinese text of the training pair whose
+# English is most similar. A third translator knows the meaning and takes another wording.
 #
 # * *right*: the share of texts that state all facts, by `read`.
 # * *readable*: the share that is a passage without a contradiction, whatever it says.
-# * *facts*: the share of facts whose word is in the text, and no other word of that kind. It does
-#   not ask for sentences.
+# * *facts*: the share of facts whose word is in the text, and no other word of that kind.
 # * *BLEU*: against the one Chinese text of the pair, by characters.
 
 
@@ -923,19 +870,17 @@ assert by_words.readable == by_memory.right == 0 and by_memory.readable == rewor
 assert 2 * by_words.bleu < by_memory.bleu < reworded.bleu < 90
 
 # %% [markdown]
-# Word for word has nearly all facts and not one sentence. All texts of the memory are readable, and
-# none states the right facts: the right combination was in no pair that it knows. BLEU is much
-# higher for the memory, because long runs of its characters are those of the reference. And a
-# flawless translation in other words is far from 100. BLEU measures how much a text looks like the
-# reference. That is a hint about the meaning, and no more.
+# Word for word has nearly all facts and not one sentence. The memory is always readable and never
+# right: the right combination was in no pair that it knows. Its BLEU is much higher, because it
+# shares long runs of characters with the reference. And a flawless translation in other words is
+# far from 100. BLEU measures likeness to the reference, which is only a hint about the meaning.
 #
 # ### A GPT-2 as a translator
 #
-# A language model continues texts. So write the English text, a line break and the Chinese text one
-# after the other, with an end of text before and behind: a model that has learnt to continue such
-# rows translates. The **loss mask** is 0 for the English part, which it need not predict, and 1 for
-# the Chinese one and its end. One
-# tokenizer for both languages has learnt its merges from texts of both.
+# A language model continues texts. Trained on rows of English text, line break and Chinese text,
+# with an end of text before and behind, it translates. The **loss mask** is 0 for the English part,
+# which it need not predict, and 1 for the Chinese one and its end. One tokenizer serves both
+# languages.
 
 # %%
 tokenizer = shared_tokenizer()
@@ -944,8 +889,7 @@ print("|".join(tokenizer.decode([i]) for i, one in zip(ids, mask, strict=True) i
 print(f"{len(ids)} tokens, {sum(mask)} of them to learn")
 
 # %% [markdown]
-# The small GPT-2, with random weights at the start, now learns from the thousand pairs, in as many
-# steps as the head above. Each line is the mean over some steps.
+# The small GPT-2, with random weights, now learns from the thousand pairs.
 
 # %%
 recipe = TranslatorRecipe(steps=args.steps, batch_size=8, seed=args.seed)
@@ -959,9 +903,8 @@ for pair, text in list(zip(some, said, strict=True))[:2]:
     print(text)
 
 # %% [markdown]
-# More than half of its texts can be read, and none is right, since a text counts as right only if
-# all 14 facts are. The lines below say how the kinds of facts differ: some are nearly always right,
-# others seldom. BLEU is already higher than that of the memory.
+# None of its texts has all 14 facts right, and yet its BLEU is higher than that of the memory. The
+# kinds of facts differ:
 
 # %%
 for kind, number in sorted(by_gpt2.facts.items(), key=lambda one: -one[1]):
@@ -973,12 +916,10 @@ if args.steps >= 240:  # with fewer steps it has not come so far
 # %% [markdown]
 # ### How many pairs does it take?
 #
-# Parallel texts are rare, while texts in one language are plentiful. So the second translator
-# starts from a language model that has read texts of both languages, of which none is a translation
-# of another, and none holds a combination of the test. The file
-# [translation.json](../datasets/translation.json) has both translators, with 200, 1,000 and 5,000
-# pairs and two seeds each. Both had the same number of steps at most, and each had its learning
-# rate chosen in shorter trials, by the loss on other pairs.
+# Parallel texts are rare, texts in one language are plentiful. So the second translator starts from
+# a language model that has read both languages, but no text with its translation and no combination
+# of the test. [translation.json](../datasets/translation.json) has both translators, with two seeds
+# each, equally many steps at most, and a learning rate chosen by the loss on other pairs.
 
 # %%
 results = json.loads(shipped("translation.json").read_text(encoding="utf-8"))
@@ -1017,8 +958,7 @@ for method in ("IBM Model 1", "translation memory", "scratch", "pretrained"):
         print(f"{facts_right(method, number):8.1%}{score:7.1f}")
 
 # %% [markdown]
-# "scratch" starts from random weights. Each row is measured on the same 200 texts with new
-# combinations. In the figure each marker is one seed, and the lines join their means.
+# "scratch" starts from random weights. Each marker is one seed.
 
 
 # %%
@@ -1041,24 +981,21 @@ left.legend()
 plt.show()
 
 # %% [markdown]
-# With 200 pairs no text is right, with 5,000 most are. From 1,000 to 5,000 pairs the share of right
-# texts of "scratch" nearly doubles, and BLEU rises by about a point: it hardly sees the difference.
+# From 1,000 to 5,000 pairs the share of right texts of "scratch" nearly doubles. BLEU rises only by
+# about a point.
 #
-# What has the language model brought? With it more of the texts can be read, above all with few
-# pairs. With 200 pairs they are fluent and say something else: fewer of their facts are right than
-# those of "scratch" or of the translation memory. (The loss on other pairs soon rises, because the
-# model overfits the 200 pairs; the weights that are kept are those from before.) A text in one
-# language does not show which Chinese word belongs to an English one; only pairs do. Counting finds
-# that link with 200 pairs already, and a network needs far more. With 1,000 pairs the two seeds of
-# "pretrained" are far apart, so this does not tell which initial weights are better. With 5,000
-# pairs both seeds of "scratch" are ahead.
+# With the language model more of the texts can be read, above all with 200 pairs. But these say
+# something else: fewer of their facts are right than with "scratch" or the translation memory. A
+# likely reason: the model soon overfits, and the weights from before are kept. Only pairs show
+# which Chinese word belongs to an English one. Counting finds that link in 200 pairs, and a network
+# needs far more. With 1,000 pairs the seeds of "pretrained" are too far apart to tell which start
+# is better. With 5,000 pairs both seeds of "scratch" are ahead.
 #
-# The lines below compare the test with other passages, whose combinations are among those that the
-# training may have ("familiar"). New combinations are harder, for both and with 1,000 or 5,000
-# pairs. So the translators have learnt more than single words: also which of them come together.
+# Below, "familiar" passages have combinations that the training may have. New ones are harder for
+# both translators. So they have learnt more than single words: also which of them come together.
 #
-# This holds for this small world and these small models. Real systems are pretrained on far more
-# text, and some of it contains translations.
+# These models are small. Real systems are pretrained on far more text, and some of it contains
+# translations.
 
 # %%
 for number in NUMBERS[1:]:
@@ -1081,8 +1018,8 @@ assert facts_right("pretrained", NUMBERS[0]) < facts_right("translation memory",
 assert max(shares_of("right", "pretrained", NUMBERS[-1])) < min(most)
 
 # %% [markdown]
-# Which facts go wrong? It differs from run to run. With 5,000 pairs, over both seeds it is most
-# often the look and the prize, which are one of the new combinations:
+# Over both seeds with 5,000 pairs, the look and the prize, one of the new combinations, go wrong
+# most often:
 
 # %%
 for run in runs_of("scratch", 1000) + runs_of("scratch", 5000):
@@ -1096,8 +1033,7 @@ for run in runs_of("scratch", 5000):
 assert set(sorted(hits, key=hits.get)[:2]) == {"look", "prize"}
 
 # %% [markdown]
-# Can a wrong text of the best translator have a high BLEU? Among its readable but wrong texts, this
-# one has the highest:
+# Of the readable but wrong texts of the best translator, this one has the highest BLEU:
 
 # %%
 trained = [run for run in translation_runs if run["setting"]["steps"]]
@@ -1115,15 +1051,14 @@ assert wrong and nearly["bleu"] > reworded.bleu
 # %% [markdown]
 # ## Your own table
 #
-# All of this works on a table of your own, with a column `text` and a column `label`:
+# All of this works on a table with the columns `text` and `label`:
 #
 #     python -m utils.tasks my.csv
 #     python -m utils.tasks my.csv --predict "a new text"   # or a file, one text per line
 #
-# (`python codes/19_tasks.py --data my.csv` does the same as the first line.) It leaves out
-# duplicates, splits, trains a small language model on the texts, then the head, and prints the
-# table of methods with intervals. If counting words does as well, it says so. A mistake in the
-# table is named before anything is trained, with its line if it is in one:
+# The first line (or `python codes/19_tasks.py --data my.csv`) leaves out duplicates, splits, trains
+# a small language model and the head, and prints all methods with intervals. If counting words does
+# as well, it says so. A mistake in the table is named before the training:
 
 # %%
 TABLES = {
@@ -1154,41 +1089,38 @@ assert [row.text for row in rows] == [example.text for example in test]
 # %% [markdown]
 # ## If your result looks different
 #
-# * **It prints that a download is missing.** Without the downloads the lesson shows the stored
-#   results, and trains on the questions about tales only.
-# * **Your accuracy is far higher than expected.** Look for duplicates, or for texts of one source
-#   on both sides of the split. Then look for words that give the label away.
+# * **It prints that a download is missing.** The lesson shows the stored results, and trains on the
+#   questions only.
+# * **Your accuracy is far higher than expected.** Look for duplicates, texts of one source in two
+#   parts, and words that give the label away.
 # * **Your accuracy is that of the majority.** The learning rate is too high or the training too
-#   short; look whether the loss falls below the logarithm of the number of labels.
+#   short: the loss must fall below the logarithm of the number of labels.
 # * **The same text gets another label in another batch.** The padding is not masked.
-# * **The translator writes good Chinese with wrong facts.** It has had too few steps, or too few
-#   pairs.
-# * **Other digits.** Trainings differ between machines by a few texts; compare with the interval.
+# * **The translator writes good Chinese with wrong facts.** It needs more steps or pairs.
+# * **Other digits.** Machines differ by a few texts; compare with the interval.
 #
 # ## Recap
 #
-# * Baselines first: they are quick, and where texts are few or single words decide, they may win.
-# * A head on pooled hidden states turns a language model into a classifier. The padding mask makes
-#   the vector of a text independent of its batch.
+# * Baselines first: with few texts, or where single words decide, they may win.
+# * A head on hidden states, pooled with the padding mask, makes a language model a classifier.
 # * Accuracy with its interval, macro-F1, the confusion matrix and calibration answer different
-#   questions; none replaces the others.
+#   questions.
 # * A prompt needs no training, but a model that would write the answer anyway.
 # * Duplicates go before the split, and nothing is chosen on the test.
-# * A translation can be read for its meaning where the meaning is known. BLEU looks at the form
-#   only: it is higher for a fluent text with wrong facts than for the right words in no sentence.
+# * BLEU looks at the form only. Where the meaning is known, the facts can be read instead.
 
 # %% [markdown]
 # ## Check your understanding
 #
 # Answer in your own words; then let `check.answer` show ours.
 #
-# 1. Why are duplicates left out before the split and not after it?
-# 2. How can a classifier have a higher accuracy than another one and be less useful?
+# 1. Why are duplicates left out before the split, not after it?
+# 2. How can a classifier have a higher accuracy than another and be less useful?
 # 3. What would change in a prediction if the mean were taken over the padding as well?
 # 4. A classifier is right in 80 % of all texts and 95 % sure on average. What is wrong, and where
 #    does it matter?
-# 5. The translation memory has a much higher BLEU than the translator that goes word for word. Why,
-#    although none of its texts states the right facts?
+# 5. Why does the translation memory have a much higher BLEU than word for word, although none of
+#    its texts states the right facts?
 
 # %%
 question = None  # answer in your own words first; then 1 to 5 shows ours
@@ -1199,8 +1131,7 @@ check.answer(question)
 #
 # Replace `...` by your answer and run the cell.
 #
-# **1.** Pool hidden states with a mask: `hidden` is (batch, time, width), `mask` (batch, time) with
-# 1 for a token and 0 for padding.
+# **1.** Pool `hidden`, (batch, time, width), with the padding `mask`, (batch, time).
 
 
 # %%
@@ -1226,8 +1157,8 @@ check.f1_of_classes(f1_of_classes)
 
 # %% [markdown]
 # **3.** The gradient of the mean cross-entropy with respect to the weights of the head. `x` is
-# (texts, width), `p` the probabilities (texts, labels), `classes` the right label of each text, a
-# whole number.
+# (texts, width), `p` the probabilities (texts, labels), `classes` the number of the right label of
+# each text.
 
 
 # %%
@@ -1239,8 +1170,8 @@ def head_gradient(x, p, classes):
 check.head_gradient(head_gradient)
 
 # %% [markdown]
-# **4.** One step of expectation: how is the Chinese word `z` shared out among the English words of
-# its pair? `t` maps (English word, Chinese word) to a probability.
+# **4.** How does expectation share out the Chinese word `z` among the English words of its pair?
+# `t` maps (English word, Chinese word) to a probability.
 
 
 # %%
@@ -1252,9 +1183,9 @@ def shares(t, english, z):
 check.shares(shares)
 
 # %% [markdown]
-# **5.** The loss mask of a row of a translator: the targets' weights, from the numbers of English
-# and of Chinese tokens. The row is: end of text, English, line break, Chinese, end of text. All
-# its tokens but the first are targets.
+# **5.** The loss mask of a translator's row, from the numbers of English and of Chinese tokens. The
+# row is: end of text, English, line break, Chinese, end of text. All its tokens but the first are
+# targets.
 
 
 # %%
@@ -1268,6 +1199,5 @@ check.loss_mask(loss_mask)
 # %% [markdown]
 # ## Next
 #
-# A dialogue system uses the intent of a question to decide what to do: answer at once, look
-# something up, or say that it does not know. How to look something up in documents of your own is
-# the subject of [lesson 20](20_retrieval.ipynb).
+# By the intent of a question, a dialogue system decides whether to answer, look something up, or
+# say that it does not know. [Lesson 20](20_retrieval.ipynb) looks things up in your own documents.
