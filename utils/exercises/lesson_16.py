@@ -211,7 +211,9 @@ answer = Answers(
     (
         "Fewer bits: where language breaks",
         "With two bits each number has the choice among four levels, and the error of a weight is"
-        " no longer small against the weight. The errors of thirty blocks add up, and the loss"
-        " comes near to that of guessing, or above it.",
+        " no longer small against the weight. The errors of thirty transformer blocks probably add"
+        " up. What four bits cost would have to be measured against the original weights, which the"
+        " file does not contain: rounding its matrices to sixteen levels finds the same levels"
+        " again.",
     ),
 )
