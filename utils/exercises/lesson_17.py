@@ -12,29 +12,34 @@ GRADIENT = np.array([1.0, 0.1, 30.0, -0.7, 9.0])
 
 
 @exercise(
-    cases=[(W, A, B, 2.0), (W, A, B, 1.0), (W, A[:1], B[:, :1], 3.0)],
+    cases=[(W.T, A.T, B.T, 2.0), (W.T, A.T, B.T, 1.0), (W.T, A[:1].T, B[:, :1].T, 3.0)],
     hints=[
-        "The change is B @ A, times alpha divided by the rank.",
-        "The rank is the number of rows of A: len(A).",
+        "The change is A @ B, times alpha divided by the rank.",
+        "The rank is the number of columns of A: A.shape[1].",
     ],
 )
-def merge(W, A, B, alpha):
-    return W + alpha / len(A) * B @ A
+def merge(kernel, A, B, alpha):
+    return kernel + alpha / A.shape[1] * A @ B
 
 
 @merge.mistake("you left out the factor alpha / rank.")
-def _(W, A, B, alpha):
-    return W + B @ A
+def _(kernel, A, B, alpha):
+    return kernel + A @ B
 
 
 @merge.mistake("the factor is alpha divided by the rank, not alpha alone.")
-def _(W, A, B, alpha):
-    return W + alpha * B @ A
+def _(kernel, A, B, alpha):
+    return kernel + alpha * A @ B
 
 
-@merge.mistake("that is only the change: add it to W.")
-def _(W, A, B, alpha):
-    return alpha / len(A) * B @ A
+@merge.mistake("len(A) is the number of inputs here; the rank is A.shape[1].")
+def _(kernel, A, B, alpha):
+    return kernel + alpha / len(A) * A @ B
+
+
+@merge.mistake("that is only the change: add it to the kernel.")
+def _(kernel, A, B, alpha):
+    return alpha / A.shape[1] * A @ B
 
 
 @exercise(
