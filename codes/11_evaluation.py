@@ -2,13 +2,13 @@
 # # 11. Evaluation: how good is it?
 #
 # At the end of this lesson you will have computed by hand, and in agreement with the libraries that
-# papers use, the numbers in which language models are measured. You will know what each of them
-# does not see, and how far mere chance may have moved it.
+# papers use, four kinds of measures for language models. You will know what each does not see, and
+# how far chance may have moved it.
 #
-# You need: the loss from [lesson 2](02_next_token.ipynb), the small GPT-2 that [lesson
-# 8](08_pretraining.ipynb) trains, how it is made to write, from [lesson 9](09_generation.ipynb),
-# and the chat model of [lesson 10](10_chat.ipynb). If the models are not there yet, this lesson
-# trains them first, which takes some minutes.
+# You need: the loss from [lesson 2](02_next_token.ipynb), the small GPT-2 of [lesson
+# 8](08_pretraining.ipynb), sampling from [lesson 9](09_generation.ipynb), and the chat model of
+# [lesson 10](10_chat.ipynb). If the models are not there yet, this lesson trains them first, in
+# some minutes.
 
 # %%
 from utils.course.settings import settings
@@ -32,7 +32,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from utils.course.plots import BLUE, GREEN, ORANGE, PURPLE, STYLE
 from utils.data.corpora import load_corpus
-from utils.data.dialogues import about_tales
+from utils.data.dialogues import about_tales, small_talk
 from utils.evaluation.examination import examination, is_refusal, is_right
 from utils.evaluation.losses import TokenLosses
 from utils.exercises import lesson_11 as check
@@ -49,16 +49,13 @@ np.set_printoptions(precision=3, suppress=True)
 
 # %% [markdown]
 # A language model can be examined in two ways. Show it the right text and ask how probable it finds
-# that: **perplexity**. Or let it write, and compare what it wrote with what should stand there:
-# exact match, F1, BLEU and ROUGE. The first needs no writing and no opinion. The second is nearer
-# to what a user sees, and there the trouble begins.
+# that: **perplexity**. Or let it write, and compare the result with what should stand there: exact
+# match and F1, BLEU, ROUGE. The first needs no opinion; the second is nearer to what a user sees.
 #
 # ## Perplexity
 #
-# Here is a text of four tokens, with the probability that some model gives to each after reading
-# those before it. **Perplexity** is $e$ to the power of the mean loss (lesson 2). Where a batch
-# contains padding, the weights keep it out of the mean: they are 1 for the tokens of the text and 0
-# for padding.
+# Here are four tokens, with the probability that some model gives to each after reading those
+# before it. **Perplexity** is $e$ to the power of the mean loss (lesson 2).
 
 # %% tags=["nbval-check-output"]
 words = ["the", "cat", "sat", "."]
@@ -77,13 +74,14 @@ print(f"probability of the text: 1 in {1 / p.prod():.0f}")
 print(f"perplexity {perplexity(losses):.2f}, its 4th power {perplexity(losses) ** 4:.0f}")
 
 # %% [markdown]
-# A text of as many tokens, each sampled from four equally likely ones, would have the same
-# probability. So a perplexity of 4 means: as unsure as between four tokens at each place.
+# If each of the four tokens were sampled from four equally likely ones, the text would have the
+# same probability. So a perplexity of 4 means: as unsure as between four tokens at each position.
 #
 # ### The same in keras-nlp
 #
-# keras-nlp has it as a metric, which wants the probabilities of the whole vocabulary. Ours has two
-# tokens, the right one and the other. We give it two texts, the second one short and padded.
+# keras-nlp's metric wants the probabilities of the whole vocabulary. Ours has just two tokens: 0 is
+# the right one, 1 stands for all others. Of two texts the second is short and padded; a weight of 0
+# keeps padding out of the mean.
 
 # %% tags=["nbval-check-output"]
 p = np.array([[1 / 2, 1 / 4, 1 / 8, 1 / 4], [1 / 2, 1 / 2, 1, 1]])  # (batch, time)
@@ -106,9 +104,9 @@ print(f"keras-nlp, one after another  {library_perplexity(p, weights, 1):.3f}")
 
 # %% [markdown]
 # The last one differs. keras-nlp takes the mean loss of each batch and then the mean of these
-# means, weighted by the number of *texts* in the batch, not of *tokens*. So the short text counts
-# as much as the long one. If batches hold unequal numbers of tokens, collect the losses yourself
-# and take one mean at the end. The same for a thousand texts of two to twelve tokens:
+# means, weighted by the number of *texts* in the batch, not of *tokens*. In batches of one, a short
+# text counts as much as a long one. If batches hold unequal numbers of tokens, collect the losses
+# yourself and take one mean at the end. The same for a thousand texts:
 
 # %%
 p = rng.uniform(0.05, 1, size=(1000, 12))
@@ -122,34 +120,34 @@ assert abs(by_hand - in_one) < 1e-4
 # %% [markdown]
 # ### Perplexity of what?
 #
-# A perplexity is *per token*, and a token is whatever the tokenizer says. Suppose that three models
-# with different tokenizers all give the text from above the same probability, 1 in 256.
+# A perplexity is *per token*, and tokenizers differ. Suppose that three models give the text from
+# above the same probability, 1 in 256.
 
 # %% tags=["nbval-check-output"]
 for pieces in [2, 4, 8]:
     print(f"{pieces} tokens: perplexity {perplexity([np.log(256) / pieces] * pieces):4.1f}")
 
 # %% [markdown]
-# Equally good models, same text, three perplexities. So perplexities of models with different
-# tokenizers must not be compared; divide the loss of the whole text by its characters or words
-# instead.
+# So perplexities of models with different tokenizers must not be compared. Instead, divide the loss
+# of the whole text by the number of its characters or words, then take $e$ to that power.
 #
-# Now your own GPT-2. Lesson 8 kept its loss on the held-out tales, and the tales have a floor,
-# which comes from the random choices of the grammar: no model can get below it.
+# Now your own GPT-2. Lesson 8 kept its loss on the held-out tales, and the floor that comes from
+# the random choices of the grammar: on average over its tales, no model gets below it. (A single
+# tale may, if its choices are likely ones.)
 
 # %%
 run = pretrained("tales")
 model = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
 tokenizer = model.preprocessor.tokenizer
-model.preprocessor = None  # from here on, ids in and logits out
+model.preprocessor = None  # it takes ids now, not texts
 CONTEXT, END = model.backbone.max_sequence_length, tokenizer.token_to_id("<|endoftext|>")
 floor = load_corpus("tales").floor
 print(f"the model {perplexity(run.validation_loss):.3f}, the floor {perplexity(floor):.3f}")
 
 # %% [markdown]
 # To look at single tales, put each into a row of its own, between two end tokens. `TokenLosses` of
-# lesson 8 gives the loss at each token. Their sum we can divide by tokens, words or characters. And
-# for some tales we give the model's logits to keras-nlp.
+# lesson 8 gives the loss at each token. We divide their sum by tokens, words or characters, and
+# compare some tales with keras-nlp.
 
 
 # %%
@@ -164,7 +162,7 @@ def framed(texts):
     return rows, weights
 
 
-reader = from_ids(model)  # ids to logits
+reader = from_ids(model)  # with ids as its only input, and logits as its output
 token_losses = TokenLosses(reader)
 tales = corpus("en", "validation", 1000)
 real = [tale.text for tale in tales[:100]]
@@ -189,12 +187,13 @@ print(f"by hand {by_hand:.5f}, keras-nlp {float(metric.result()):.5f}")
 assert abs(by_hand - float(metric.result())) < 1e-4
 
 # %% [markdown]
+# Only those per word or character could be compared with models of another tokenizer.
+#
 # ### What it misses
 #
 # Does perplexity tell a good text from a bad one? It is a mean over tokens, and a contradiction is
-# often a single word. And it asks the model, which does not see its own mistakes. Let it write
-# tales, sampling from all tokens, so that it makes some mistakes; `parse` (lesson 9) tells
-# grammatical mistakes from contradictions. What perplexity do these tales have?
+# often a single word. Let the model write tales, sampling from all tokens, so that it makes some
+# mistakes; `parse` (lesson 9) tells grammatical mistakes from contradictions.
 
 
 # %%
@@ -239,15 +238,16 @@ axes.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# Each dot is a tale, each black mark a median. Bad grammar shows a little; tales that contradict
-# themselves lie among the real ones. Here is the least perplexing of them, and what is wrong with
-# it.
+# Each dot is a tale, each black mark a median. Bad grammar shows a little. The tales that
+# contradict themselves are few, and lie among the real ones: perplexity does not point them out.
+# Here is the least perplexing one, and its mistake.
 
 # %%
 lowest = int(measured["inconsistent"].argmin())
 text, value = groups["inconsistent"][lowest], measured["inconsistent"][lowest]
 print(text)
-print(f"\nperplexity {value:.3f}; higher in {np.mean(measured['real'] > value):.0%} of real tales")
+higher = np.mean(measured["real"] > value)
+print(f"\nperplexity {value:.3f}; {higher:.0%} of the real tales have a higher one")
 try:
     parse(text, "en")
 except NotATale as problem:
@@ -257,14 +257,13 @@ assert value < np.median(measured["real"])
 # %% [markdown]
 # ## Answers: exact match and F1
 #
-# Now let somebody write, and compare. The easiest case is short answers, such as those to questions
-# about a tale. Is `a red kite` the same as `The red kite.`? A capital letter and a full stop should
-# make no difference. So both are **normalized** first: lower case, no punctuation, no articles, no
-# spare spaces. These are the rules of SQuAD, a well-known set of questions. (Rajpurkar and others,
-# *SQuAD: 100,000+ Questions for Machine Comprehension of Text*, 2016.)
+# The easiest texts to compare are short answers, such as those to questions about a tale. `a red
+# kite` and `The red kite.` should count as the same, so both are **normalized** first: lower case,
+# no punctuation, no articles, no spare spaces. These are the rules of the question set SQuAD.
+# (Rajpurkar and others, *SQuAD: 100,000+ Questions for Machine Comprehension of Text*, 2016.)
 #
-# Chinese has no articles, but punctuation marks of its own, and no spaces between words. So each
-# Chinese character is a token, and so is each run of Latin letters or digits.
+# Chinese has punctuation marks of its own, and no articles or spaces between words. So each Chinese
+# character is a token, and each run of Latin letters or digits.
 
 # %% tags=["nbval-check-output"]
 PUNCTUATION = {
@@ -295,10 +294,11 @@ for text in ["在小镇边上。", "“一只 iPhone！”"]:
 # Call the text to be judged the *candidate*, the right one the *reference*. **Exact match** is 1 if
 # the two are equal after normalization, else 0.
 #
-# **F1** gives credit for a part. Count the tokens that both have, each as often as it is in both.
-# *Precision* is their share of the candidate: is what it says right? *Recall* is their share of the
-# reference: did it say everything? F1 is the harmonic mean of the two, which is small if either is.
-# With $m$ matches among $c$ tokens of the candidate and $r$ of the reference:
+# **F1** gives credit for a part. Count the tokens that both have; one that comes twice in one text
+# and once in the other counts once. *Precision* is their share of the candidate: is what it says
+# right? *Recall* is their share of the reference: did it say everything? F1 is their harmonic mean,
+# which is small if either is. With $m$ matches among $c$ tokens of the candidate and $r$ of the
+# reference:
 #
 # $$P = \frac{m}{c} \qquad R = \frac{m}{r} \qquad F_1 = \frac{2 P R}{P + R} = \frac{2m}{c + r}$$
 
@@ -324,11 +324,12 @@ def token_f1(candidate, reference, language="en"):
 
 
 # %% tags=["nbval-check-output"]
-answers = {
+examples = {
     ("en", "To the pond."): ["to pond", "The pond", "To the old pond.", "pond pond pond", "Home."],
+    # At the edge of the town: the same, without "at", beside the town, at home.
     ("zh", "在小镇边上。"): ["在小镇边上", "小镇边上", "在小镇旁边。", "在家里。"],
 }
-for (language, reference), candidates in answers.items():
+for (language, reference), candidates in examples.items():
     print(reference)
     for text in candidates:
         exact = exact_match(text, reference, language)
@@ -337,10 +338,9 @@ for (language, reference), candidates in answers.items():
 # %% [markdown]
 # ### A thousand bad answers
 #
-# To compare with a library one needs many pairs, from right to quite wrong. So take right texts and
-# spoil them: *drop* a share of their tokens, *swap* them with the token before, or *replace* them
-# by tokens from elsewhere. Tokens are words here, or else single characters: Chinese ones, and
-# punctuation marks.
+# A comparison with a library needs many pairs, from right to quite wrong. So spoil right texts:
+# *drop* a share of their tokens, *swap* them with the token before, or *replace* them by tokens
+# from elsewhere. Tokens are words here, or single characters: Chinese ones and punctuation marks.
 
 
 # %%
@@ -385,24 +385,22 @@ def right_answers(language):
 
 
 correct = {language: right_answers(language) for language in SPACE}
-given = {language: spoilt_copies(texts, language) for language, texts in correct.items()}
+spoilt = {language: spoilt_copies(texts, language) for language, texts in correct.items()}
 for language in SPACE:
     for number in range(3):
-        print(f"{HOW[number]:9} {correct[language][number]}  ->  {given[language][number]}")
+        print(f"{HOW[number]:9} {correct[language][number]}  ->  {spoilt[language][number]}")
 
 # %% [markdown]
-# The library is *rouge-score*. What it calls ROUGE-1 is this F1, if it gets our tokens; and its
-# ROUGE-L, which looks at the order (see below), is then 1 only for an exact match. So both can be
-# compared. It takes any object with a method `tokenize`; here is the smallest one. (Mind the order
-# of its arguments: the reference comes first.) Lesson 10 counted with the same two measures; they
-# are in [scores.py](../utils/evaluation/scores.py).
+# The library is *rouge-score*. With our tokens, its ROUGE-1 is this F1, and its ROUGE-L (explained
+# below) is 1 only if both lists of tokens are equal. Its first argument is the reference. Lesson 10
+# used both measures, from [scores.py](../utils/evaluation/scores.py).
 
 # %%
 for language in SPACE:
     cut = SimpleNamespace(tokenize=lambda text, language=language: answer_tokens(text, language))
     scorer = RougeScorer(["rouge1", "rougeL"], tokenizer=cut)
     differences, same = [], 0
-    for ours, theirs in zip(given[language], correct[language], strict=True):
+    for ours, theirs in zip(spoilt[language], correct[language], strict=True):
         score = scorer.score(theirs, ours)
         differences.append(abs(token_f1(ours, theirs, language) - score["rouge1"].fmeasure))
         same += exact_match(ours, theirs, language) == (score["rougeL"].fmeasure == 1)
@@ -413,10 +411,10 @@ for language in SPACE:
 # %% [markdown]
 # ## BLEU
 #
-# Longer texts are hardly ever equal, and F1 does not care about the order of words. **BLEU** was
-# made for translations. It counts runs of tokens, **n-grams**: a translation is good if many of its
-# single words, pairs, triples and quadruples stand in the reference, too. (Papineni and others,
-# *BLEU: a Method for Automatic Evaluation of Machine Translation*, 2002.)
+# Longer texts are hardly ever equal, and F1 does not see the order of words. **BLEU**, made for
+# translations, counts runs of tokens, **n-grams**: how many single words, pairs, triples and
+# quadruples of a translation stand in the reference, too? (Papineni and others, *BLEU: a Method for
+# Automatic Evaluation of Machine Translation*, 2002.)
 
 
 # %%
@@ -432,9 +430,9 @@ for n in [1, 2]:
 # %% [markdown]
 # ### Clipping
 #
-# Of the n-grams of the candidate, which share is in the reference? Counted naively, `the the the
-# the` is perfect: each word is there. So an n-gram counts at most as often as the reference has it.
-# That is called **clipping**, and it is what `&` does with two counters.
+# Counted naively, `the the the the` is perfect: each word is in the reference. So an n-gram counts
+# at most as often as the reference has it. That is **clipping**, and it is what `&` does with two
+# counters.
 
 
 # %% tags=["nbval-check-output"]
@@ -454,14 +452,13 @@ for text in [
     print(f"{text:24}", *[f"{matches}/{total}" for matches, total in counts])
 
 # %% [markdown]
-# From left to right: single words, pairs, triples, quadruples. The third one has all words right,
+# From left to right: single words, pairs, triples, quadruples. The third text has all words right,
 # but few longer runs.
 #
 # ### Brevity penalty
 #
-# The last one is flawless, but it stops halfway. These precisions have no recall beside them;
-# instead, BLEU punishes a candidate that is shorter than its reference. With lengths $c$ and $r$
-# the **brevity penalty** is
+# The last text is flawless, but it stops halfway, which no precision notices. So BLEU punishes a
+# candidate that is shorter than its reference. With lengths $c$ and $r$ the **brevity penalty** is
 #
 # $$B = \min\left(1, e^{1 - r/c}\right)$$
 #
@@ -471,7 +468,7 @@ for text in [
 # ### Add first, then divide
 #
 # BLEU belongs to a whole **corpus**. Matches, totals and lengths are added over all pairs, and only
-# then divided. So let us keep ten counts for each pair: four matches, four totals, two lengths.
+# then divided. So keep ten counts for each pair: four matches, four totals, two lengths.
 
 
 # %%
@@ -482,10 +479,10 @@ def bleu_counts(candidate, reference):
 
 
 # %% [markdown]
-# One thing is left. Few pairs, or short ones, may have no quadruple in common. Then the mean would
-# be zero, however good the rest. **Smoothing** puts a small number there. sacrebleu's way, and so
-# ours: the first precision without a match gets half a match, the next one a quarter, and so on.
-# (The mean of the logarithms is the logarithm of the geometric mean.)
+# Few pairs may have no quadruple in common, and the mean would be zero, however good the rest.
+# **Smoothing** puts a small number there. As in sacrebleu, the first precision without a match gets
+# half a match, the next one a quarter, and so on. Two cases stay zero: no token is right, or no
+# candidate is long enough for a quadruple.
 
 
 # %% tags=["nbval-check-output"]
@@ -493,14 +490,15 @@ def bleu(counts):
     """BLEU in per cent from ten counts, those of a pair or the sums over many."""
     matches, totals, (length, wanted) = counts[:4], counts[4:8], counts[8:]
     if matches[0] == 0 or totals[3] == 0:
-        return 0.0  # nothing is right, or all is too short for a quadruple
+        return 0.0
     precisions, half = [], 1.0
     for match, total in zip(matches, totals, strict=True):
         if match == 0:
             half /= 2
         precisions.append((match or half) / total)
     brevity = min(1, np.exp(1 - wanted / length))
-    return float(100 * brevity * np.exp(np.mean(np.log(precisions))))
+    geometric_mean = np.exp(np.mean(np.log(precisions)))
+    return float(100 * brevity * geometric_mean)
 
 
 for text in ["the cat sat on a mat.", "on the mat sat the cat.", "the cat sat on"]:
@@ -521,15 +519,13 @@ print("as a corpus ", round(bleu(counts.sum(axis=0)), 1))
 # %% [markdown]
 # ### The same in sacrebleu
 #
-# BLEU depends on the tokens as well. Papers used to split texts into tokens in their own ways, and
-# their numbers could not be compared; the library **sacrebleu** ended that by doing the
-# tokenization itself. (Post, *A Call for Clarity in Reporting BLEU Scores*, 2018.) It has a
-# tokenizer called `13a` for English and `zh` for Chinese. For the tales our `tokens` agrees with
-# both. In general it does not: `13a` has rules for numbers such as `3.14`, for instance. So for a
-# paper use the library.
+# Papers used to tokenize in their own ways, and their BLEUs could not be compared. The library
+# **sacrebleu** ended that by tokenizing itself. (Post, *A Call for Clarity in Reporting BLEU
+# Scores*, 2018.) It has the tokenizers `13a` for English and `zh` for Chinese. For the tales our
+# `tokens` agrees with both; unlike F1's, these tokens include punctuation and keep capitals. For a
+# paper use the library: `13a` has more rules, for example for `3.14`.
 #
-# The pairs are made of the first two sentences of a thousand held-out tales, and of spoilt
-# copies.
+# The pairs are the first two sentences of a thousand held-out tales, and spoilt copies.
 
 # %%
 held_out = {"en": tales, "zh": corpus("zh", "validation", 1000)}
@@ -571,13 +567,11 @@ plt.show()
 
 # %% [markdown]
 # On the left: a candidate of half the length loses most of its BLEU; one that is too long loses
-# nothing here (its precision suffers instead). On the right: the longer the run, the less of it
-# survives.
+# nothing here (its precision suffers instead). On the right: the longer the run, the fewer survive.
 #
 # ### keras-nlp, and Chinese
 #
-# keras-nlp has `Bleu`, too, from 0 to 1. It tokenizes as `13a` does. First our thousand pairs, then
-# a Chinese text compared with itself.
+# keras-nlp's `Bleu`, from 0 to 1, tokenizes as `13a` does.
 
 
 # %%
@@ -601,14 +595,13 @@ print(f"compared with itself: {itself:.1f}")
 assert itself == 0
 
 # %% [markdown]
-# English agrees, Chinese does not at all. The reason is the tokenization: `13a` separates words at
-# spaces and at *ASCII* punctuation. Chinese has neither, so a whole text is one single token. One
-# wrong character, and nothing is right; and where nothing is wrong, there still is no pair of
-# tokens, let alone a quadruple. So we split the text ourselves: put spaces between our tokens, and
-# tell keras-nlp to separate at spaces and nowhere else.
+# Chinese does not agree, because `13a` separates words at spaces and at *ASCII* punctuation.
+# Chinese has neither, so a whole text is a single token. Even a perfect one then has no pair of
+# tokens, let alone a quadruple. So put spaces between our tokens, and let keras-nlp separate at
+# spaces only.
 #
-# A second difference shows only in small samples: by default keras-nlp does not smooth. If no
-# quadruple is right, it says zero. The last line below is for `on the mat sat the cat.`
+# And by default keras-nlp does not smooth. So it gives zero to `on the mat sat the cat.`, which has
+# no right quadruple (last line below).
 
 
 # %%
@@ -628,10 +621,9 @@ print(f"one short pair: by hand {smoothed:.1f}, keras-nlp {unsmoothed:.1f}")
 # %% [markdown]
 # ## ROUGE
 #
-# For summaries the question is turned round: what matters most is that everything important is
-# *there*. So **ROUGE** looks at recall as well. **ROUGE-N** is precision, recall and F1 of clipped
-# n-grams, usually for n = 1 and n = 2. (Lin, *ROUGE: A Package for Automatic Evaluation of
-# Summaries*, 2004.) With the counts that we have it is a line.
+# For summaries, what matters most is that everything important is *there*. So **ROUGE** looks at
+# recall as well. **ROUGE-N** is precision, recall and F1 of clipped n-grams, usually for n = 1 and
+# n = 2. (Lin, *ROUGE: A Package for Automatic Evaluation of Summaries*, 2004.)
 
 
 # %% tags=["nbval-check-output"]
@@ -649,16 +641,16 @@ for text in ["the cat sat on a mat.", "on the mat sat the cat.", "the cat"]:
 # %% [markdown]
 # ### ROUGE-L: the longest common subsequence
 #
-# Runs must be unbroken. `the cat sat on the mat` and `the old cat sat down on the mat` have not one
-# quadruple in common, although one has only two words more. **ROUGE-L** allows gaps: it asks for
-# the longest list of words that both texts contain *in the same order*, the **longest common
-# subsequence**.
+# `the cat sat on the mat` and `the old cat sat down on the mat` have no quadruple in common,
+# although one has only two words more. **ROUGE-L** allows gaps: it asks for the longest list of
+# words that both texts contain *in the same order*, the **longest common subsequence**.
 #
-# To try all subsequences would take forever. Instead build up a table: `table[i, j]` is the answer
-# for the first `i` words of one text and the first `j` of the other. Compare the last word of the
-# one beginning with the last of the other. If they are equal, the answer is one more than that for
-# the two beginnings without them. If not, at least one of them is of no use, so it is the better of
-# the two answers without one. That is **dynamic programming**: each answer is made of smaller ones,
+# A text of $n$ words has $2^n$ subsequences, too many to try. Instead build up a table:
+# `table[i][j]` is the answer for the first `i` words of one text and the first `j` of the other.
+# Compare the last words of these two beginnings. If they are equal, take both: no solution without
+# this pair is longer. The answer is one more than that for the beginnings without them. If they
+# differ, they cannot both end the common subsequence: leave out the one or the other, and take the
+# larger of the two answers. That is **dynamic programming**: each answer is made of smaller ones,
 # and each is computed once.
 
 
@@ -686,8 +678,8 @@ for text in ["the cat sat on a mat.", "on the mat sat the cat.", "the cat"]:
     print(f"{text:24} ROUGE-L  precision {precision:.2f}  recall {recall:.2f}  F1 {f1:.2f}")
 
 # %% [markdown]
-# Which words are they? Walk through the table from its end: where two words are equal, take them
-# and go back in both texts; where not, go to the larger neighbour.
+# To find the words, walk back from the end of the table: where two are equal, take them and go back
+# in both texts; where not, go to the larger neighbour.
 
 
 # %%
@@ -725,9 +717,10 @@ plt.show()
 # %% [markdown]
 # ### The same in rouge-score
 #
-# The library *rouge-score* does what Lin's own program does. Its tokens are runs of letters from a
-# to z and digits, in lower case, and nothing else; even the apostrophe separates. We add Chinese
-# characters, each a token of its own.
+# *rouge-score*'s own tokens are runs of letters from a to z and digits, in lower case; even the
+# apostrophe separates. We add Chinese characters, each a token of its own. So there are three ways
+# to cut a text: exact match and F1 use `answer_tokens` (lower case, no punctuation, no articles),
+# BLEU `tokens` (all is kept), ROUGE `rouge_tokens` (lower case, no punctuation).
 
 
 # %%
@@ -757,8 +750,8 @@ for language, cut in [("en", None), ("zh", SimpleNamespace(tokenize=rouge_tokens
     rouges[language] = ours
 
 # %% [markdown]
-# keras-nlp's `RougeN` and `RougeL` call rouge-score, and return the means. But they do not let us
-# choose the tokens. Again a Chinese text is compared with itself.
+# keras-nlp's `RougeN` and `RougeL` call rouge-score and return the means, but do not let us choose
+# the tokens.
 
 
 # %%
@@ -778,14 +771,12 @@ print(f"Chinese with itself: by hand {rouge(chinese, chinese)[2, 2]:.1f}, keras-
 assert itself == 0
 
 # %% [markdown]
-# The Chinese text gets an exact zero. Nothing of it is a letter from a to z, so for rouge-score it
-# has no tokens at all. A zero like this one is easily taken for a bad model.
-
-# %% [markdown]
+# The Chinese text has no letter from a to z, so it has no tokens.
+#
 # ## What each of them sees
 #
-# BLEU and the three ROUGEs on the same texts: openings of tales, of which a growing share is
-# dropped, swapped or replaced. ROUGE and BLEU get the same tokens here, and BLEU is divided by 100.
+# Of openings of tales, a growing share is dropped, swapped or replaced. All measures get the tokens
+# of BLEU here, and BLEU is divided by 100.
 
 
 # %%
@@ -819,22 +810,22 @@ panels[0].legend()
 plt.show()
 
 # %% [markdown]
-# * **ROUGE-1** (and F1, which is the same but for the tokens) does not see order at all: in the
-#   middle its line is flat.
-# * **ROUGE-2 and BLEU** see order, and dislike everything that breaks a run. One wrong word spoils
-#   two pairs and four quadruples.
+# * **ROUGE-1** (and F1, with its own tokens) does not see order at all: in the middle panel its
+#   line is flat.
+# * **ROUGE-2 and BLEU** see order. One wrong word inside a text spoils two pairs and four
+#   quadruples.
 # * **ROUGE-L** lies between: a word that has moved is lost, the others still count. Where tokens
-#   are only dropped, their order is right, so it equals ROUGE-1.
+#   are only dropped, it equals ROUGE-1.
 # * **BLEU** falls fastest, and for dropped tokens it falls twice: by precision and by brevity.
 #
 # ## How they are fooled
 #
-# None of them knows what a word means. Here is a question about a tale, the right answer, and some
-# candidates. A person sees at once which are right.
+# None of them knows what a word means. Here are a question about a tale, the right answer and some
+# candidates.
 
 # %%
 print("Why couldn't Jack get the kite?")
-reference = "Because the water was too deep."
+why = "Because the water was too deep."
 candidates = {
     "Because the water was too deep.": "right",
     "The pond was over his head.": "right",
@@ -857,8 +848,8 @@ def all_measures(candidate, reference):
     }
 
 
-scored = {text: all_measures(text, reference) for text in candidates}
-print(f"{'':9}", *[f"{name:>7}" for name in scored[reference]])
+scored = {text: all_measures(text, why) for text in candidates}
+print(f"{'':9}", *[f"{name:>7}" for name in scored[why]])
 for text, verdict in candidates.items():
     print(f"{verdict:9}", *[f"{value:7.2f}" for value in scored[text].values()], f"  {text}")
 wrong = scored["Because the water was not too deep."]
@@ -866,51 +857,49 @@ other_words = scored["The pond was over his head."]
 assert all(wrong[name] > other_words[name] for name in wrong if name != "match")
 
 # %% [markdown]
-# * **`not` costs one word** and turns the answer round. Every measure takes it for far better than
-#   the right answer in other words, except exact match, which gives nothing to either.
-# * **Other words** get little, and that mostly for `the` and `was`. A measure that compares tokens
-#   needs references in the words of the candidate; so several references help, or questions that
-#   leave little choice.
-# * **A long answer** contains everything and has low precision. F1 punishes that, and puts it below
-#   both wrong ones.
+# * **`not` costs one word** and turns the answer round. Every measure but exact match takes it for
+#   far better than the right answer in other words.
+# * **Other words** get little, and that for words like `was`, in BLEU even for the full stop.
+#   Several references help, or questions that leave little choice.
+# * **A long answer** contains the right one, but its low precision puts its F1 below that of both
+#   wrong ones.
 # * **Word salad** has all words, so F1 and ROUGE-1 are 1.
 #
-# Chinese characters bring a trap of their own. Exchange two of them, and they are another word:
-# `海上` (at sea) becomes `上海` (Shanghai). And `不` (not) is a single character.
+# Chinese has traps of its own: exchange the characters of `海上` (at sea), and you get `上海`
+# (Shanghai); and `不` (not) is a single character.
 
 # %% tags=["nbval-check-output"]
+# "In Shanghai" for "at sea", and "because the water is not deep" for "… is very deep".
 for given_answer, right_answer in [("在上海。", "在海上。"), ("因为水不深。", "因为水很深。")]:
     f1 = token_f1(given_answer, right_answer, "zh")
     order = rouge_l(rouge_tokens(given_answer), rouge_tokens(right_answer))[2]
     print(f"{given_answer} for {right_answer}  F1 {f1:.2f}  ROUGE-L {order:.2f}")
 
 # %% [markdown]
-# So never trust one number: read some answers, and take two measures whose faults differ. And use
-# them where they are strong. The same measure, on the same questions, for two models that answer in
-# the same style, says which is better, if the difference is not mere chance. Is it?
+# So never trust one number: read some answers, and take two measures whose faults differ. A measure
+# can still compare two models that answer the same questions in the same style, if the difference
+# is not mere chance.
 #
 # ## How sure?
 #
 # Make up a model: it gives the right answers to a hundred questions, but with a quarter of the
-# tokens replaced. We know its mean F1. With a hundred other questions it would have been another
-# number. How far off might it be? We have no other questions, but these are our best picture of
-# what questions are like. So sample from *them*: a hundred at random *with replacement*, which
-# means that a question can be chosen again, so that some come twice and some not at all. Compute
-# the mean. Do this a few thousand times. This is the **bootstrap**. (Efron, *Bootstrap Methods:
-# Another Look at the Jackknife*, 1979.)
+# tokens replaced. With a hundred other questions, its mean F1 would have been another number. How
+# far off might it be? The hundred are our best picture of what questions are like, so sample from
+# *them*: a hundred at random *with replacement*, so that some come twice and some not at all.
+# Compute the mean, a few thousand times. This is the **bootstrap**. (Efron, *Bootstrap Methods:
+# Another Look at the Jackknife*, 1979.) The middle 95 % of these means is the **percentile
+# interval**.
 
 # %%
-answers = correct["en"][:100]
-vocabulary = [token for text in answers for token in tokens(text)]
-first = [" ".join(spoil(tokens(text), "replaced", 0.25, vocabulary)) for text in answers]
-scores = np.array([token_f1(*pair) for pair in zip(first, answers, strict=True)])  # (100,)
+hundred = correct["en"][:100]
+vocabulary = [token for text in hundred for token in tokens(text)]
+first = [" ".join(spoil(tokens(text), "replaced", 0.25, vocabulary)) for text in hundred]
+scores = np.array([token_f1(*pair) for pair in zip(first, hundred, strict=True)])  # (100,)
 print(f"mean F1 {scores.mean():.3f}")
 for _ in range(4):
     chosen = rng.integers(len(scores), size=len(scores))
     times = np.bincount(chosen, minlength=len(scores))
-    print(
-        f"drawn again {scores[chosen].mean():.3f}, of the first ten questions so many: {times[:10]}"
-    )
+    print(f"resampled {scores[chosen].mean():.3f}, copies of the first ten questions {times[:10]}")
 
 
 # %%
@@ -933,35 +922,34 @@ print(f"standard deviation of the mean: bootstrap {means.std():.4f}, formula {by
 assert abs(means.std() / by_formula - 1) < 0.05
 
 # %% [markdown]
-# The middle 95 % of those means is the **percentile interval**. For a mean there is also a formula:
-# its standard deviation (the *standard error*) is that of the scores, divided by the root of their
-# number. The bootstrap finds the same without a formula, and also works where there is no simple
-# one.
+# For a mean there is also a formula: its standard deviation (the *standard error*) is that of the
+# scores, divided by the root of their number. The bootstrap finds the same, and also works where
+# there is no simple formula. (It samples at random, so its ends move a little from call to call.)
 #
 # ### Which of two is better?
 #
-# A second model answers the same questions. It makes the mistakes of the first, and a few more of
-# its own.
+# A second model makes the mistakes of the first and a few more.
 
 # %%
 second = [" ".join(spoil(tokens(text), "dropped", 0.12, vocabulary)) for text in first]
-second_scores = np.array([token_f1(*pair) for pair in zip(second, answers, strict=True)])
+second_scores = np.array([token_f1(*pair) for pair in zip(second, hundred, strict=True)])
 intervals = {"first": interval(bootstrap(scores)), "second": interval(bootstrap(second_scores))}
-for name, (low, high) in intervals.items():
-    print(f"{name:7} 95 % interval {low:.3f} to {high:.3f}")
-low, high = interval(bootstrap(scores - second_scores))
-print(f"difference on the same questions: 95 % interval {low:.3f} to {high:.3f}")
+for values, (name, (low, high)) in zip([scores, second_scores], intervals.items(), strict=True):
+    print(f"{name:10} mean F1 {values.mean():.3f}, 95 % interval {low:.3f} to {high:.3f}")
+differences = scores - second_scores  # question by question
+low, high = interval(bootstrap(differences))
+print(f"difference mean    {differences.mean():.3f}, 95 % interval {low:.3f} to {high:.3f}")
 widths = [np.diff(ends).item() for ends in (intervals["first"], intervals["second"], (low, high))]
 print("widths", " ".join(f"{width:.3f}" for width in widths))
 assert intervals["second"][1] > intervals["first"][0] and low > 0
 assert widths[2] < min(widths[:2])
 
 # %% [markdown]
-# The two intervals overlap, so one might think that the difference is chance. But the second shares
-# the mistakes of the first, as real models often fail at the same questions, so both means vary
-# *together*. Compare question by question instead: take the bootstrap of the differences (a *paired
-# bootstrap*). Its interval is narrower and does not contain zero, so the first model is better on
-# questions of this kind. (Koehn, *Statistical Significance Tests for Machine Translation
+# The two intervals overlap, as if the difference were chance. But the second model shares the
+# mistakes of the first (here by construction), so both means vary *together*. So compare question
+# by question, by the bootstrap of the differences (a *paired bootstrap*). Its interval is narrower
+# and does not contain zero: chance alone hardly explains the difference, and the first model is
+# better on questions of this kind. (Koehn, *Statistical Significance Tests for Machine Translation
 # Evaluation*, 2004.)
 
 # %%
@@ -972,7 +960,7 @@ for values, color in [(scores, BLUE), (second_scores, ORANGE)]:
 left.set(xlabel="mean F1", yticks=[], title="Each by itself: they overlap")
 left.set_ylabel("number of resamples")
 left.legend()
-right.hist(bootstrap(scores - second_scores), bins=40, alpha=0.6, color=GREEN)
+right.hist(bootstrap(differences), bins=40, alpha=0.6, color=GREEN)
 right.axvline(0, color="black")
 right.axvspan(low, high, ymax=0.04, color="black", label="95 % interval")
 right.set(xlabel="first minus second", yticks=[], title="Question by question: clear of zero")
@@ -982,9 +970,10 @@ plt.show()
 # %% [markdown]
 # ### BLEU, too
 #
-# BLEU is no mean over pairs, so there is no formula. But its counts are sums: sample pairs, add
-# their counts, compute BLEU. sacrebleu does this when asked, with other random numbers. It writes
-# the mean of the samples as μ and half the interval behind ±.
+# BLEU is no mean over pairs, so there is no such formula. But its counts are sums: sample pairs,
+# add their counts, compute BLEU. sacrebleu does this, too, with other random numbers. It prints the
+# mean of the samples (μ), half the interval (±), the four precisions, the brevity penalty (BP), and
+# the lengths with their ratio.
 
 # %%
 counts = all_counts["en"][:200]
@@ -999,12 +988,12 @@ print("sacrebleu ", sacrebleu.BLEU(force=True).corpus_score(*pairs, n_bootstrap=
 # %% [markdown]
 # ### Does it keep its promise?
 #
-# *95 %* is a promise: if one examined again and again, each time with new questions, 95 of 100
-# intervals should contain the truth. With a real model nobody knows the truth. So let us make one
-# up: a model that answers each question right with the probability 0.8. Examine it many times.
+# *95 %* is a promise: in many exams, each with new questions, 95 of 100 intervals should contain
+# the truth. Nobody knows the truth about a real model, so make one up that answers each question
+# right with the probability 0.8.
 #
-# (If $k$ of $n$ scores are 1, the sum of $n$ resampled scores has a binomial distribution with the
-# probability $k/n$. So we sample this sum directly, which is faster.)
+# (If $k$ of $n$ scores are 1, each resampled one is 1 with the probability $k/n$. Their sum has a
+# *binomial* distribution: `rng.binomial` samples it directly.)
 
 # %%
 TRUTH, EXAMS = 0.8, 1000
@@ -1043,57 +1032,58 @@ plt.show()
 
 # %% [markdown]
 # On the left, the intervals in orange have missed. On the right: with fifty questions or more the
-# promise is nearly kept; with few it is not, because few questions are a poor picture of all. The
-# worst case is a perfect result: if all answers are right, every resample has only right answers,
-# and the interval has no width. Sure of everything after five questions? (Exercise 5.)
+# promise is kept, as nearly as a thousand exams can tell; with ten or fewer it is not. The worst
+# case is a perfect result: every resample has only right answers, and the interval has no width.
+# With five questions a third of all exams are perfect ($0.8^5$), and their intervals miss.
+# (Exercise 5.)
 #
-# Look at the widths, too: from some fifty questions on, halving an interval takes about four times
-# as many.
+# From fifty questions on, half the width takes about four times as many.
 
 # %% [markdown]
 # ## The report
 #
-# Now the real thing. Three systems answer the five hundred questions of lesson 10, about tales
-# that neither training has seen:
+# Three systems answer the five hundred questions of lesson 10, about tales that neither training
+# has seen:
 #
-# * **base**, the GPT-2 of lesson 8, which reads tale and question as one text and continues it;
+# * **base**, the GPT-2 of lesson 8, which reads tale and question as one text and continues it, up
+#   to a full stop;
 # * **fine-tuned**, the chat model of lesson 10;
-# * **copy**, which repeats the question. It knows nothing, so its score shows what shared words
-#   alone are worth. Always have such a baseline.
+# * **copy**, which repeats the question. It knows nothing. Always have such a baseline.
 
 # %%
 base_run, chat = pretrained("tales"), chat_run("en")
 assistant = Assistant(chat)
 questions = held_out_questions("en", args.questions)
-right = [question.answer for question in questions]
+expected = [question.answer for question in questions]
 given = {
     "base": base_answers(base_run, "en", questions),
     "fine-tuned": assistant.replies([question.messages for question in questions]),
     "copy": [question.messages[-1].content for question in questions],
 }
 for number in [0, args.questions // 5, args.questions * 2 // 5]:
-    print(f"{questions[number].messages[-1].content:34} right: {right[number]}")
-    for name, answers in given.items():
-        print(f"   {name:11} {answers[number]}")
+    print(f"{questions[number].messages[-1].content:34} right: {expected[number]}")
+    for name, replies in given.items():
+        print(f"   {name:11} {replies[number]}")
+print("most frequent of base:", Counter(given["base"]).most_common(3))
 
 # %% [markdown]
-# Every measure of every answer. BLEU gets a corpus, so for it we keep the counts.
+# Four measures of each, with 95 % intervals:
 
 # %%
 report = {}  # name: {measure: (value, low, high)}
-for name, answers in given.items():
-    pairs = list(zip(answers, right, strict=True))
+for name, replies in given.items():
+    pairs = list(zip(replies, expected, strict=True))
     per_question = {
         "match": np.array([exact_match(*pair) for pair in pairs]),
         "F1": np.array([token_f1(*pair) for pair in pairs]),
-        "ROUGE-L": np.array([rouge(*pair)[2, 2] for pair in pairs]),
+        "ROUGE-L": np.array([rouge(*pair)[2, 2] for pair in pairs]),  # its F1
     }
     report[name] = {
         measure: (scores.mean(), *interval(bootstrap(scores)))
         for measure, scores in per_question.items()
     }
     counts = np.array([bleu_counts(*map(tokens, pair)) for pair in pairs])
-    chosen = rng.integers(len(counts), size=(500, len(counts)))
+    chosen = rng.integers(len(counts), size=(500, len(counts)))  # BLEU is slow: fewer resamples
     draws = np.array([bleu(counts[some].sum(axis=0)) for some in chosen]) / 100
     report[name]["BLEU"] = bleu(counts.sum(axis=0)) / 100, *interval(draws)
 
@@ -1104,30 +1094,16 @@ for name, measures in report.items():
     print(f"{name:11}", *[f"{cell:>19}" for cell in cells])
 assert report["fine-tuned"]["match"][1] > report["copy"]["match"][2]
 
-# %%
-figure, axes = plt.subplots(figsize=(7, 3.2))
-for number, (name, colour) in enumerate(zip(report, [ORANGE, BLUE, GREEN], strict=True)):
-    values, lows, highs = np.array(list(report[name].values())).T
-    places = np.arange(len(values)) + 0.27 * (number - 1)
-    axes.bar(places, values, 0.25, color=colour, label=name)
-    axes.errorbar(places, values, [values - lows, highs - values], fmt="none", ecolor="black")
-axes.set_xticks(range(len(values)), list(report["copy"]))
-axes.set(ylim=(0, 1.05), title=f"{len(questions)} questions about tales never seen")
-axes.set_ylabel("score, from 0 to 1")
-figure.legend(loc="outside right upper")
-plt.show()
-
 # %% [markdown]
-# The lines on the bars are the intervals: with five hundred questions nobody need doubt who is
-# best. The copy shows what overlap is worth: a question shares words with its answer, and F1 and
-# ROUGE pay for them, exact match does not. The base model ends the text or writes on, and gets next
-# to nothing.
+# Nobody need doubt who is best. The copy shows what overlap alone is worth: a question shares words
+# with its answer, and F1 and ROUGE pay for them. The base model ends nearly every text at once, so
+# only the full stop is left. Normalization removes it; BLEU counts it as a right token.
 #
-# What one number hides, its parts may show.
+# One number hides much, so count each kind of question:
 
 # %%
 kinds = ["who", "where", "what", "why", "order"]
-hits = [exact_match(*pair) for pair in zip(given["fine-tuned"], right, strict=True)]
+hits = [exact_match(*pair) for pair in zip(given["fine-tuned"], expected, strict=True)]
 for kind in kinds:
     of_kind = np.array(
         [hit for hit, question in zip(hits, questions, strict=True) if question.kind == kind]
@@ -1137,92 +1113,108 @@ for kind in kinds:
     print(f"   95 % interval {low:.0%} to {high:.0%}")
 
 # %% [markdown]
-# Questions about order are answered well, too well perhaps. Some ask whether somebody came before
-# or after something. What are the right answers to those? And what does the model get wrong?
+# Where all answers are right, the interval has no width and cannot be believed. For questions about
+# order, a reason is easily found. Here are those that say *before or after*, with X for each name,
+# and the right answers; then some wrong replies to other questions.
 
 # %%
-before_or_after = [q for q in questions if "before or after" in q.messages[-1].content]
-print(before_or_after[0].messages[-1].content)
-print("right answers to such questions:", dict(Counter(q.answer for q in before_or_after)))
-replies = zip(given["fine-tuned"], questions, hits, strict=True)
-wrong = [(reply, q) for reply, q, hit in replies if not hit and q.kind == "what"]
-for reply, q in wrong[:3]:
-    print(f"wrong   {q.messages[-1].content}   right: {q.answer}   said: {reply}")
+wordings = Counter()
+for question in questions:
+    text = question.messages[-1].content
+    if "before or after" in text:
+        without_names = re.sub(r"(?<= )[A-Z]\w+( the \w+)?", "X", text)
+        wordings[without_names, question.answer] += 1
+for (text, answer), number in sorted(wordings.items()):
+    print(f"{number:3} times: {text:54} {answer}")
+assert len(wordings) == len({text for text, _ in wordings})  # one answer for each wording
+
+told = zip(hits, questions, given["fine-tuned"], strict=True)
+for question, reply in [pair for hit, *pair in told if not hit][:5]:
+    print(f"{question.messages[-1].content}   right: {question.answer}   said: {reply}")
 
 # %% [markdown]
-# In every tale the child tries alone first, and is helped afterwards. So whoever sees which of the
-# two is asked about can answer without reading the tale. A **shortcut** like that is what to look
-# for where a score is too good. And read the replies that count as wrong: some may state the right
-# fact in other words, which exact match does not see.
+# In every tale the child tries alone first and is helped afterwards, so a wording always has the
+# same answer: no need to read the tale. Look for a **shortcut** like that where a score is too
+# good. And read the replies that count as wrong: exact match also rejects right facts in other
+# words. (Many of these would raise F1 above it.)
 #
 # ## Hallucination
 #
 # To state what has no source is called **hallucination**. The loss of a language model rewards a
-# likely continuation, and after a question the likely continuation is an answer, whether the model
-# can know it or not. In practice that is the most harmful kind of error: it looks like all other
-# answers. To measure it, ask what the text does not say, and count.
+# likely continuation, and after a question that is an answer, whether the model can know it or not.
+# It looks like any other answer. To measure this, ask what the text does not say.
 #
-# Two shares belong together. The first is of questions *without* an answer: how many get one all
-# the same? The second is of questions *with* an answer: how many does the model refuse? Each is
-# easy to bring to zero alone: refuse everything, or nothing.
+# Two shares belong together: of questions *without* an answer, those that get one; of questions
+# *with* an answer, those that are refused. Each alone is easily zero: refuse everything, or
+# nothing.
+#
+# The questions are from lesson 10's examination, in words that no training text has used. *Refused*
+# is one of the three refusals of the training, *right* an exact match, *small talk* a sentence of
+# the training's small talk, which claims nothing about the tale. All else is *wrong*.
 
 # %%
-parts = examination("en")
-without, with_answer = (parts[name][: args.questions] for name in ("no answer", "other words"))
-invented = [
-    (question, reply)
-    for question, reply in zip(
-        without, assistant.replies([question.messages for question in without]), strict=True
-    )
-    if not is_refusal(reply, "en")
-]
-replies = assistant.replies([question.messages for question in with_answer])
-refused = np.mean([is_refusal(reply, "en") for reply in replies])
-answered = zip(replies, with_answer, strict=True)
-correct = np.mean([is_right(reply, question, "en") for reply, question in answered])
-print(f"{len(without)} questions without an answer: {len(invented) / len(without):.0%} get one")
-print(f"{len(with_answer)} questions with an answer: {refused:.0%} refused, {correct:.0%} right")
+talk = {m.content for dialogue in small_talk("en") for m in dialogue.messages}
+OUTCOMES = ["refused", "right", "small talk", "wrong"]
+
+
+def outcome(reply, question):
+    if is_refusal(reply, "en"):
+        return "refused"
+    if is_right(reply, question, "en"):
+        return "right"
+    return "small talk" if reply in talk else "wrong"
+
 
 # %%
-for question, reply in invented[:8]:
-    print(f"{question.messages[-1].content:58} said: {reply}")
+wrong_replies = {}
+for name in ["no answer", "other words"]:
+    part = examination("en")[name][: args.questions]
+    replies = assistant.replies([question.messages for question in part])
+    outcomes = np.array([outcome(*pair) for pair in zip(replies, part, strict=True)])
+    print(f"{name}, {len(part)} questions")
+    for kind in OUTCOMES:
+        found = outcomes == kind
+        if found.any():
+            low, high = interval(bootstrap(found))
+            print(f"   {kind:10} {found.mean():4.0%}   95 % interval {low:.0%} to {high:.0%}")
+    told = zip(outcomes, part, replies, strict=True)
+    wrong_replies[name] = [pair for kind, *pair in told if kind == "wrong"]
+
+# %%
+for name, pairs in wrong_replies.items():
+    print(f"wrong: {name}")
+    for question, reply in pairs[:: max(1, len(pairs) // 5)][:5]:  # from all topics
+        print(f"   {question.messages[-1].content:62} said: {reply}")
 
 # %% [markdown]
-# Some of these replies may be small talk, which claims nothing about the tale. The first share
-# counts every reply that is no refusal, so it is an upper limit.
+# Where the tale has no answer, a wrong reply is invented. Where it has one, a wrong reply has no
+# source either, and sounds as sure as a right one; it may fit another question.
 #
-# The questions with an answer are worded in ways that no training text has used. A reply that is
-# neither a refusal nor right is a wrong answer, given with the same assurance. It may fit another
-# question, for which the model took this one, or name a detail from another place in the tale.
-#
-# Large models hallucinate for the same reason, and the remedies are those of this course: examples
-# of "I don't know" in the training (lesson 10), and texts to answer from, with their source.
+# This course has two remedies: examples of "I don't know" in the training (lesson 10), and a text
+# to answer from (lesson 20).
 #
 # ## If your result looks different
 #
-# * **A Chinese measure is exactly zero.** Then the text has no tokens, or only one: look at what
-#   the tokenizer makes of it, before you look at the model.
-# * **Your BLEU differs from somebody else's.** Ask whether theirs is a mean over pairs, how they
-#   tokenized, whether in lower case, and how they smoothed; sacrebleu's `get_signature()` says the
-#   last three.
-# * **F1 is high and the answers are poor.** Read twenty of them. Is one word wrong that decides?
-# * **Two runs differ.** Do their intervals overlap? Then they decide nothing: take the differences
-#   question by question, or ask more questions.
+# * **A Chinese measure is exactly zero.** Look at the tokens before you look at the model: there
+#   may be none, or only one.
+# * **Your BLEU differs from somebody else's.** Is theirs a mean over pairs? How did they tokenize
+#   and smooth, and in lower case? sacrebleu's `get_signature()` says the last three.
+# * **F1 is high and the answers are poor.** Read twenty of them: is the deciding word wrong?
+# * **Two runs differ.** Overlapping intervals decide nothing: take the differences question by
+#   question, or ask more questions.
 # * **Your model writes other tales than those on this page.** Another processor rounds differently
-#   in training. What is computed from the grammar's own tales is the same everywhere.
+#   in training. What needs no model is the same everywhere.
 #
 # ## Recap
 #
-# * Perplexity asks how probable the right text is. It depends on the tokens, and one contradiction
-#   hardly moves it.
-# * Exact match and F1 are for short answers, after normalization. BLEU is clipped precision of
-#   n-grams with a brevity penalty, over a whole corpus. ROUGE-N adds recall, ROUGE-L allows gaps.
-# * All of them compare tokens, not meanings. And all depend on the tokenization, in Chinese
-#   entirely.
-# * The bootstrap says how far chance goes: sample the questions again. Compare two models on the
-#   same questions, by their differences.
-# * A hallucination is a statement without a source. Count answers where there is none, and refusals
-#   where there is one.
+# * Perplexity says how probable the right text is. It depends on the tokens, and hardly sees
+#   contradictions.
+# * Exact match and F1 are for short answers. BLEU is clipped precision with a brevity penalty, over
+#   a corpus. ROUGE-N adds recall, ROUGE-L allows gaps.
+# * All compare tokens, not meanings, and depend on the tokenization, in Chinese entirely.
+# * The bootstrap shows how far chance goes. Compare two models by their differences on the same
+#   questions.
+# * Hallucination: count answers where the text has none, and refusals where it has one.
 #
 # ## Check your understanding
 #
@@ -1304,6 +1296,5 @@ check.hidden_errors(hidden_errors)
 # %% [markdown]
 # ## Next
 #
-# You know how good your model is, and how well you know it. In lesson 12 others get to talk to it:
-# it moves behind a server, with a page to chat on, and has to put up with bad input and with many
-# people at once.
+# In lesson 12 others talk to your model: it moves behind a server, with a page to chat on, and has
+# to cope with bad input and many people at once.

@@ -222,7 +222,7 @@ answer = Answers(
     (
         "Which of two is better?",
         "How far the difference would vary with other questions. The bootstrap of the differences"
-        " on the same questions gives an interval; if it holds 0, chance explains the difference.",
+        " on the same questions gives an interval; if it holds 0, chance may be the reason.",
     ),
     (
         "Hallucination",
