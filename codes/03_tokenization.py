@@ -386,7 +386,7 @@ def random_text():
 wild_texts = [random_text() for _ in range(10_000)]
 print(repr(wild_texts[0]))
 
-# %% tags=["nbval-check-output"]
+# %%
 in_keras = as_keras(tokenizer)
 held_out = [tale.text for tale in corpus("en", "validation", 50)]
 for name, texts in [("tales", held_out), ("random strings", wild_texts)]:
