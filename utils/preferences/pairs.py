@@ -114,7 +114,7 @@ def identity_of(
         PairsError: if there are too few pairs.
         CourseError: if `base` holds no preset.
     """
-    split(len(pairs.rows))
+    split(len(pairs.rows))  # first: too few of them are told at once
     digest = hashlib.sha256(pairs.rows.tobytes() + pairs.mask.tobytes()).hexdigest()
     return identify(module, name, {"base": preset_digest(base), "pairs": digest}, recipe)
 
