@@ -539,9 +539,9 @@ assert times["full, tokens frozen"] < 1.05 * times["LoRA r=16"] < 0.95 * times["
 read = np.bincount(tales.train, minlength=len(tales.tokenizer.tokens))  # how often, each token
 
 
-def never_read(ids, read=read):
+def never_read(ids, counts):
     """The share of tokens that do not occur in what the model has read."""
-    return np.mean(read[ids] == 0)
+    return np.mean(counts[ids] == 0)
 
 
 def tokens_of(dialogues):
@@ -553,10 +553,10 @@ def tokens_of(dialogues):
 docs = load_corpus("python_docs")
 docs_ids = np.array(tales.tokenizer.encode(docs.tokenizer.decode(docs.validation[1:-1])))
 strange = {
-    "tales": never_read(tales.validation),
-    "retold tales": never_read(retold_tales(tales.tokenizer, "test", 60)),
-    "replies of a chat": never_read(tokens_of(about_tales("en", "validation", 40))),
-    "help texts": never_read(docs_ids),
+    "tales": never_read(tales.validation, read),
+    "retold tales": never_read(retold_tales(tales.tokenizer, "test", 60), read),
+    "replies of a chat": never_read(tokens_of(about_tales("en", "validation", 40)), read),
+    "help texts": never_read(docs_ids, read),
 }
 for name, share in strange.items():
     print(f"{name:18} tokens never read: {share:5.1%}")
