@@ -40,9 +40,9 @@ np.set_printoptions(precision=3, suppress=True)
 # %% [markdown]
 # ## The idea, by hand
 #
-# In the bigram table of lesson 2, each token has its own row, so what the model learns about "cat"
-# does not help with "dog". The reason is the one-hot vectors: any two of them are equally far
-# apart, so no two words are more similar than others.
+# In a bigram table like that of lesson 2, each token has its own row, so what the model learns
+# about "cat" does not help with "dog". The reason is the one-hot vectors: any two of them are
+# equally far apart, so no two words are more similar than others.
 #
 # Here is a sentence over a vocabulary of five words; "dog" does not occur in it.
 
@@ -90,10 +90,10 @@ assert np.array_equal(vectors, by_product)
 # ### Which rows learn
 #
 # How does the loss change when the table changes? Assume that the layers above have computed the
-# gradient of the loss with respect to each vector of the sentence. The matrix `upstream` holds it,
-# one row for each **position**. The row of a word is copied to every position where the word
-# occurs, so the gradient of this row is the sum of `upstream` over these positions. The product of
-# the transposed one-hot matrix and `upstream` computes this sum.
+# gradient of the loss with respect to each vector of the sentence. The matrix `upstream` holds it
+# (here invented numbers), one row for each **position**. The row of a word is copied to every
+# position where the word occurs, so the gradient of this row is the sum of `upstream` over these
+# positions. The product of the transposed one-hot matrix and `upstream` computes this sum.
 
 # %%
 upstream = np.arange(1.0, 16.0).reshape(5, 3)  # (positions, dim)
@@ -173,8 +173,8 @@ for name, ours, *theirs in [
 # ## Which words are alike? Those in the same company
 #
 # The rows of the `Dense` layer in lesson 2 were already embeddings, but as long as the alphabet.
-# Ours are *short*: much shorter than the vocabulary. There is no room for a number for each fact,
-# so words that are used alike have to share numbers.
+# Ours are *short*: much shorter than the vocabulary. They have no room for one number per word, so
+# each number has to serve for many words.
 #
 # **Skip-gram** is a task whose solution gives similar words similar vectors, and it needs nothing
 # but text: given a word, predict which words occur near it. "Duck" and "swan" have the same
@@ -343,8 +343,9 @@ print(f"{len(pairs):,} pairs")
 # %% [markdown]
 # For each real neighbour we sample five words of noise, with probabilities proportional to the
 # frequency to the power of 3/4. This power makes rare words a little more likely than in the text;
-# it worked best in the paper. (Unlike the paper, we sample noise only once, which is simpler.)
-# `answers` holds the targets: 1 for the real candidate, 0 for noise.
+# it worked best in the paper. (Unlike the paper, we sample all noise before training.) By chance,
+# noise can contain a real neighbour. `answers` holds the targets: 1 for the real candidate, 0 for
+# noise.
 
 # %%
 NOISE_WORDS = 5
@@ -379,8 +380,7 @@ print(f"{model.count_params():,} parameters = 2 × {len(words)} × {args.embeddi
 
 # %% [markdown]
 # Keras initialises the tables with small random numbers. So before training all scores are nearly
-# zero, the probability of "yes" is about one half, and the loss must be near $-\log 0.5$. We check
-# that.
+# zero, the probability of "yes" is about one half, and the loss must be near $-\log 0.5$.
 
 # %%
 some = slice(0, 1000)
@@ -417,10 +417,10 @@ trained, as_candidates = centre_table.get_weights()[0], candidate_table.get_weig
 # %% [markdown]
 # ## Nearest neighbours
 #
-# From here on we use only the table of centres. Two vectors are similar if they point in the same
-# direction. The **cosine similarity** measures that: divide each vector by its length and take the
-# dot product. It is 1 for the same direction, 0 for a right angle and −1 for the opposite one.
-# (Without the division, long vectors would get the highest scores.)
+# As the vector of a word we take its row in the table of centres. Two vectors are similar if they
+# point in the same direction. The **cosine similarity** measures that: divide each vector by its
+# length and take the dot product. It is 1 for the same direction, 0 for a right angle and −1 for
+# the opposite one. (Without the division, long vectors would get the highest scores.)
 
 
 # %%
@@ -444,9 +444,9 @@ for word in common_words("duck lucy pip kite lake brave mother pancake she"):
     print(f"{word:8}", "  ".join(f"{text:16}" for text in found))
 
 # %% [markdown]
-# Nobody told the model which words are animals or names, yet it even distinguishes kinds within
-# them: the two nearest neighbours of "duck" swim as well, the neighbours of "lucy" are children,
-# and those of "pip", an animal that helps, are other helpers.
+# The vectors even distinguish kinds of animals and of names: the two nearest neighbours of "duck"
+# swim as well, the neighbours of "lucy" are children, and those of "pip", an animal that helps, are
+# other helpers.
 #
 # Words that occur in the same contexts are neighbours, whether they mean nearly the same, something
 # different ("brave" and "lively") or the opposite ("she" and "he").
@@ -515,7 +515,8 @@ for kind, size in sizes.items():
 show("all", len(class_of), *map(over_all_words, (chance, before, after)))
 
 # %% [markdown]
-# Which neighbours do the words have whose class has a low share?
+# Training raises the share over all words from chance to more than four in five. Which neighbours
+# do the words have whose class has a low share?
 
 # %%
 for word in common_words("grey golden red sunny misty"):
@@ -524,19 +525,19 @@ for word in common_words("grey golden red sunny misty"):
 
 # %% [markdown]
 # "grey" has words for the weather as neighbours, because in the tales it is days that are grey. It
-# is also a neighbour of "sunny" and "misty", which lowers the share of the class "weather". "red"
-# has "apple" as a neighbour. A person puts the colours into one class because of what they mean.
-# The vectors represent only how words are *used*, and only in this text. If it contains a
-# prejudice, so do the vectors.
+# is also a neighbour of "sunny" and "misty", which lowers the share of the class "weather".
+# Likewise, "red" has "apple" as a neighbour: in the tales, apples are red. A person puts the
+# colours into one class because of what they mean. The vectors represent only how words are *used*,
+# and only in this text. If it contains a prejudice, so do the vectors.
 
 # %% [markdown]
 # ## A map of words
 #
-# Nobody can look at points in so many dimensions, so we project them onto the plane in which they
-# differ most. This is **principal component analysis** (PCA): subtract the mean of all points, find
-# the direction in which they vary most, then the same among those at a right angle to it, and so
-# on. The **singular value decomposition** of the matrix of points gives these directions, in this
-# order. We use the first two.
+# Nobody can look at points in so many dimensions, so we project them, divided by their lengths,
+# onto the plane in which they differ most. This is **principal component analysis** (PCA): subtract
+# the mean of all points, find the direction in which they vary most, then the same among those at a
+# right angle to it, and so on. The **singular value decomposition** of the matrix of points gives
+# these directions, in this order. We use the first two.
 
 
 # %%
@@ -567,9 +568,9 @@ plt.show()
 
 # %% [markdown]
 # Why are the animals in three groups? In the tales some help ("duck"), some are asked but cannot
-# help ("cow"), and some need help themselves ("kitten"). The map leaves out most of the variation,
-# so kinds that overlap here, such as the helping animals and their names, can still be far apart in
-# the full space, where the shares above were measured.
+# help ("cow"), and some need help themselves ("kitten"). The map leaves out most of the spread, so
+# kinds that overlap here, such as the helping animals and their names, can still be separate in the
+# full space, where the shares above were measured.
 
 # %% [markdown]
 # ## Trained against counted
@@ -578,17 +579,16 @@ plt.show()
 # > calculated from counts. Nothing after it depends on it.
 #
 # In lesson 2 the trained parameters were the logarithms of counts. Here there is a similar formula.
-# A centre and a candidate occur together `real` times as real neighbours. As noise for this centre,
-# the candidate is sampled about `expected` times: five times the number of pairs of the centre,
-# times the candidate's probability as noise. So the best probability for "yes" is $p = \text{real}
-# / (\text{real} + \text{expected})$. The score $s$ gives this probability if $\sigma(s) = p$, which
-# means $e^s = p/(1-p) = \text{real} / \text{expected}$. So the best score, and hence the dot
-# product of the two words, should be
+# A centre and a candidate are real neighbours `real` times. As noise for this centre, the candidate
+# is sampled about `expected` times: five times the number of pairs of the centre, times the
+# candidate's probability as noise. So the best probability for "yes" is $p = \text{real} /
+# (\text{real} + \text{expected})$. The score $s$ gives this probability if $\sigma(s) = p$, which
+# means $e^s = p/(1-p) = \text{real} / \text{expected}$. So the best score, the dot product of the
+# two words, should be
 #
 # $$s = \log \frac{\text{real}}{\text{expected}}$$
 #
-# The ratio is how much more often the two occur as neighbours than as noise. (O. Levy, Y. Goldberg,
-# *Neural Word Embedding as Implicit Matrix Factorization*, 2014.)
+# (O. Levy, Y. Goldberg, *Neural Word Embedding as Implicit Matrix Factorization*, 2014.)
 
 # %%
 real = np.zeros((len(words), len(words)))
@@ -610,15 +610,15 @@ plt.show()
 
 # %% [markdown]
 # The dot products follow the counts, but less closely than in lesson 2. The full table of scores
-# has one number for each pair of words. The two short tables have far fewer parameters, so they can
-# only approximate it, and the approximation keeps what many words have in common.
+# has one number for each pair of words. The two short tables, with far fewer parameters, can only
+# approximate it.
 
 # %% [markdown]
 # ## What sharing buys
 #
 # Similar words have similar vectors. Does what is learnt about "cat" now help with "dog"? We hide
 # ten words: models that predict the next *word* are trained on the tales, but never see what
-# follows one of these ten. Then we test them on the validation tales.
+# follows one of these ten. We test them on the validation tales, without words that have no row.
 
 # %% tags=["nbval-check-output"]
 hidden = common_words("duck cow otto lucy mother lake kite ring pancake brave")
@@ -694,17 +694,18 @@ print(f"{'all words alike':20} {np.log(len(words)):19.2f} {np.log(len(words)):20
 assert losses["trained vectors"] == min(losses.values())
 
 # %% [markdown]
-# After a hidden word (right column) the counted table is worse than the model that ignores the
-# word: its loss is the logarithm of the number of words. Random vectors do not help: the network
-# applies what it has learnt about "swan" to whichever words happen to have a similar vector. With
-# trained vectors, these are words of the same kind, so the network predicts well after words whose
-# followers it has never seen.
+# After a hidden word the counted table treats all words alike and is worse than the model that
+# ignores the word. Random vectors do not help: the network applies what it has learnt about "swan"
+# to whichever words happen to have a similar vector. With trained vectors, these are words of the
+# same kind, so the network predicts well after words whose followers its `Dense` layer has never
+# seen.
 #
-# After a visible word (left column) there are enough counts, and the counted table is better: short
-# vectors only approximate it. Besides, our vectors were trained for another task. In a GPT they are
-# trained together with the layers above them.
+# After a visible word there are enough counts, and the counted table is better: short vectors only
+# approximate it. Besides, our vectors were trained for another task; in a GPT they are trained
+# together with the layers above.
 #
-# Here are the network's predictions after hidden words.
+# Here are the network's best guesses after hidden words; "in truth" is the share counted in the
+# training tales.
 
 # %%
 counted_all = np.full((len(words), len(words)), SMOOTHING)
@@ -835,9 +836,8 @@ plt.show()
 # weighted sum, and the argument above would hold again. Our mixer has random parameters and is
 # applied to each position separately.
 #
-# Chinese words have no endings that show who acts, so word order matters at least as much as in
-# English. The Chinese sentences mean "the kitten saw the mouse" and "the mouse saw the kitten".
-# Their tokens are characters with random vectors, which is enough here.
+# Word order matters in Chinese, too: the Chinese sentences mean "the kitten saw the mouse" and "the
+# mouse saw the kitten". Their tokens are characters with random vectors, which is enough here.
 
 
 # %%
@@ -874,12 +874,12 @@ for sentences, token_ids, tokens in [
 # %% [markdown]
 # The result is the same in both languages. Without positions, the tensors differ only in the order
 # of their rows, so the mean is the same, with or without mixing. With positions but without mixing,
-# the mean is still the same. It takes both: positions *and* a non-linear layer, or a layer that
-# combines several positions. The second kind, much more powerful, is **attention**, the subject of
+# the mean is still the same. It takes both: positions *and* a layer that mixes, either a non-linear
+# one or one that combines several positions. The second kind is **attention**, the subject of
 # [lesson 5](05_attention.ipynb).
 #
-# Where the table shows 0.0000, only rounding errors are left. The other sizes depend on how large
-# the vectors are.
+# Positions do not change the first column, because both sentences get the same ones. Where the
+# table shows 0.0000, only rounding errors are left.
 
 # %% [markdown]
 # ## In GPT-2
@@ -904,11 +904,12 @@ for sentences, token_ids, tokens in [
 #
 # * A one-hot vector times a matrix is a look-up of a row. The gradient of a row is the sum over the
 #   positions where it was looked up.
-# * Skip-gram gives similar vectors to words that have the same neighbours. Its gradient, too, is
+# * Skip-gram gives similar vectors to words that have the same neighbours. Its error, too, is
 #   predicted minus true probability.
 # * Cosine similarity compares directions. Judge embeddings by a number over many words, compared
 #   with chance and the untrained table.
-# * Similar vectors share what was learnt: what a network learns about "swan" helps with "duck".
+# * Words with similar vectors share what was learnt: what a network learns about "swan" helps with
+#   "duck".
 # * The mean of word vectors ignores their order. To represent it, a model needs positions and a
 #   layer that mixes them with the words.
 

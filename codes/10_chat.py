@@ -304,7 +304,7 @@ for dialogue in by_length[-2:]:
 
 # %% [markdown]
 # If every question of the training had an answer, the model would learn to give one every time. A
-# statement without a source is called **hallucination**; the examination below counts it. So the
+# statement without a source is called **hallucination**; [lesson 11](11_evaluation.ipynb) counts it. So the
 # training has *refusals*, too: replies that say that the tale does not say.
 #
 # ### Packing
@@ -460,7 +460,7 @@ assert difference < 1e-3
 # %% [markdown]
 # Both give the same losses. They begin above that of a model for which all tokens are equally
 # likely: this one expects more of the tale, not a reply. They need not fall at every step, since
-# each step has other rows and the rate begins high, without a warm-up.
+# each step has other rows and the learning rate begins high, without a warm-up.
 #
 # The tokens with mask 0 are no targets, but as inputs they matter: through attention the gradient
 # reaches them, and that is how the model learns to find an answer in a tale.

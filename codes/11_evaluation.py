@@ -775,8 +775,8 @@ assert itself == 0
 #
 # ## What each of them sees
 #
-# Of openings of tales, a growing share is dropped, swapped or replaced. All measures get the tokens
-# of BLEU here, and BLEU is divided by 100.
+# Of the tokens of openings of tales, a growing share is dropped, swapped or replaced. All measures
+# get the tokens of BLEU here, and BLEU is divided by 100.
 
 
 # %%
@@ -1035,7 +1035,6 @@ plt.show()
 # promise is kept, as nearly as a thousand exams can tell; with ten or fewer it is not. The worst
 # case is a perfect result: every resample has only right answers, and the interval has no width.
 # With five questions a third of all exams are perfect ($0.8^5$), and their intervals miss.
-# (Exercise 5.)
 #
 # From fifty questions on, half the width takes about four times as many.
 
@@ -1113,9 +1112,9 @@ for kind in kinds:
     print(f"   95 % interval {low:.0%} to {high:.0%}")
 
 # %% [markdown]
-# Where all answers are right, the interval has no width and cannot be believed. For questions about
-# order, a reason is easily found. Here are those that say *before or after*, with X for each name,
-# and the right answers; then some wrong replies to other questions.
+# Where all answers are right, the interval has no width and cannot be believed. Questions about
+# order are easy for a reason. Here are those that say *before or after*, with X for each name, and
+# the right answers; then some wrong replies to other questions.
 
 # %%
 wordings = Counter()

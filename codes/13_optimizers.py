@@ -15,7 +15,7 @@ args = settings(steps=60, batch_size=16, seed=0)
 print(args)
 
 # %% [markdown]
-# The settings belong to the sweep, a set of short runs in the middle of the lesson.
+# `steps` is the length of the short runs in the middle of the lesson.
 
 # %%
 import json
@@ -48,10 +48,10 @@ np.set_printoptions(precision=3, suppress=True)
 # directions than along others.
 #
 # Here is a matrix `W` that should become `GOAL`. The variance of its inputs is a thousand times as
-# large along their first direction, the most *common* one, as along their last, the *rarest*. The
-# gradient of the mean squared error is `W - GOAL` times `covariance`, the matrix that holds these
-# variances. The directions do not run along the axes, so the common ones dominate every single
-# number of the gradient.
+# large along their first direction, the most *common* one, as along their last, the *rarest*: the
+# loss is a narrow valley, as in lesson 1. The gradient of the mean squared error is `W - GOAL`
+# times `covariance`, the matrix that holds these variances. The directions do not run along the
+# axes, so the common ones dominate every single number of the gradient.
 
 # %%
 N = 8
@@ -70,9 +70,9 @@ def toy_gradient(W):
 # The **singular value decomposition** (SVD) takes a matrix apart into a turn, a stretch and another
 # turn: $G = U S V^\top$. The stretches, the **singular values**, come largest first. **Muon** takes
 # its step with all of them set to 1: $UV^\top$ in place of $USV^\top$. This is called
-# **orthogonalisation**, because $UV^\top$ is the nearest **orthogonal** matrix. Rare directions
-# then get as much of the step as common ones (Jordan and others, *Muon: An optimizer for hidden
-# layers in neural networks*, 2024).
+# **orthogonalisation**, because $UV^\top$ is the nearest **orthogonal** matrix, one that turns but
+# does not stretch. Rare directions then get as much of the step as common ones (Jordan and others,
+# *Muon: An optimizer for hidden layers in neural networks*, 2024).
 
 
 # %%
@@ -89,9 +89,10 @@ print("Adam's first step along its directions", np.diag(U.T @ np.sign(G) @ Vt.T)
 print("after orthogonalisation               ", np.linalg.svd(by_svd(G), compute_uv=False))
 
 # %% [markdown]
-# Adam's first step is $+1$ or $-1$ for each number. The common directions still dominate it, and
-# along two of the rare ones it even points the wrong way: their numbers are negative. Now let three
-# optimizers go, each with a falling learning rate and with the best of the same list of rates.
+# Adam's first step is $+1$ or $-1$ for each number. Along the directions of the SVD, it is still
+# longest along the common ones, and along two of the rare ones it even points the wrong way: their
+# numbers are negative. Now let three optimizers go, each with a falling learning rate and the best
+# of the same rates.
 
 
 # %%
@@ -142,9 +143,10 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# All three have learnt the common directions. Of the rarest one Adam leaves much and momentum some;
-# Muon leaves hardly anything. In the left figure its loss falls late: a step of Muon does not
-# shrink with the gradient, so `W` oscillates around `GOAL` until the learning rate is small.
+# All three have learnt the common directions. Along the rarest one Adam leaves much, momentum some,
+# and Muon hardly anything. In the left figure its loss falls late: a step of Muon does not shrink
+# with the gradient, so `W` oscillates around `GOAL` until the learning rate is small. The toy is
+# simpler than a GPT: its gradient has no noise, and even momentum beats Adam.
 #
 # ## A real gradient
 #
@@ -191,7 +193,7 @@ print(f"the first ten of {len(S)} hold {share:.0%} of the sum of their squares")
 assert share > 0.5
 
 # %% [markdown]
-# It does: a few directions out of 128 have most of the gradient.
+# It does: ten directions out of 128 have most of the gradient.
 #
 # ## Newton–Schulz: orthogonalisation without an SVD
 #
@@ -199,7 +201,7 @@ assert share > 0.5
 # $X = USV^\top$ into a polynomial with odd powers only, $aX + b\,XX^\top X + c\,(XX^\top)^2 X$, and
 # you get $U\,(aS + bS^3 + cS^5)\,V^\top$: the directions stay, and each singular value goes through
 # the polynomial. The three numbers are chosen so that five rounds bring nearly everything between 0
-# and 1 near to 1.
+# and 1 near enough to 1 for training.
 
 # %%
 A, B, C = 3.4445, -4.7750, 2.0315
@@ -224,10 +226,9 @@ print("the directions are the same:", same)
 assert same
 
 # %% [markdown]
-# One singular value is zero and stays so. The input of this matrix comes from a **layer
-# normalization** that has not been trained yet (its factors are 1, its offsets 0). So the 128
-# features of each input have the mean zero, and nothing ever went in along the direction (1, 1, …
-# 1).
+# The last singular value is zero, up to rounding, and stays so. The input comes from a **layer
+# normalization** that is not trained yet (gains 1, biases 0). So the 128 features of the input have
+# the mean zero, and nothing ever went in along the direction (1, 1, … 1).
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
@@ -252,10 +253,11 @@ plt.show()
 # ## Muon by hand
 #
 # The rest of Muon is short. It keeps a **momentum buffer**, a decaying sum of the gradients, and
-# uses **Nesterov momentum**: it adds the current gradient once more before the update. The larger
-# an orthogonal matrix, the smaller its numbers. So the update is multiplied by a factor that grows
-# with the size. Then the root mean square of its numbers is about 0.2 for any size, as in a typical
-# update of Adam (Liu and others, *Muon is Scalable for LLM Training*, 2025, section 2.2).
+# uses **Nesterov momentum**: it adds the current gradient once more before the update, as a look
+# ahead. If the longer side of an orthogonal matrix is $n$, the root mean square of its numbers is
+# $1/\sqrt n$. So the update is multiplied by $0.2\sqrt n$, which makes this mean about 0.2 for any
+# size, as in a typical update of Adam (Liu and others, *Muon is Scalable for LLM Training*, 2025,
+# section 2.2).
 
 
 # %%
@@ -298,17 +300,17 @@ print(f"of {total:,} parameters Muon moves {kernels:,}, or {with_two_axes:,} wit
 
 # %% [markdown]
 # The other parameters are not matrices that turn vectors: biases and gains are single rows of
-# numbers, and embeddings are tables to look things up in. They go to AdamW inside the same
-# optimizer, with a learning rate of their own. Muon's part needs no clipping, because its step has
-# the same size whatever the gradient. It still needs warm-up, because its first step has full size,
-# too, and follows a single noisy gradient.
+# numbers, and embeddings are tables to look things up in (the output layer shares the token table).
+# They go to AdamW inside the same optimizer, below at half of Muon's learning rate
+# (`adam_lr_ratio`). Muon's part needs no clipping, because its step has the same size whatever the
+# gradient. It still needs warm-up, because its first step has full size, too, and follows a single
+# noisy gradient.
 #
 # ## How fast? A sweep you can see
 #
-# How large should the learning rate be? Nobody can calculate it. So try: a short run at each of
-# several rates, all from the same parameters, on the same batches. This is a **learning rate
-# sweep**. Compiling takes longer than such a run, so we compile once for each optimizer, and before
-# each run put back the first numbers of the model and of the optimizer.
+# Nobody can calculate the best learning rate. So try: a short run at each of several rates, all on
+# the same batches. This is a **learning rate sweep**. To compile only once for each optimizer, each
+# run puts back the first numbers of the model and of the optimizer.
 
 
 # %%
@@ -364,24 +366,25 @@ for axes in (left, right):
 plt.show()
 
 # %% [markdown]
-# Muon's curve is a U. On its left the rate is too small: the loss falls, but slowly, and the run is
-# over. On its right it is too large: the loss jumps up at first, and what it then wins back is less
-# than others have won. The best rate's neighbours are not far behind, so a coarse sweep is enough.
+# Muon's curve is a U. On its left the rate is too small: the loss falls, but too slowly. On its
+# right it is too large: the loss jumps up at first, and does not make up for it. The bottom is
+# wide: rates three times apart are enough to find it.
 #
 # The dotted line is the loss of a model that knows only how frequent each token is. In so short a
-# run AdamW comes down to it and hardly further. (Its curve is flat down to the smallest rate, so a
-# smaller one might be better still; the next section tries one.) But one must not compare the
-# *rates* of the two: a rate has a meaning only together with its optimizer. Nor is the best rate of
-# this small, short run that of another model or a longer run.
+# run AdamW comes down to it and hardly further, as in lesson 8. Its curve is flat down to the
+# smallest rate, so this sweep does not find its best. Do not compare the *rates* of the two: a rate
+# has a meaning only together with its optimizer. Nor is the best rate of this small, short run that
+# of another model or a longer run.
 #
 # ## AdamW beside Muon, with equal tuning effort
 #
-# A fair comparison is long, and gives both the same chances. The following runs take some twenty
-# minutes of processor time, too long for a notebook. `python -m benchmarks.optimizers` has made
-# them, and makes them anew on your machine; what it wrote is in the course as
-# [optimizers.json](../datasets/optimizers.md). The model is the small GPT-2 of lesson 8. For both
-# optimizers the tuning began with three rates, each about three times the one before; as long as
-# the best one was at the edge, the next one was added.
+# The following runs take some twenty minutes of processor time, too long for a notebook.
+# `python -m benchmarks.optimizers` made them, and makes them anew on your machine; what it wrote is
+# in the course as [optimizers.json](../datasets/optimizers.md). The model is the small GPT-2 of
+# lesson 8, and the floor, as there, is the loss that no model can beat. For both optimizers the
+# tuning began with three rates, each about three times the one before; as long as the best one was
+# at the edge, the next one was added. The tuning runs are short; longer ones might find better
+# rates, for either optimizer.
 
 # %%
 results = json.loads(shipped("optimizers.json").read_text(encoding="utf-8"))
@@ -421,18 +424,18 @@ for name in ("AdamW", "Muon"):
     print(f" and {seconds[-1]:.0f} CPU seconds")
 
 # %% [markdown]
-# Time is the **CPU time** of training, over all threads: other programs on the machine hardly
-# change it. A step of Muon costs a little more than one of AdamW, for the products of
-# Newton–Schulz; the right figure includes that.
+# Muon gets much nearer to the floor. In about half of AdamW's time it passes the level at which
+# AdamW ends. Time is the **CPU time** of training, over all threads: other programs change it less
+# than the time on the clock. A step of Muon costs a little more than one of AdamW, for the products
+# of Newton–Schulz.
 #
 # ## The ladder
 #
 # What does each part of a fast training contribute? Add the parts one at a time and measure after
-# each; every part is a rung of the ladder. (Papers call such a measurement an *ablation*, and
-# mostly remove the parts one at a time.) Two rungs are about windows. In lesson 8 each tale had a
-# row of its own, with padding. **Packed** running text has none, but a window may begin in the
-# middle of a tale whose hero was named before it. The third kind of window is packed and starts at
-# a story.
+# each; every part is a rung of the ladder. (Papers call this an *ablation*.) Two rungs are about
+# windows. In lesson 8 each tale had a row of its own, with padding. **Packed** running text has
+# none, but a window may begin in the middle of a tale whose hero was named before it. The third
+# kind of window is packed and starts at a story.
 
 # %% tags=["nbval-check-output"]
 line = "END once upon a time . END the cat sat . END a dog ran off . END"
@@ -455,10 +458,9 @@ for number, start in enumerate(starts[:3]):
 # 3. *each window starts at a story*
 # 4. *compiled* (`jit_compile=True`)
 # 5. *Muon* in place of AdamW
-# 6. *schedule*: fewer steps, so that the learning rate falls to 0 sooner
+# 6. *schedule*: 1000 steps in place of 1400, so that the learning rate falls to 0 sooner
 #
-# The first three are stopped early, because they would take too long. `–` means that a run had not
-# come so far when it ended.
+# The first three were stopped early. `–` means that a run had not come so far when it ended.
 
 # %%
 LADDER = {
@@ -493,12 +495,13 @@ for rung, name in LADDER.items():
     )
 
 # %% [markdown]
-# Read the table downwards, one column at a time: a rung helps if its seconds are fewer than those
-# above it. The milliseconds of a step are CPU time, too. They show what windows and compilation
-# change; the optimizer and the schedule change how many steps are needed. The seconds include
-# compiling, once for each run. The last column shows how far a run came: a shorter schedule gets
-# down sooner, but may end higher. A rung that does not help stays in the table: that is a result as
-# well, for this model, this size and this machine.
+# Read the table downwards: a rung helps if its seconds are fewer than those above it. The seconds
+# include compiling, and end at the first evaluation that reaches the goal. Rungs 2 and 3 compute
+# the same in a step, so the difference of their milliseconds is noise.
+#
+# In our file, neither the windows nor compiling bring a gain that is clear of this noise. Muon
+# saves about a third of the seconds or more. The shorter schedule gets down sooner, but ends
+# higher.
 #
 # ## The race
 #
@@ -506,13 +509,14 @@ for rung, name in LADDER.items():
 #
 # * An entry is a module that `python -m` runs with `--seed`, and that leaves one trained preset. It
 #   may use the training tales as it likes.
-# * It runs once with each of three seeds, and every run has to arrive. Nobody chooses among seeds.
+# * It runs once with each of three seeds, and every run has to arrive.
 # * What counts is the **whole process**, from start to exit: imports, compiling, evaluations.
 # * It has two cores.
 # * Entries are judged on validation tales that no run of the course has used; their own floor is
 #   known.
 #
-# The course's own entry is the command of lesson 8. In a terminal, in the folder of the course,
+# No run of the table gets there. The course's own entry, the command of lesson 8, takes twice as
+# many windows in a step, and got there in lesson 8. In a terminal, in the folder of the course,
 #
 #     python -m benchmarks.race
 #     python -m benchmarks.race --flags "--steps 1000"
@@ -535,14 +539,12 @@ if not laps:
 # %% [markdown]
 # ## If your result looks different
 #
-# * **Seconds.** They are those of the machine that made the file. Make it anew on yours. The order
-#   should not change, the numbers will.
-# * **The sweep is no U.** With very few `steps` every small rate looks bad: nothing has had the
-#   time to learn.
+# * **Seconds.** They are those of the machine that made the file. On yours the numbers will change,
+#   but Muon should stay ahead.
 # * **Muon diverges on a model of your own.** Look which variables it takes for matrices. Embeddings
 #   and biases must go to AdamW.
-# * **AdamW is better in your task.** That happens, above all with few matrices, or when the
-#   pretraining was done with AdamW. Tune both, with equal effort, before you decide.
+# * **AdamW is better in your task.** That may happen, for example after a pretraining with AdamW.
+#   Tune both alike before you decide.
 
 # %% [markdown]
 # ## Recap
@@ -551,7 +553,8 @@ if not laps:
 #   every single number.
 # * Orthogonalisation sets all singular values to 1; Newton–Schulz does it with products alone.
 # * Only matrices that turn something go to Muon; the rest goes to AdamW.
-# * A sweep shows a U: too slow, good, too large. Rates of two optimizers are not to be compared.
+# * A sweep shows which rates are too small, good or too large. Rates of two optimizers are not to
+#   be compared.
 # * A comparison is fair if both are tuned alike, and if time is counted as well as steps.
 
 # %% [markdown]
@@ -625,5 +628,5 @@ check.first_step_below(first_step_below)
 # %% [markdown]
 # ## Next
 #
-# A better optimizer makes the same model better in the same time. What a larger model and more text
-# would bring, and when that pays, is the next question of Part III.
+# What a larger model and more text would bring, and when that pays, is the next question of Part
+# III.

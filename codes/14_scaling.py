@@ -980,9 +980,9 @@ for (kind, world), report in reports.items():
 #   term becomes visible. More runs of the same kind do not help; longer or larger ones may.
 # * **Your runs are far from the file's.** Are `steps`, `batch_size` and `seed` the default
 #   values?
-# * **The processes could not work together.** A firewall may stop them, or a name of this machine
-#   that leads elsewhere: `localhost` must lead to 127.0.0.1. On Windows and on Intel Macs the JAX
-#   that can be installed here cannot train in several processes.
+# * **The processes could not work together.** A firewall may stop them, or the name `localhost`
+#   does not resolve to 127.0.0.1. On Windows and on Intel Macs the JAX that can be installed here
+#   cannot train in several processes.
 
 # %% [markdown]
 # ## Recap

@@ -58,14 +58,14 @@ np.set_printoptions(precision=3, suppress=True)
 # | positions | a table of vectors, added once | rotary: queries and keys are turned |
 # | feed-forward network | two matrices, GELU | three matrices, SwiGLU |
 # | keys and values | of each query head | of each group of query heads |
-# | biases | everywhere | none |
+# | biases | in every `Dense` layer | none |
 #
 # ![GPT-2's block beside Llama's, with shapes](../assets/modern_block.svg)
 #
 # Each part is first built by hand, then compared with the library's: the same input and the same
-# parameters must give the same output and the same gradients. The library's parts come from a small
-# `LlamaBackbone`, keras-nlp's Llama. Its norms contain a small `epsilon`, which is set here; the
-# next section shows why that matters.
+# parameters must give the same output and the same gradients (of a sum of the outputs with random
+# factors, for the input and each parameter). The library's parts come from a small `LlamaBackbone`,
+# keras-nlp's Llama. Its norms contain a small `epsilon`; the next section shows why it is set here.
 
 # %%
 EPSILON = 1e-5
@@ -117,9 +117,9 @@ def compare(name, ours, theirs, x, variables=()):
 #
 # Layer normalization subtracts the mean of a token's features and divides by their standard
 # deviation. **RMSNorm** only divides, by the root of the mean square (RMS). It needs one sum over
-# the features where layer normalization needs two, and has no bias. What makes training unstable is
-# the size of the features, and the size is gone after the division. (Zhang and Sennrich, *Root Mean
-# Square Layer Normalization*, 2019.)
+# the features where layer normalization needs two, and has no bias. The paper assumes that layer
+# normalization helps because it takes away the size of the features, not because it takes away
+# their mean. (Zhang and Sennrich, *Root Mean Square Layer Normalization*, 2019.)
 
 # %% tags=["nbval-check-output"]
 token = np.array([1.0, -2.0, 3.0, 6.0])  # the features of one token
@@ -154,10 +154,10 @@ compare("RMSNorm", lambda x: rms_norm(x, norm.scale), norm, x, norm.weights)
 # ### The trap: epsilon
 #
 # `epsilon` prevents a division by zero. Published models were trained with their own value, often
-# $10^{-5}$, and `LlamaBackbone` takes $10^{-6}$ if you do not tell it. With the wrong epsilon and
-# inputs of size 1, you see hardly any difference. With small inputs you do, for instance with the
-# vectors of an untrained token table: keras-nlp samples them with a standard deviation of 0.01.
-# Their mean square is then $10^{-4}$, and $10^{-5}$ is a tenth of that.
+# $10^{-5}$, and `LlamaBackbone` takes $10^{-6}$ by default. With the wrong epsilon and inputs of
+# size 1, you see hardly any difference. With small inputs you do, for instance with the vectors of
+# an untrained token table: keras-nlp samples them with a standard deviation of 0.01. Their mean
+# square is then $10^{-4}$. Adding $10^{-5}$ makes it a tenth larger, its root about a twentieth.
 
 # %%
 for size in (1.0, 0.1, 0.01):
@@ -201,14 +201,15 @@ for query_position, key_position in [(5, 3), (15, 13), (105, 103), (5, 2), (105,
 # %% [markdown]
 # Only the distance counts, and nothing had to be learnt for it. But one pair of features alone
 # would be ambiguous: after $2\pi$ positions it is back where it began. So each pair of a head turns
-# at a speed of its own. The first one makes a radian per position, the last ones need thousands of
-# positions for a radian. It is like the hands of a clock: the fast ones tell the exact distance,
-# the slow ones tell far from near.
+# at a speed of its own: pair $i$ of $n$ makes $w^{-i/n}$ radians per position, where $w$, the
+# `wavelength`, is 10,000. The first pair makes one radian, the last ones of a head of 64 features
+# less than a thousandth. Like the hands of a clock, the fast ones tell the exact distance, the slow
+# ones tell far from near.
 #
-# Which features make a pair is a convention. The paper takes neighbours, features 0 and 1, 2 and 3,
-# and so on. Keras takes feature $i$ of the first half and feature $i$ of the second half. Both
-# work, but weights that were trained with one are wrong with the other, until the columns of the
-# query and key matrices are permuted.
+# Which features make a pair is a convention. The paper takes neighbours: features 0 and 1, 2 and 3.
+# Keras takes feature $i$ of the first half and feature $i$ of the second half. Both work, but
+# weights that were trained with one are wrong with the other, until the columns of the query and
+# key matrices are permuted.
 
 
 # %%
@@ -276,9 +277,9 @@ print("products        ", values * silu)
 
 # %% [markdown]
 # With GELU, each hidden number decides by itself whether it passes. With a gate, another number
-# decides, and it comes from a matrix of its own. A gate is not limited to 0 to 1: here one is 3.9.
-# So the network can multiply two functions of its input, which a network with GELU can only
-# approximate. The paper gives no explanation of why this works better, and says so.
+# decides. A gate is not limited to 0 to 1: here one is 3.9. So the network can multiply two
+# functions of its input, which a network with GELU can only approximate. The paper measures a lower
+# loss, gives no explanation, and says so.
 
 
 # %%
@@ -357,8 +358,8 @@ compare(
 # %% [markdown]
 # ### What it saves: the KV cache
 #
-# For each token the cache holds a key and a value in every block and every key head. The queries
-# are not kept. So its size is a product of six numbers.
+# For each token the cache holds a key and a value in every block and every key head. So its size is
+# a product of six numbers.
 
 
 # %%
@@ -371,7 +372,7 @@ cache = np.zeros((2, 6, KV_HEADS, FEATURES // HEADS), "float32")  # of one block
 print("as large as the arrays:", cache_bytes(1, KV_HEADS, FEATURES // HEADS, 6, 4) == cache.nbytes)
 
 # %% [markdown]
-# Here are some published models, each with the whole of its context, in numbers of 16 bits.
+# Here are some published models with the whole of their context, in numbers of 16 bits.
 
 # %% tags=["nbval-check-output"]
 MODELS = [  # name, blocks, query heads, key heads, head_dim, context
@@ -441,8 +442,7 @@ assert wrong > 1e-4
 # %% [markdown]
 # For the trainings below, [modern.py](../utils/models/modern.py) builds a model of such blocks from
 # Keras layers, with a switch for each part. With all switches on it must be keras-nlp's Llama: the
-# same logits from the same arrays. (With all switches off it is GPT-2; a test of the course checks
-# that.)
+# same logits from the same arrays. (With all off it is GPT-2; a test of the course checks that.)
 
 
 # %%
@@ -469,12 +469,12 @@ assert difference < 1e-5
 # To find out what each change brings, we change the small GPT-2 of lesson 8 in one part at a time,
 # and then in all.
 #
-# A comparison must be fair. Each part also changes the number of parameters: rotary positions need
-# no table, grouped keys have smaller matrices, a gate costs a third matrix. A larger model is
-# better for that reason alone. So every model here has the same number of parameters: what a part
-# saves is spent on a wider feed-forward network, what it costs is taken from there. An experiment
-# in which one part is changed at a time is called an **ablation**. All models see the same batches
-# in the same order, with the optimizer of lesson 13, Muon, at the same learning rate.
+# Each part also changes the number of parameters: rotary positions need no table, grouped keys have
+# smaller matrices, a gate costs a third matrix. A larger model may be better for that reason alone.
+# So every model here has the same number of parameters: what a part saves is spent on a wider
+# feed-forward network, what it costs is taken from there. An experiment in which one part is
+# changed at a time is called an **ablation**. All models see the same batches in the same order,
+# with the optimizer of lesson 13, Muon, at the same learning rate.
 
 # %% tags=["nbval-check-output"]
 results = json.loads(shipped("modern_block.json").read_text(encoding="utf-8"))
@@ -489,9 +489,9 @@ for name, parts in PARTS.items():
 
 # %% [markdown]
 # The width is a whole number, so the parameters cannot be matched exactly, only to within one
-# hidden unit in each block. `grouped` and `rotary` have a wider feed-forward network than GPT-2, so
-# a part is judged together with what its savings buy. Nor do equal parameters mean equal time; that
-# is measured below.
+# hidden unit in each block. In `grouped`, the two query heads of the small GPT-2 share a key head.
+# `grouped` and `rotary` have a wider feed-forward network than GPT-2, so a part is judged together
+# with what its savings buy.
 #
 # ## The beginning of two trainings
 #
@@ -530,20 +530,20 @@ for name in ("GPT-2", "all"):
 # %% [markdown]
 # ## What does each change bring?
 #
-# The full comparison has seven models with several seeds each, which takes too long for a notebook.
-# `python -m benchmarks.modern_block` made these runs, and can make them again on your machine; the
-# course ships its results as [modern_block.json](../datasets/modern_block.md). A seed decides the
-# first parameters and the order of the batches.
+# The full comparison has seven models with several seeds each, too long for a notebook.
+# `python -m benchmarks.modern_block` made these runs; the course ships its results as
+# [modern_block.json](../datasets/modern_block.md). A seed decides the first parameters and the
+# order of the batches.
 #
 # The same model with another seed ends at another loss. So a difference between two models can be
 # chance, and it needs an interval.
 #
 # *Can be skipped at a first reading.* From each loss subtract the mean of its model and the mean of
-# its seed: what is left is chance, and its size says how far a mean over the seeds can be off.
-# Since that size is itself estimated from few numbers, the interval comes from Student's
-# t-distribution, here by sampling from it. Six differences are tested, and with so many one may
-# look real by chance. So each interval may be wrong with a probability of 5 % divided by six (the
-# **Bonferroni correction**), and all six hold together with 95 %.
+# its seed, and add the mean of all: what is left is chance, and its size says how far a mean over
+# the seeds can be off. Since that size is itself estimated from few numbers, the interval comes
+# from Student's t-distribution. Six differences are tested, and with so many one may look real by
+# chance. So each interval may be wrong with a probability of 5 % divided by six (the **Bonferroni
+# correction**), and all six hold together with at least 95 %.
 
 
 # %%
@@ -608,19 +608,17 @@ plt.show()
 # %% [markdown]
 # Read the last column. If the whole interval lies on one side of zero, the change has made this
 # model better or worse. *No difference* means that these runs do not show one: it may be zero, or
-# too small for so few seeds. The runs are short: they end far above the entropy floor of lesson 8,
-# and what helps at the beginning of a training need not help at its end.
+# too small for so few seeds. Rotary positions lower the loss; a likely reason is that they need not
+# be learnt. SwiGLU was chosen for a lower loss, and here it raises the loss. The model with all
+# changes shows no difference. The runs end far above the entropy floor of lesson 8, and what helps
+# at the beginning of a training need not help at its end.
 #
-# Does a part that brings no difference deserve its place? Most of the five were not chosen for a
-# lower loss. RMSNorm has less to compute, models without biases train more stably when they are
-# large, grouped queries make the cache small, rotary positions are meant for long texts. For such a
-# part "no difference" is good news: it costs nothing. SwiGLU is the exception: it was chosen for a
-# lower loss, and here the loss is higher. But what is true of a small model, trained briefly, need
-# not be true of a large one.
+# Does a part that brings no difference deserve its place? RMSNorm has less to compute, large models
+# are said to train more stably without biases, grouped queries make the cache small. For such a
+# part "no difference" is good news: these runs show no price for it.
 #
 # Two more questions before you believe it. First: lesson 13 tuned the learning rate for GPT-2. Is
-# it as good for the model with all changes? Here are three rates for both, each about three times
-# the one before.
+# it as good for the model with all changes? Here are three rates for both, with one seed.
 
 # %%
 print("rate       ", *[f"{rate:7}" for rate in (0.007, 0.02, 0.06)])
@@ -630,7 +628,8 @@ for name in ("GPT-2", "all"):
 
 # %% [markdown]
 # Of these three rates, the middle one is best for both. If one were best at another, the comparison
-# above would have been unfair to it. Second: what does a step cost?
+# above would have been unfair to it; for SwiGLU alone this was not tried. Second: what does a step
+# cost?
 
 # %%
 times = {
@@ -641,16 +640,15 @@ for name, time in times.items():
     print(f"{name:10} {time / times['GPT-2']:.2f} times the CPU time of GPT-2's step")
 
 # %% [markdown]
-# These ratios are rough, because the machine had other work at the same time, and they hold for
-# this code on a CPU.
+# No change makes a step slower or faster by a tenth. These ratios are rough, because the machine
+# had other work, and they hold for this code on a CPU.
 #
 # ## Positions that the model never saw
 #
-# A model with a table of positions cannot read further than the table goes. In the next runs the
-# table is long enough, but training uses only its first rows: the windows are short pieces of
-# running text (122 tokens), one tale after the other. Then the models read windows that are four
-# times as long (488). For comparison, the same models were also trained on the long windows, on as
-# many tokens in all, with one seed.
+# In the next runs GPT-2's table of positions is long enough, but training uses only its first rows:
+# the windows are short pieces of running text (122 tokens), one tale after the other. Then the
+# models, again with equal parameters, read windows that are four times as long (488). For
+# comparison, both were also trained on the long windows, on as many tokens in all, with one seed.
 
 
 # %%
@@ -691,16 +689,15 @@ plt.legend(fontsize=9, ncols=2, loc="upper right")
 plt.show()
 
 # %% [markdown]
-# Left of the dotted line all models know the positions. Right of it the short-trained ones are on
-# new ground, in different ways. The table has rows there, but they still hold the random numbers of
-# the beginning. Rotary positions need no rows, but queries now meet keys at distances, and so at
-# angles, that never occurred in training. The distance from the curves of the long-trained models
-# is what that costs. (Why is the long-trained table worse than rotary positions everywhere?
-# Probably because it has four times as many rows to learn as the short-trained one, from the same
-# number of tokens. Rotary positions have nothing to learn.) Models with a long context are trained
-# on long texts, at least in the last part of their training, often after all angles have been made
-# smaller (**position interpolation**). (Chen and others, *Extending Context Window of Large
-# Language Models via Positional Interpolation*, 2023.)
+# All models were trained on the positions left of the dotted line. Right of it the short-trained
+# ones are on new ground. The table has rows there, but they still hold the random numbers of the
+# beginning. Rotary positions need no rows, but queries now meet keys at distances that never
+# occurred in training, and in the slow pairs at new angles. The distance from the curves of the
+# long-trained models is what that costs. (The long-trained table is worse than rotary positions
+# everywhere, probably because it has four times as many rows to learn as the short-trained one,
+# from the same number of tokens.) Models with a long context are trained on long texts, at least at
+# the end, often after all angles have been made smaller (**position interpolation**). (Chen and
+# others, *Extending Context Window of Large Language Models via Positional Interpolation*, 2023.)
 #
 # ## Mixture of experts
 #
@@ -740,10 +737,11 @@ compare(
 )
 
 # %% [markdown]
-# Nothing keeps the router from sending every token to the same expert, and the other one then
-# learns nothing. A **load-balancing loss** works against that. For each expert take the part of the
-# tokens that it gets, times its mean share; add up, and multiply by the number of experts. If the
-# tokens are spread evenly this is 1, and it grows with the unevenness.
+# Nothing keeps the router from sending every token to the same expert, and the others then learn
+# nothing. A **load-balancing loss**, added to the training loss with a small factor, works against
+# that. For each expert take the part of the tokens that it gets, times its mean share; add up, and
+# multiply by the number of experts. If the tokens are spread evenly this is 1, and it grows with
+# the unevenness.
 
 
 # %%
@@ -777,10 +775,11 @@ for name, change in zip(MIXTURES[1:], changes, strict=True):
 
 # %% [markdown]
 # The busiest expert is the one that reads more of the held-out tokens, the mean over blocks and
-# seeds; at 50 % both are in equal use. All three kinds end worse than GPT-2, even the one with more
+# seeds; at 50 % both are in equal use. Without the balancing loss one expert reads most tokens, at
+# nearly the same validation loss. All three kinds end worse than GPT-2, even the one with more
 # parameters, probably because in so short a run each expert learns from only a part of the tokens.
 # Our code computes both experts for every token and drops one, so it saves nothing. Real
-# implementations send each token to the machine on which its expert lives.
+# implementations compute only the chosen one.
 #
 # ## If your result looks different
 #
@@ -790,8 +789,8 @@ for name, change in zip(MIXTURES[1:], changes, strict=True):
 #   it.
 # * **A difference between two of your own models vanishes with another seed.** Then it was chance.
 #   Use at least three seeds.
-# * **Your ranking is another one.** That may well be: these are small models, trained briefly on a
-#   simple text. What holds for a large model must be measured there.
+# * **Your ranking is another one.** These are small models, trained briefly on a simple text. What
+#   holds for a large model must be measured there.
 
 # %% [markdown]
 # ## Recap
@@ -800,8 +799,8 @@ for name, change in zip(MIXTURES[1:], changes, strict=True):
 #   model.
 # * Rotary positions turn queries and keys, so that a score depends on the distance of two tokens.
 # * SwiGLU multiplies each hidden number by a gate, in a network two thirds as wide.
-# * Grouped-query attention keeps fewer keys and values: the KV cache shrinks by the size of a
-#   group.
+# * Grouped-query attention keeps fewer keys and values: the KV cache is smaller by a factor of the
+#   group's size.
 # * A fair comparison has equal parameters, equal tokens, several seeds and an interval, and "no
 #   difference" is an answer.
 

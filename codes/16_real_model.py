@@ -378,7 +378,7 @@ print(f"{sum(array.nbytes for array in weights.values()) / 1e6:.0f} MB in memory
 # The model has four parts. The first two need no matrices:
 #
 # * **RMSNorm** divides a vector by the root of its mean square, and multiplies by a gain. It leaves
-#   out the mean and the bias of layer normalization.
+#   out two things of layer normalization: subtracting the mean, and the bias.
 # * **Rotary positions** (RoPE) turn queries and keys by angles that grow with the position. The dot
 #   product of a query and a key then depends on their distance only, so no table of positions is
 #   needed. In this file the numbers 0 and 1 of a head are a pair that is turned, 2 and 3 the next,
@@ -676,7 +676,7 @@ class Chat:
 # The generation is **greedy**: always the likeliest token, so the same question gets the same
 # reply. The list of questions was fixed before the model was asked, and every reply is shown. Where
 # we expected a certain answer, the line below says whether it occurs in the reply. Long replies are
-# cut off, some in the middle of a character (�).
+# stopped, some in the middle of a character (�).
 
 # %%
 TALKS = [
@@ -705,7 +705,7 @@ print(f"{sum(right)} of {len(right)} replies contain the answer that was expecte
 
 # %% [markdown]
 # Most of its English sentences are fluent. It knows two capitals, and after the first question it
-# understands *And of Japan?*. But count the lines of the haiku (three are right), look for the
+# understands *And of Japan?*. But count the lines of the haiku (it should have three), look for the
 # flowers in the summary, and for replies that go in circles. A false product or an invented name
 # comes in the same confident tone as the truth: a **hallucination**. The file names no language but
 # English, and the model fails in French and Chinese.
@@ -871,8 +871,8 @@ plt.show()
 # %% [markdown]
 # What four bits cost is not seen here: the original weights are not in the file, and its matrices
 # stand on sixteen levels already, so only the token embedding gets coarser. With three bits the
-# sentence is still made of words, but it goes astray. These eight levels are not all among the
-# sixteen, and rounding twice may add to the error; the four of two bits are among them. With two
+# sentence is still made of words, but it goes astray. Its eight levels are not all among the
+# sixteen, so rounding twice may add to the error; the four levels of two bits are. With two
 # bits the error of a weight is no longer small against the weight, and the errors of thirty
 # transformer blocks probably add up: nothing is left of the language. A loss above that of guessing
 # means less than an equal share for the right token, on the geometric mean. All of this is plain

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 17. Adapters: a model of your own in a small file
 #
-# At the end of this lesson you will have taught a trained model something new without changing one
+# At the end of this lesson you will have taught a trained model something new without changing any
 # of its weights: what it has learnt is in a small file beside it. You will know what LoRA is, down
 # to its gradients, and when it pays.
 #
@@ -367,8 +367,8 @@ assert min(shares) > 2 * noise
 # ### Merge
 #
 # After training, $W + \frac{\alpha}{r} B A$ is just a matrix. Put it in the place of $W$, and you
-# have an ordinary GPT-2, which needs no more time than before and runs everywhere. Its logits are
-# the same, to the last digit or nearly, since Keras computes this sum in every call:
+# have an ordinary GPT-2, which needs no more time than before and runs everywhere. Merging leaves
+# the logits the same, to the last digit or nearly, since Keras computes this sum in every call:
 
 # %%
 plain = merged(model)
@@ -503,8 +503,8 @@ plt.show()
 #   with about as many numbers.
 # * **How much is forgotten.** Freezing does not prevent forgetting: with the adapter in it, the
 #   model is another one. LoRA of rank 16 forgets less than full fine-tuning on the retold tales,
-#   but more on the help texts, and with the tokens trained more on both. (Without the adapter it is
-#   the old one.)
+#   but more on the help texts; with the tokens trained, more on both. (Without the adapter it is the
+#   old one.)
 # * **Milliseconds.** LoRA saves some time, but no more than full fine-tuning with the tokens
 #   frozen: what is saved here is mostly the work on the token embeddings. The forward pass is the
 #   same and two products more for each matrix; backward, gradients must be computed through all
@@ -701,8 +701,8 @@ assert best_rates["full"] < best_rates["LoRA r=8"]
 #
 # The chat model could find answers in a tale before it became a pirate. Can LoRA teach that to the
 # tale model of lesson 8, which only continues tales? It does not know the three role tokens of a
-# chat yet: their embeddings are new and random. The runs in the file train on the rows that lesson
-# 10 begins with, tales with questions in plain words. With *roles trained* only the embeddings of
+# chat yet: their embeddings are new and random. The runs in the file train on the first rows of
+# lesson 10's training, tales with questions in plain words. With *roles trained* only the embeddings of
 # the three role tokens are trained beside the adapter. Each rate was tuned in short runs, by the
 # loss on validation dialogues; the long runs have two seeds. Each model then answers one question
 # about each of many test tales.
@@ -820,9 +820,9 @@ for name, (layers, width, parameters) in OFFICIAL.items():
 # %% [markdown]
 # For the 124M model, full fine-tuning fits into a laptop anyway. That of the 1.5B model does not
 # fit into one with 16 GB, and LoRA leaves more than half of it for the activations. A hundred
-# tenants of it need a large disk for whole models, and no more than the memory of that laptop for
-# adapters. For the small GPT-2 of the course none of this matters; here LoRA keeps the chat model
-# as it is and adds to it.
+# *tenants*, each with a model of their own, need a large disk for whole models, and no more than
+# the memory of that laptop for adapters. For the small GPT-2 of the course none of this matters;
+# here LoRA keeps the chat model as it is and adds to it.
 
 # %% [markdown]
 # ## If your result looks different

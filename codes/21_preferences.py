@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 21. Preferences: from likely to preferred
 #
-# At the end of this lesson you will have written the losses of a reward model, of DPO and of GRPO
-# by hand, and trained a language model by GRPO on what is *preferred*. You will know how much this
-# can gain at best, what it costs, and which simple control it has to beat.
+# At the end of this lesson you will have written the losses of a reward model and of DPO and the
+# gradient of GRPO by hand, and trained a language model by GRPO on what is *preferred*. You will
+# know how much this can gain at best, what it costs, and which simple control it has to beat.
 #
 # You need: sampling and validity from [lesson 9](09_generation.ipynb), the chat template from
 # [lesson 10](10_chat.ipynb), and intervals from [lesson 11](11_evaluation.ipynb). If the course's
@@ -16,8 +16,8 @@ args = settings(steps=40, batch_size=64, texts=640, seed=21)
 print(args)
 
 # %% [markdown]
-# The settings are for a short training in the second half of the lesson: its steps, stories in each
-# step, stories that judge the result, and seed.
+# The settings are for a short training below: its steps, stories in each step, stories that judge
+# the result, and seed.
 
 # %%
 import json
@@ -49,9 +49,8 @@ np.set_printoptions(precision=3, suppress=True)
 # Pretraining makes a model say what is *likely* in its training text, fine-tuning (lesson 10) what
 # the examples say. Neither asks which of two answers is *better*. Yet judging that is easier than
 # writing a good answer. **Reinforcement learning from human feedback** (RLHF; Ouyang and others,
-# *Training language models to follow instructions …*, 2022) learns from such judgements. The model
-# is called the **policy**, a text is an action, and its judgement is the **reward**. The training
-# starts from the **reference model**, the reference for short.
+# 2022) learns from such judgements. The model is called the **policy**, the judgement of a text
+# its **reward**. The training starts from the **reference model**, the reference for short.
 #
 # The plan of the lesson:
 
@@ -146,10 +145,10 @@ assert np.allclose(ours, theirs)
 # %% [markdown]
 # ## How good can it get? The frontier
 #
-# A policy that only seeks reward forgets everything else. So we maximise the reward minus a penalty
-# for leaving the reference, the **Kullback–Leibler divergence** (KL divergence): the mean, over
-# texts that the policy $\pi$ samples, of how many nats likelier the policy finds its text than the
-# reference $\pi_0$ does.
+# A policy that only seeks reward forgets everything else. So we maximise the reward minus a
+# penalty for leaving the reference: $\beta$ times the **Kullback–Leibler divergence** (KL
+# divergence), the mean, over texts that the policy $\pi$ samples, of how many nats likelier the
+# policy finds its text than the reference $\pi_0$ does.
 #
 # $$\text{KL} = \mathbb{E}_{x \sim \pi} \left[\log \pi(x) - \log \pi_0(x)\right], \qquad
 # \text{maximise} \quad \mathbb{E}_{x \sim \pi}\left[r(x)\right] - \beta\, \text{KL}$$
@@ -167,9 +166,8 @@ assert np.allclose(ours, theirs)
 # and its KL divergence is that of two coins,
 # $v^* \log \frac{v^*}{v} + (1 - v^*) \log \frac{1 - v^*}{1 - v}$. For each divergence this gives
 # the highest share of good texts that any method can reach: a higher one would beat the best
-# policy. The curve is the **frontier**, computed by `frontier(v, kl)`. At a divergence of $-\log v$
-# it reaches 1. It depends on $v$ alone, which can be measured from samples of the reference. Let us
-# try six texts.
+# policy. The curve is the **frontier**, computed by `frontier(v, kl)`. It depends on $v$ alone,
+# which can be measured from samples of the reference. Now six texts.
 
 # %%
 base = np.array([0.30, 0.20, 0.15, 0.15, 0.12, 0.08])  # what the reference would say
@@ -196,8 +194,8 @@ for beta in (4.0, 1.0, 0.25):
     assert np.isclose(best @ good, by_formula)
 
 # %% [markdown]
-# The three good texts keep their proportions among each other, and so do the three bad ones. To
-# change this adds divergence and no reward. Is any random policy above the frontier?
+# The good texts keep their proportions among each other, and so do the bad ones. To change this
+# adds divergence and no reward. Is any random policy above the frontier?
 
 # %%
 policies = rng.dirichlet(np.ones(6), 5000)
@@ -305,20 +303,21 @@ for name, pairs in [("all texts in pairs", every), ("four texts in pairs", few)]
 assert policy[5] < base[5] and policy[4] < base[4]  # the two that are in no pair
 
 # %% [markdown]
-# With all texts in pairs the policy is on the frontier. With four of them, the two others lose
-# probability, the good one like the bad one, and the policy is below the frontier. No set of pairs
-# holds all texts of a language model; what happens to the others is left to its parameters.
+# With all texts in pairs the policy is on the frontier. With four of them, the chosen ones take
+# probability from the two others, the good one like the bad one, and the policy is below the
+# frontier. No set of pairs holds all texts of a language model; what happens to the others is left
+# to its parameters.
 #
 # ## GRPO: learn from one's own samples
 #
 # A policy can also be trained on texts that it samples itself (**on-policy**): the better ones
-# become likelier. The gradient of the mean reward is the mean of reward times the gradient of
-# $\log \pi(x)$, the **policy gradient** (REINFORCE; Williams, 1992). Subtracting a constant from
-# all rewards does not change that mean, but can make its estimate less noisy. **Group relative
-# policy optimization** (GRPO; Shao and others, *DeepSeekMath*, 2024, section 4.1) subtracts the
-# mean reward of a group of samples and divides by the standard deviation; the result is the
-# **advantage** of a text. (There each group serves several steps, so the ratio of new and old
-# probabilities is clipped. Here it serves one.)
+# become likelier. The gradient of the mean reward is, by the chain rule, the mean over samples of
+# the reward times the gradient of $\log \pi(x)$, the **policy gradient** (REINFORCE; Williams,
+# 1992). If all rewards are equal it is 0, as no policy can change their mean. So subtracting a
+# constant from all rewards does not change it, but can make its estimate less noisy. **Group
+# relative policy optimization** (GRPO; Shao and others, *DeepSeekMath*, 2024, section 4.1)
+# subtracts the mean reward of a group of samples (for the same prompt, if there is one) and
+# divides by the standard deviation; the result is the **advantage** of a text.
 
 # %%
 exact = base * (good - v)  # the gradient of the mean reward by the logits
@@ -349,9 +348,9 @@ print("rewards   ", toy_rewards)
 print("advantages", group_advantages(toy_rewards))
 
 # %% [markdown]
-# Both means agree with the exact gradient; subtracting the mean makes the estimate less noisy. (It
-# is then also too small, by $(n - 1)/n$ for groups of $n$: each sample is compared with a mean that
-# it is part of.)
+# Without subtraction the mean agrees with the exact gradient. Subtracting the mean reward makes
+# the estimate less noisy, but too small by the factor $(n - 1)/n$ for groups of $n$: each sample
+# is compared with a mean that it is part of.
 #
 # ## Stories, and a parser as the judge
 #
@@ -388,10 +387,10 @@ print(f"log p of a story {np.mean(by_base(base_stories)):.1f} nats on average")
 # ([grpo.py](../utils/preferences/grpo.py)). The trained policy then tells other stories, as many as
 # the column *stories* says. The base is the model from above.
 #
-# Each row has the gain in validity with its 95 % interval, and its costs: the KL divergence to the
-# base in nats per story; the loss on held-out tales, which rises if the policy forgets their
-# language; and *distinct-3*, the share of different runs of three words in 500 stories, which falls
-# if it repeats itself. The frontier is the validity possible at this divergence.
+# Each row has the difference in validity with its 95 % interval, and its costs: the KL divergence
+# to the base in nats per story; the loss on held-out tales, which rises if the policy forgets
+# their language; and *distinct-3*, the share of different runs of three words in 500 stories,
+# which falls if it repeats itself. The frontier is the validity possible at this divergence.
 
 # %%
 data = json.loads(shipped("preferences.json").read_text(encoding="utf-8"))
@@ -435,20 +434,21 @@ assert frontier(v, points[PLAIN]["kl"]) > 0.95
 #
 # ### Which token was wrong?
 #
-# Why? All tokens of an invalid story become unlikelier, although one made it invalid. The parser
-# knows *where* a text stops being a tale. So in *credit by token* only the tokens of the first
-# wrong word get −1. What comes after it does not count, since nothing can mend the story any more.
-# Then the mean of all tokens that count is subtracted, without dividing by the standard deviation,
-# so all others have the same small positive advantage. Deciding what has earned a reward is
-# **credit assignment**; rewards for single steps are **process rewards** (Lightman and others,
-# *Let's Verify Step by Step*, 2023).
+# Why is the gain so small? A likely reason: all tokens of an invalid story become unlikelier,
+# although one word made it invalid. The parser knows *where* a text stops being a tale. So in
+# *credit by token* the tokens of the first wrong word get −1, all others 0. What comes after
+# that word does not count, since nothing can mend the story any more. Then the mean of all tokens
+# that count is subtracted, without dividing by the standard deviation, so the others have the same
+# small positive advantage. Deciding what has earned a reward is **credit assignment**; rewards for
+# single steps are **process rewards** (Lightman and others, 2023).
 #
-# How good is such a gradient? We computed the base's from several groups of 64 stories. What these
-# have in common is the signal, the rest is noise. The **signal-to-noise ratio** here is the mean
-# product of two groups' gradients over the mean squared length of one. (Independent noise cancels
-# in the products, so their mean estimates the squared length of the signal; it can come out below
-# 0.) At a ratio of 0.01, signal and noise are equal in the mean of about a hundred groups. *Last
-# norms* are the two layer normalizations of the last block and the one before the logits.
+# How good is such a gradient? We computed that of the base from several groups of 64 stories. What
+# these have in common is the signal, the rest is noise. The **signal-to-noise ratio** here is the
+# mean dot product of two groups' gradients over the mean squared length of one. (Independent noise
+# cancels in the products, so their mean estimates the squared length of the signal; it can come
+# out below 0.) At a ratio of 0.01, signal and noise are equal in the mean of about a hundred
+# groups. *Last norms*, for the next section, are the two layer normalizations of the last block
+# and the one before the logits.
 
 # %%
 noise = data["gradients"]
@@ -466,10 +466,10 @@ assert abs(by_story) < 1.96 * error and 0 < 3 * by_token < in_norms
 #
 # ### Fewer parameters
 #
-# Adam divides each gradient by its usual size. So a parameter whose gradient is only noise moves as
-# fast as one with a signal, and each of these moves costs KL divergence. Therefore we train only
-# the scales and shifts of the last norms. They can make the logits sharper or flatter, more so in
-# some directions of the hidden state, and little else.
+# Adam divides each gradient by its usual size. So a parameter whose gradient is only noise moves
+# as fast as one with a signal, and each of these moves costs KL divergence. Therefore we train
+# only the scales and shifts of the last norms. Among other things, they can make the logits
+# sharper or flatter, as a temperature does.
 
 # %%
 last = f"transformer_layer_{model.backbone.num_layers - 1}/"
@@ -515,8 +515,9 @@ if args.steps >= 40:  # the interval excludes 0
 print(f"KL to the base {with_interval(ratios)} nats per story")
 
 # %% [markdown]
-# The `validation_loss` is minus the mean reward since the evaluation before; every group of stories
-# is new. The size of the `loss` says nothing by itself.
+# The interval of the difference excludes 0: validity has risen. The `validation_loss` is minus the
+# mean reward since the evaluation before; every group of stories is new. The size of the `loss`
+# says nothing by itself.
 #
 # "Improved GRPO" in the table is the same with half the learning rate, twice as many steps and two
 # other seeds. The rows below it lack one of the three changes each.
@@ -539,8 +540,9 @@ for name in IMPROVED:
 #
 # Each change counts, as far as one training each can tell. Without the penalty validity is no
 # lower, but the divergence is more than five times as large and the loss has risen. The gain is
-# smaller with credit by story (and twice the β), at the same divergence, and with all parameters
-# (and a tenth of the learning rate).
+# smaller with credit by story, at the same divergence, and with all parameters. (By story the
+# advantages are about twice as large, and so is β. With all parameters the learning rate is that
+# of plain GRPO.)
 #
 # ### The control: a lower temperature
 #
@@ -590,12 +592,12 @@ plt.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# Each interval (of the two validities, with the KL divergence taken as measured) contains 0: the
-# training gains about what a lower temperature gains. There is no sign that it has learnt to tell
-# better stories. Plain GRPO goes further from the base and stays below both.
+# Each interval (of the two validities, at the measured divergence) contains 0: the training gains
+# about what a lower temperature gains. There is no sign that it has learnt to tell better stories.
+# Plain GRPO goes further from the base and stays below both.
 #
-# Nearest to the frontier is best-of-n by the lowest $\log p$ of a story, which a later section
-# explains. It needs no training, but several samples for each story.
+# Best-of-n by the lowest $\log p$ of a story, which a later section explains, comes nearer to the
+# frontier than both.
 #
 # ## DPO as steering, and DPO that does not work
 #
@@ -634,9 +636,10 @@ for name in DPO_VALID:
 # stories have a hedgehog, and validity falls: the pairs say nothing about it. With twice the rate
 # most stories are no longer valid.
 #
-# For validity itself DPO does not work, in this one training. Its loss stays near log 2 on held-out
-# pairs, as if the policy could only guess. A likely reason: a valid and an invalid story differ in
-# most tokens, one of them decides, and the label does not say which.
+# For validity itself DPO does not work, in this one training: the gain is less than the half width
+# of its interval. The loss stays near log 2 on held-out pairs, as if the policy could only guess.
+# A likely reason: a valid and an invalid story differ in most tokens, one of them decides, and the
+# label does not say which.
 #
 # ## Reward hacking and collapse
 #
@@ -669,7 +672,7 @@ assert hacked["valid"] < 0.05 and hacked["distinct_3"] < 0.1 and hacked["kl"] > 
 # (AUC) is the probability that a new valid story gets a higher score than an invalid one; 0.5 is
 # chance. Beside it stands what the language model knows without any label: the mean of $\log p$
 # over the tokens of a story, and the *lowest* one. The length is a control: the shorter, the
-# better.
+# better, as fewer words can be wrong.
 
 # %%
 prediction = data["prediction"]
@@ -683,11 +686,11 @@ assert area["reward model"] < 0.65 and prediction["accuracy_in_training"] < 2 / 
 assert area["mean log p"] < area["lowest log p"] and area["lowest log p"] > 0.85
 
 # %% [markdown]
-# The reward model is hardly better than chance on new stories, and gets more than one in three of
-# its training pairs wrong. A likely reason, again: the label does not say which word is wrong. The
-# lowest $\log p$ needs no label and predicts validity well: a wrong word is often one that the
-# model itself found unlikely, sampled by bad luck. In the mean over all tokens it counts for
-# little.
+# The reward model is hardly better than chance on new stories; best-of-n by it gains little on the
+# base's validity above. It gets more than one in three of its training pairs wrong. A likely
+# reason, again: the label does not say which word is wrong. The lowest $\log p$ needs no label and
+# predicts validity well: a wrong word is often one that the model itself found unlikely, sampled
+# by bad luck. In the mean over all tokens it counts for less.
 #
 # ## Right answers
 #
@@ -739,21 +742,21 @@ print(f"sampled refusals: {more:+}, to questions without an answer {rightly:+}")
 # %% [markdown]
 # Hardly anything is gained. In plain words almost nothing was left to gain. In other words the
 # model is right as often as before: its own replies to wordings that it knows have not taught it
-# others. Of its additional refusals only a part are right. One training does not prove that nothing
-# can be gained here, only that a verifiable reward is no guarantee.
+# others. Without an answer the gain is about as large as its error, and only a part of the
+# additional refusals are right. This one training shows only that a verifiable reward is no
+# guarantee.
 #
 # ## Replies that say something: maximum mutual information
 #
-# A language model often prefers replies that fit any message. So train a second one, a **backward
-# model**, to say the *message* from the reply: a reply that fits any message makes none of them
-# likely. Re-rank candidates by both scores,
+# Best-of-n can use other scores. A language model often prefers replies that fit any message. So
+# train a second one, a **backward model**, to say the *message* from the reply: a reply that fits
+# any message makes none of them likely. Re-rank candidates by both scores,
 #
 # $$(1 - w) \log p(\text{reply} \mid \text{message}) + w \log p(\text{message} \mid \text{reply})$$
 #
-# This is **maximum mutual information** (MMI; Li and others, *A Diversity-Promoting Objective
-# Function …*, 2016). The messages are small talk that no training has seen. Each has ten
-# candidates, one of them right: **hits@1** is the share of messages that rank it first. Half of the
-# messages choose the weight, the other half judge.
+# This is **maximum mutual information** (MMI; Li and others, 2016). The messages are small talk
+# that no training has seen. Each has ten candidates, one of them right: **hits@1** is the share of
+# messages that rank it first. Half of the messages choose the weight, the other half judge.
 
 # %%
 replies = data["replies"]
@@ -823,10 +826,11 @@ plt.show()
 
 # %% [markdown]
 # Both directions together find the right reply more often than either alone. (The number of
-# training steps, though, was raised after a first result on all messages.) Their replies are as
-# long and as varied as those of the forward model: the gain is in hits@1 only. The task is easy:
-# small talk has few different replies, and the forward model alone does most of the work. Do not
-# expect this of real conversations: in a trial outside the course no re-ranking beat chance there.
+# training steps, though, was raised after a first result on all messages, so those that judge were
+# not quite unseen.) Their replies are as long and as varied as those of the forward model: the
+# gain is in hits@1 only. The task is easy: small talk has few different replies, and the forward
+# model alone does most of the work. On real conversations, in a trial outside the course, models
+# of this size stayed at chance.
 #
 # ## Your own preferences
 #
@@ -840,17 +844,15 @@ plt.show()
 #     {"prompt": "Hello!", "chosen": "Hello to you!", "rejected": "What do you want?"}
 #
 # The chat model of lesson 10 learns, or the one in the folder. One pair in ten is held out. At the
-# end you see how often its chosen text is the likelier one, before and after, and some replies of
-# both models. Read them: the share may be perfect while the model is ruined.
+# end you see in how many of these the chosen text is the likelier one, before and after, and some
+# replies of both models. Read them: the share may be perfect while the model is ruined.
 #
 # ## If your result looks different
 #
 # * **Validity hardly moves in your training, or falls.** A few steps are not enough; the lesson
 #   trains for `--steps 40`. Look at the interval.
 # * **The loss of DPO is near 0 and the texts are broken.** The policy is too far from the
-#   reference. Lower the learning rate, raise β, or stop earlier; look at texts, not at the loss.
-# * **The reward rises and the texts get worse.** The reward does not say what you mean: look at the
-#   texts where it is highest.
+#   reference. Lower the learning rate, raise β, or stop earlier.
 # * **KL comes out negative.** It is a mean over samples and has an error; the true one never is.
 #
 # ## Recap
@@ -865,7 +867,6 @@ plt.show()
 # * A gain needs an interval, its costs, and a control: here, a lower temperature.
 # * A loss for pairs says nothing about texts in no pair, and a policy maximises the reward as
 #   written, not as meant.
-# * A backward model ranks replies by how well they fit *this* message.
 #
 # ## Check your understanding
 #

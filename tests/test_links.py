@@ -1,4 +1,4 @@
-"""Broken links inside the project are found, and good ones are left alone."""
+"""Broken links and bold text that is not bold are found, and good ones are left alone."""
 
 import nbformat
 import pytest
@@ -33,7 +33,7 @@ def say(site, capsys):
 
 
 def test_good_links_pass(site, capsys):
-    assert say(site, capsys) == (0, "0 broken links in 2 documents.\n")
+    assert say(site, capsys) == (0, "0 broken links or bold texts in 2 documents.\n")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,16 @@ def test_the_prose_of_a_notebook_is_checked(site, capsys):
     assert code == 1
     assert said.splitlines()[0] == "docs/lesson.ipynb: gone.md: there is no such file"
     assert "1 broken links" in said
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"), [("**粗体。**文字", 1), ("**粗体。** 文字", 0), ("`2**3`", 0)]
+)
+def test_bold_text_that_does_not_close_is_named(site, capsys, written, shown):
+    (site / "README.md").write_text(written, encoding="utf-8")
+    code, said = say(site, capsys)
+    assert code == shown
+    assert said.count("README.md: **粗体。**文字 …: ** is shown") == shown
 
 
 def test_installed_packages_are_not_ours(site, capsys):

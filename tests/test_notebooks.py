@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tools.digests import WITHOUT_EFFECT
+from tools import digests
 from tools.notebooks import Course, check, command_line
 from tools.outputs import machine_trace, tidy
 from tools.translation import read_sections
@@ -161,9 +161,19 @@ def test_a_docstring_that_its_module_reads_is_stale(built):
     assert "utils/scale.py changed" in check(built)[0]
 
 
+def test_a_module_that_no_longer_counts_keeps_the_outputs(built, monkeypatch, capsys):
+    monkeypatch.setattr(digests, "WITHOUT_EFFECT", {"utils/scale.py"})
+    edit(built.root / "utils/scale.py", "2 * value", "5 * value")
+    capsys.readouterr()
+    assert "lacks the newest prose" in check(built)[0]
+    assert command_line(built, ["build"]) == 0
+    assert "running" not in capsys.readouterr().out
+    assert check(built) == []
+
+
 def test_what_is_said_to_be_without_effect_exists_and_is_used():
     root = Course().root
-    for name in WITHOUT_EFFECT:
+    for name in digests.WITHOUT_EFFECT:
         scripts = [script.read_text(encoding="utf-8") for script in Course().scripts()]
         assert any(root / name in imported_files(script, root) for script in scripts), name
 

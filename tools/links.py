@@ -1,7 +1,8 @@
 """Do the links inside the project lead somewhere?  `python -m tools.links` says so, offline.
 
 Looks at every Markdown file and at the prose of every notebook: relative links and images must
-name a file that exists, and `#anchors` a heading. Addresses on the web are left alone.
+name a file that exists, and `#anchors` a heading. Addresses on the web are left alone. And bold
+text must be bold: in Chinese, `**` between a full stop and a word is shown as two asterisks.
 """
 
 import re
@@ -81,15 +82,23 @@ def broken_links(path: Path) -> list[str]:
     return problems
 
 
+def shown_asterisks(path: Path) -> list[str]:
+    """The beginnings of texts in which `**` is no bold text, so readers see the asterisks."""
+    texts = [token.content for token in tokens(path) if token.type == "text"]
+    return [f"{text[:30]} …: ** is shown; put a space beside it" for text in texts if "**" in text]
+
+
 def main(root: Path = REPOSITORY) -> int:
-    """Print each broken link; 0 when there is none, else 1."""
+    """Print each broken link and each bold text that is none; 0 when there is none, else 1."""
     checked = documents(root)
     problems = [
-        f"{path.relative_to(root)}: {problem}" for path in checked for problem in broken_links(path)
+        f"{path.relative_to(root)}: {problem}"
+        for path in checked
+        for problem in (*broken_links(path), *shown_asterisks(path))
     ]
     for problem in problems:
         print(problem)
-    print(f"{len(problems)} broken links in {len(checked)} documents.")
+    print(f"{len(problems)} broken links or bold texts in {len(checked)} documents.")
     return 1 if problems else 0
 
 

@@ -152,8 +152,8 @@ def _(layers, query_heads, kv_heads, head_dim, tokens):
 answer = Answers(
     (
         "RMSNorm",
-        "It does not subtract the mean, and it has no bias. Size is what makes training unstable,"
-        " and dividing by the root of the mean square takes the size away.",
+        "It does not subtract the mean, and it has no bias. The paper assumes that what helps is to"
+        " take away the size of the features; dividing by the root of the mean square does that.",
     ),
     (
         "Rotary positions",
