@@ -304,8 +304,8 @@ for dialogue in by_length[-2:]:
 
 # %% [markdown]
 # If every question of the training had an answer, the model would learn to give one every time. A
-# statement without a source is called **hallucination**; [lesson 11](11_evaluation.ipynb) counts it. So the
-# training has *refusals*, too: replies that say that the tale does not say.
+# statement without a source is called **hallucination**; [lesson 11](11_evaluation.ipynb) counts
+# it. So the training has *refusals*, too: replies that say that the tale does not say.
 #
 # ### Packing
 #

@@ -503,8 +503,8 @@ plt.show()
 #   with about as many numbers.
 # * **How much is forgotten.** Freezing does not prevent forgetting: with the adapter in it, the
 #   model is another one. LoRA of rank 16 forgets less than full fine-tuning on the retold tales,
-#   but more on the help texts; with the tokens trained, more on both. (Without the adapter it is the
-#   old one.)
+#   but more on the help texts; with the tokens trained, more on both. (Without the adapter it is
+#   the old one.)
 # * **Milliseconds.** LoRA saves some time, but no more than full fine-tuning with the tokens
 #   frozen: what is saved here is mostly the work on the token embeddings. The forward pass is the
 #   same and two products more for each matrix; backward, gradients must be computed through all
@@ -702,10 +702,10 @@ assert best_rates["full"] < best_rates["LoRA r=8"]
 # The chat model could find answers in a tale before it became a pirate. Can LoRA teach that to the
 # tale model of lesson 8, which only continues tales? It does not know the three role tokens of a
 # chat yet: their embeddings are new and random. The runs in the file train on the first rows of
-# lesson 10's training, tales with questions in plain words. With *roles trained* only the embeddings of
-# the three role tokens are trained beside the adapter. Each rate was tuned in short runs, by the
-# loss on validation dialogues; the long runs have two seeds. Each model then answers one question
-# about each of many test tales.
+# lesson 10's training, tales with questions in plain words. With *roles trained* only the
+# embeddings of the three role tokens are trained beside the adapter. Each rate was tuned in short
+# runs, by the loss on validation dialogues; the long runs have two seeds. Each model then answers
+# one question about each of many test tales.
 
 # %%
 reading = {}

@@ -581,8 +581,8 @@ for method in ("Keras GPTQ", "Keras AWQ"):
 # inputs are only a few times the median, as printed above. It was made for large models, in which a
 # few inputs are far larger than the others.
 #
-# Keras's two rows equal *nearest, zero point* in every digit: in version 3.15, its GPTQ and AWQ only
-# round. The reason is in the source code. To collect the inputs, both replace the method
+# Keras's two rows equal *nearest, zero point* in every digit: in version 3.15, its GPTQ and AWQ
+# only round. The reason is in the source code. To collect the inputs, both replace the method
 # `call` of each layer. But a layer that is being quantized runs another method, `quantized_call`,
 # so no input is ever collected. Without inputs GPTQ *is* rounding to the nearest, and all factors
 # of AWQ are 1. No message says so. Measure what a library gives you, as you would measure your own

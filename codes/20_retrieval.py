@@ -854,8 +854,8 @@ plt.show()
 
 # %% [markdown]
 # By all words the two kinds overlap most. Keywords tell them apart better, and MiniLM best,
-# although the shares are rough: half of the unanswerable questions are only thirty. What MiniLM lets
-# pass is mostly similar: other things in programming.
+# although the shares are rough: half of the unanswerable questions are only thirty. What MiniLM
+# lets pass is mostly similar: other things in programming.
 
 # %% [markdown]
 # ## A dialogue system: what does the user want?

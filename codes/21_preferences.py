@@ -608,11 +608,12 @@ plt.show()
 
 # %%
 def show_dpo(names, wanted):
-    print(f"{'':30} hedgehog  valid     KL   loss  distinct-3  frontier")
+    print(f"{'':26} stories  hedgehog  valid     KL   loss  distinct-3  frontier")
     for name in names:
         made = points[name]
         possible = frontier(points["base"][wanted], made["kl"])
-        print(f"{name:30} {made['hedgehog']:8.3f}  {made['valid']:.3f} {made['kl']:6.2f}", end="")
+        print(f"{name:26} {made['setting']['stories']:7,}  {made['hedgehog']:8.3f}", end="  ")
+        print(f"{made['valid']:.3f} {made['kl']:6.2f}", end="")
         print(f"  {made['loss']:.3f}  {made['distinct_3']:10.3f}  {possible:8.3f}")
 
 

@@ -157,6 +157,7 @@ answer = Answers(
     (
         "The control: a lower temperature",
         "It makes stories valid more often, too, needs no training at all, and costs little KL"
-        " divergence. A training that gains less has not made the model better at telling stories.",
+        " divergence. A training that gains no more has not made the model better at telling"
+        " stories.",
     ),
 )
