@@ -8,8 +8,8 @@ command that was stopped goes on with the next one. `--again` begins from nothin
 
 All runs train the course's small GPT-2 from the same first weights, with the same batch size, and
 are judged by the same held-out tales, whose own floor is known. Time is the CPU time of the process
-spent on training (all threads, compilation included, evaluations not): other programs on the
-machine hardly change it. On two cores that are both busy, the clock shows about half of it.
+spent on training (all threads, compilation included, evaluations not), which depends less on other
+programs than the clock does. On two cores that are both busy, the clock shows about half of it.
 """
 
 import time
