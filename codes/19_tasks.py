@@ -42,6 +42,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, f1_score
 from sklearn.naive_bayes import MultinomialNB
 
+from utils.course.diagrams import draw_flow
 from utils.course.plots import BLUE, GREEN, ORANGE, PURPLE, STYLE
 from utils.data.bpe import Tokenizer
 from utils.data.downloads import how_to_fetch, shipped
@@ -105,17 +106,7 @@ ARROWS = [
     (5, 6, "(vocabulary,)"),
     (6, 7, "(labels,)"),
 ]
-figure, axes = plt.subplots(figsize=(8, 2.8))
-for x, y, label in BOXES:
-    box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": BLUE}
-    axes.text(x, y, label, ha="center", va="center", fontsize=9, bbox=box)
-for start, stop, label in ARROWS:
-    (x, y, _), (u, v, _) = BOXES[start], BOXES[stop]
-    style = {"arrowstyle": "->", "shrinkA": 32, "shrinkB": 34, "color": ORANGE}
-    axes.annotate("", xy=(u, v), xytext=(x, y), arrowprops=style)
-    axes.text((x + u) / 2, (y + v) / 2 + 0.2, label, ha="center", fontsize=8)
-axes.set(xlim=(-0.9, 9.9), ylim=(-0.3, 2.3), title="Two ways from a text to a label")
-axes.axis("off")
+draw_flow(BOXES, ARROWS, "Two ways from a text to a label")
 plt.show()
 
 # %% [markdown]

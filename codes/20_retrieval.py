@@ -42,6 +42,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from utils.course.diagrams import draw_flow
 from utils.course.plots import BLUE, ORANGE, STYLE
 from utils.data.bpe import Tokenizer
 from utils.data.conversations import REFUSALS, UNKNOWN, tales_with_room
@@ -95,19 +96,7 @@ ARROWS = [
     (3, 4, "(384,)"),
     (4, 5, "read"),
 ]
-figure, axes = plt.subplots(figsize=(8, 2.6))
-for x, y, label in BOXES:
-    box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": BLUE}
-    axes.text(x, y, label, ha="center", va="center", fontsize=9, bbox=box)
-for start, stop, label in ARROWS:
-    (x, y, _), (u, v, _) = BOXES[start], BOXES[stop]
-    style = {"arrowstyle": "->", "shrinkA": 34, "shrinkB": 30, "color": ORANGE}
-    axes.annotate("", xy=(u, v), xytext=(x, y), arrowprops=style)
-    axes.text((x + u) / 2, (y + v) / 2 + 0.14, label, ha="center", fontsize=8)
-axes.set(
-    xlim=(-0.9, 9.9), ylim=(-0.5, 1.6), title="The question is looked up before it is answered"
-)
-axes.axis("off")
+draw_flow(BOXES, ARROWS, "The question is looked up before it is answered", height=2.6)
 plt.show()
 
 # %% [markdown]

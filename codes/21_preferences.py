@@ -27,6 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
+from utils.course.diagrams import draw_flow
 from utils.course.plots import BLUE, GREEN, ORANGE, PURPLE, STYLE
 from utils.data.bpe import Tokenizer
 from utils.data.downloads import shipped
@@ -62,22 +63,16 @@ BOXES = [
     (6.6, 2.2, "best-of-n\nchoose a sample"),
     (6.6, 0.8, "GRPO\ntrain on samples"),
     (3.2, -0.6, "parser\ntext → 0 or 1"),
-    (9.6, 0.8, "policy"),
+    (9.6, 1.5, "policy"),
 ]
-ARROWS = [(0, 1), (0, 2), (1, 3), (1, 4), (5, 3), (5, 4), (4, 6), (3, 6)]
-figure, axes = plt.subplots(figsize=(8, 3))
-for x, y, label in BOXES:
-    box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": BLUE}
-    axes.text(x, y, label, ha="center", va="center", fontsize=9, bbox=box)
-for start, stop in ARROWS:
-    (x, y, _), (u, v, _) = BOXES[start], BOXES[stop]
-    style = {"arrowstyle": "->", "shrinkA": 42, "shrinkB": 38, "color": ORANGE}
-    axes.annotate("", xy=(u, v), xytext=(x, y), arrowprops=style)
-style = {"arrowstyle": "->", "color": ORANGE, "connectionstyle": "arc3,rad=0.5"}
-axes.annotate("", xy=(9.4, 0.45), xytext=(4.1, 0.45), arrowprops=style)
-axes.set(xlim=(-1.2, 10.5), ylim=(-1.5, 2.9))
-axes.set_title("From judgements to a policy: best-of-n, GRPO and DPO")
-axes.axis("off")
+ARROWS = [(0, 1), (0, 2), (1, 3), (1, 4), (5, 3), (5, 4), (4, 6), (3, 6), (2, 6)]
+draw_flow(
+    BOXES,
+    [(*arrow, "") for arrow in ARROWS],
+    "From judgements to a policy: best-of-n, GRPO and DPO",
+    height=3,
+    bends={(2, 6): 0.6},  # below GRPO
+)
 plt.show()
 
 # %% [markdown]
@@ -210,7 +205,7 @@ plt.xlim(0, 0.8)
 plt.xlabel("KL divergence to the reference, nats")
 plt.ylabel("probability of a good text")
 plt.title("No policy gets above the frontier")
-plt.legend(loc="lower right")
+plt.legend(loc="lower right", markerscale=4, frameon=True)
 plt.show()
 
 # %% [markdown]
