@@ -221,7 +221,7 @@ print("the same seed, the same million numbers:", bool(np.array_equal(draws, aga
 #   the course: see the top of this page.
 # * **The sum is another number, or the last comparison says False.** Did you run the cell that
 #   samples the numbers twice? Each run samples the *next* million numbers. Restart the kernel and
-#   run all cells. If the result still differs, you have another version of TensorFlow. What counts
+#   run all cells. If it still differs, you probably have another version of TensorFlow. What counts
 #   is that the sum is plausible.
 
 # %% [markdown]

@@ -320,16 +320,17 @@ X = np.stack([x, np.ones_like(x)], axis=1)  # (4, 2)
 assert np.allclose(hessian, 2 / len(x) * X.T @ X)
 
 # %% [markdown]
-# The goal has a formula as well. There the gradient is zero. Written out, this gives the **normal
-# equations** $X^\top X\,\theta = X^\top y$, two equations for the unknown pair $\theta = (w, b)$.
+# The goal has a formula as well. With $\theta = (w, b)$ the gradient is
+# $\frac{2}{n} X^\top (X\theta - y)$. Setting it to zero gives the **normal equations**
+# $X^\top X\,\theta = X^\top y$: two equations, two unknowns.
 
 # %%
 goal = np.linalg.solve(X.T @ X, X.T @ y)
 print(f"w = {goal[0]:.4f}, b = {goal[1]:.4f}")
 
 # %% [markdown]
-# The gradient is zero at the goal and changes as the Hessian says. So at any other pair $(w, b)$
-# the gradient is the Hessian times the displacement from the goal. Check it at one place.
+# The gradient is zero at the goal and changes as the Hessian says. So anywhere else the gradient
+# is the Hessian times the displacement from the goal. Check it at one place.
 
 # %%
 displacement = np.array([0.3, -0.2])
@@ -340,8 +341,8 @@ assert np.allclose(gradient(*(goal + displacement), x, y), hessian @ displacemen
 # %% [markdown]
 # ### Eigenvectors: directions that a matrix keeps
 #
-# A matrix times a vector is a new vector, in general with another length *and* another direction. A
-# smaller example has numbers that you can check by hand.
+# A matrix times a vector is a new vector, in general with another length *and* another direction.
+# This example can be checked by hand.
 
 # %%
 M = np.array([[2.0, 1.0], [1.0, 2.0]])
@@ -366,7 +367,7 @@ plt.show()
 # %% [markdown]
 # $(1, 1)$ keeps its direction and becomes three times as long; $(1, -1)$ keeps its direction and
 # its length. Such vectors are the **eigenvectors** of the matrix, and the factors, here 3 and 1,
-# are its **eigenvalues**. $(1, 0)$ is no eigenvector: it is turned.
+# are its **eigenvalues**.
 #
 # A matrix that is symmetric (mirrored at its diagonal), like this one and like every Hessian, has
 # as many eigenvectors at right angles to each other as it has rows. Every vector is a sum of parts
@@ -403,13 +404,15 @@ print(f" {factor[1] ** args.epochs:16.4f}")
 
 # %% [markdown]
 # In the steep direction hardly anything is left. In the flat direction a good part of the starting
-# distance is, as you saw at $x = 10$.
+# distance is left, as you saw at $x = 10$.
 
 # %% [markdown]
 # ### A formula for the whole path
 #
 # If every epoch multiplies by the same factor, then $t$ epochs multiply by its $t$-th power. So the
-# parameters after *any* number of epochs can be computed without a loop.
+# parameters after *any* number of epochs can be computed without a loop. The eigenvectors from
+# `eigh` have length 1, so `@ eigenvectors` gives the parts along them; `@ eigenvectors.T` adds
+# these up.
 
 
 # %%
@@ -445,10 +448,9 @@ figure.suptitle("The formula runs through every dot", fontsize="medium")
 plt.show()
 
 # %% [markdown]
-# Measured along the eigenvectors, the two distances to the goal no longer mix: each shrinks by its
-# own factor. On a logarithmic scale equal factors are equal steps, so each distance is a straight
-# line. The steep one falls until it reaches the last digit of `float32`; below that, the line shows
-# only rounding errors.
+# On a logarithmic scale equal factors are equal steps, so each distance is a straight line. The
+# steep one falls until it reaches the last digit of `float32`; below that, the line shows only
+# rounding errors.
 
 # %%
 distances = np.abs((keras_path - goal) @ eigenvectors)  # (epochs + 1, 2)
@@ -488,8 +490,8 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Keras has the same limit. Here it starts at zero again, with 1.2 times the limit. In a large model
-# such a run ends with the loss `nan`, "not a number".
+# Keras has the same limit. Here it starts at zero again, with 1.2 times the limit. A much longer
+# run leaves the range of `float32` and ends with the loss `nan`, "not a number".
 
 # %%
 model.set_weights([np.zeros((1, 1)), np.zeros(1)])
@@ -553,10 +555,10 @@ right.set(xlabel="log10 (semi-major axis in au)", ylabel="log10 (period in years
 plt.show()
 
 # %% [markdown]
-# The learning rate is half the limit, calculated as above, so the factor of the steep direction is
-# zero: it needs a single step. The flat direction needs far fewer epochs than before, because the
-# first learning rate was far below half its limit, and because the condition number is smaller
-# here: the logarithms lie on both sides of zero.
+# The learning rate is half the limit, so the factor of the steep direction is zero: it needs a
+# single step. The flat direction needs far fewer epochs than before, because the first learning
+# rate was far below half its limit, and because the condition number is smaller here: the
+# logarithms lie on both sides of zero, so `b` can hardly make up for a wrong `w`.
 
 # %%
 X_planets = np.stack([log_size[old], np.ones(old.sum())], axis=1)  # (6, 2)

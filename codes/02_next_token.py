@@ -92,8 +92,8 @@ logits = np.array([2.0, 1.0, 0.0])
 print(softmax(logits))
 
 # %% [markdown]
-# Why subtract the maximum? The result stays the same, because the factor cancels in the fraction.
-# But $e^{1000}$ is too large for a float, and $e^0$ is not.
+# Why subtract the maximum? The result stays the same, because numerator and denominator get the
+# same factor, which cancels. But $e^{1000}$ is too large for a float, and $e^0$ is not.
 
 # %%
 print(softmax(logits + 1000))
@@ -115,7 +115,7 @@ for p in [0.9, 0.5, 0.1, 0.01]:
 # is trained with.
 #
 # Such a number is hard to picture. Raise $e$ to the mean loss, and you get the **perplexity**: a
-# model with this loss is as uncertain as one that chooses among so many equally likely tokens. A
+# model with this loss is as uncertain as one that chooses among that many equally likely tokens. A
 # model that has learnt nothing is as uncertain as one that chooses among all of them.
 
 # %%
@@ -294,9 +294,9 @@ figure.colorbar(image, label="probability")
 plt.show()
 
 # %% [markdown]
-# The table shows English spelling: `h` is mostly followed by `e`, and many letters by the end of
-# the word. How good is it as a model? For each pair of the text, look up the probability that the
-# table gives to the target. The loss is the mean surprisal.
+# The table shows English spelling: `h` is mostly followed by `e`, and `d` by the end of the word.
+# How good is it as a model? For each pair of the text, look up the probability that the table gives
+# to the target. The loss is the mean surprisal.
 
 
 # %%
@@ -345,8 +345,8 @@ assert abs(counted_loss - keras_loss) < 1e-4
 # %% [markdown]
 # Now forget the counts and train with gradient descent, from weights of zero. Then every character
 # is equally likely, so the first loss must be the logarithm of the size of the vocabulary. Check
-# this whenever you begin to train a classifier: it takes one line, and finds a wrong loss function,
-# wrong targets or a wrong initialisation.
+# this whenever you begin to train a classifier: it takes one line, and can find a wrong loss
+# function or a wrong initialisation.
 
 # %%
 model.set_weights([np.zeros((vocabulary_size, vocabulary_size))])
@@ -549,10 +549,10 @@ plt.show()
 # %% [markdown]
 # ## If your result looks different
 #
+# * **The loss in Keras is not the counted one.** It may lack `from_logits=True`.
 # * **The first loss is not the logarithm of the vocabulary's size.** Then the logits are not all
-#   equal at the start, or the loss has `from_logits=False` although it gets logits.
-# * **The trained loss stays far above the counted one.** Train for more epochs. The rows of rare
-#   characters take the longest.
+#   equal at the start.
+# * **The trained loss stays far above the counted one.** Train for more epochs.
 # * **Your generated text is another one.** That is expected: it is sampled at random and depends on
 #   `seed`.
 

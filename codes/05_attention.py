@@ -106,8 +106,8 @@ show("context vectors", contexts)
 #
 # ## Step 2: one head
 #
-# So we separate what a token looks for, what it is found by, and what it passes on. Three matrices
-# of parameters (**weight matrices**) turn each $x$ into three vectors:
+# So each token gets three roles. Three matrices of parameters (**weight matrices**) turn each $x$
+# into three vectors:
 #
 # * the **query** $q = x W_q$: what am I looking for?
 # * the **key** $k = x W_k$: what can I be found by?
@@ -122,8 +122,9 @@ show("context vectors", contexts)
 #
 # ![Data flow of attention, with shapes](../assets/attention.svg)
 #
-# Our matrices are written by hand again. Queries and keys have two numbers, *noun* and *verb*. A
-# noun looks for a verb, verbs and pronouns look for a noun, a pronoun twice as strongly.
+# Our matrices are written by hand again. Queries, keys and values have two numbers, *noun* and
+# *verb* (halved in the values). A noun looks for a verb, verbs and pronouns look for a noun, a
+# pronoun twice as strongly.
 
 # %%
 W_q = np.array([[0.0, 1], [1, 0], [2, 0]])  # rows: if I am a noun, a verb, a pronoun
@@ -214,7 +215,7 @@ left.legend()
 plt.show()
 
 # %% [markdown]
-# So without the division, a head with large $d$ would begin with nearly all attention on one key.
+# So without the division, such queries and keys with large $d$ put nearly all attention on one key.
 #
 # ## Step 3: the causal mask
 #
@@ -258,9 +259,9 @@ figure.supxlabel("… at this one (attention weights in per cent)", fontsize=10)
 plt.show()
 
 # %% [markdown]
-# Steps 2 and 3 are one function of ten lines, **scaled dot-product attention** (step 1 had neither
-# matrices nor the division): $\mathrm{softmax}(QK^\top / \sqrt{d})\,V$. (Vaswani and others,
-# *Attention Is All You Need*, 2017, section 3.2.1.)
+# Steps 2 and 3 are one function of ten lines, **scaled dot-product attention**:
+# $\mathrm{softmax}(QK^\top / \sqrt{d})\,V$. The rows of $Q$, $K$, $V$ are queries, keys, values.
+# (Vaswani and others, *Attention Is All You Need*, 2017, section 3.2.1.)
 
 
 # %%
@@ -291,10 +292,11 @@ for name, mask in [("no mask", None), ("causal", causal_mask)]:
 # %% [markdown]
 # The mask separates two families. **BERT**, made for understanding texts, has none: every token
 # sees both sides. **GPT** never sees later tokens during training, so at generation time, when
-# there are none, nothing changes. Lesson 6 trains one of each.
+# there are none, nothing changes.
 #
 # Without a mask, attention does *not* see order: shuffled tokens get the same context vectors,
-# shuffled in the same way. That is why lesson 4 adds positions to the embeddings.
+# shuffled in the same way. The causal mask shows which tokens came earlier, not in which order.
+# That is why lesson 4 adds positions to the embeddings.
 
 # %% tags=["nbval-check-output"]
 order = np.array([2, 0, 3, 1])
@@ -476,7 +478,8 @@ print(len(repeated), "of the test texts occur in training")
 # %% [markdown]
 # The vector of a position is the sum of two embeddings: of its token, and of the token before it (a
 # dot before the first). So the `7` in `f7` says: *a 7, after an f.* Then *after an f* can be the
-# key and *a 7* the value; the query of the second `f` is *after an f*. No positions are needed.
+# key and *a 7* the value; the query of the second `f` asks for *after an f*. No positions are
+# needed.
 
 
 # %%
@@ -555,7 +558,7 @@ print(f"always the digit most frequent before the dot: {most_frequent:.3f}")
 
 # %% [markdown]
 # Without the past the model guesses. The mean of the past is better, but worse than always naming
-# the most frequent digit (last line): it does not tell which digit stood beside which letter.
+# the most frequent digit (last line). It does not tell which digit stood beside which letter.
 # Attention does.
 #
 # ### Where does it look?
@@ -683,8 +686,7 @@ two_train, two_test = with_two_letters(train_texts), with_two_letters(test_texts
 print(*(large_vocabulary[i] for i in two_train[0]))
 
 # %% [markdown]
-# Each head gets only four numbers, few for two digits. We train a model with one head, then one
-# with two.
+# Each head gets only four numbers, few for two digits.
 
 # %%
 for num_heads in [1, 2]:
@@ -720,13 +722,13 @@ plt.show()
 # %% [markdown]
 # Each head puts most of its attention on the digit of one letter, and the output projection joins
 # what they found. A single head of the same size gets one mean of both digits and makes more
-# mistakes.
+# mistakes. (Two heads also have twice the numbers, which may help.)
 #
 # ## Two layers find the trick themselves
 #
-# So far each position got its previous token. Now the model gets tokens and positions, as in lesson
-# 4, and nothing else. A `7` does not know what it stands after, so a query for *after an f* finds
-# nothing. Try one layer of attention, then two, one on the other.
+# So far each position got its previous token. Now the model gets only tokens and positions, as in
+# lesson 4. A `7` does not know what it stands after, so a query for *after an f* finds nothing. Try
+# one attention layer, then two.
 
 
 # %%
@@ -754,8 +756,8 @@ for name, model in [("one layer", one_layer), ("two layers", two_layers)]:
 
 # %% [markdown]
 # One layer is right about as often as the most frequent digit before the dot. Two layers solve the
-# task. Where do they look? In the right picture the loss counts only the rows with a circle; where
-# the others look in layer 2 does not matter.
+# task. Where do they look? In the picture of layer 2, only the rows with a circle count in the
+# loss; where the others look does not matter.
 
 # %%
 x = two_layers.get_layer("embedding")(inputs).numpy()  # (batch, time, features)
@@ -805,12 +807,12 @@ for time in [128, 256, 512, 1024, 2048]:
 
 # %% [markdown]
 # Twice the text takes about four times the memory (softmax holds three arrays of the scores' size
-# at once). And the arithmetic? With $f$ features, the projections need $4 f^2$ multiplications for
-# each token, the scores $n f$, the context vectors $n f$ more. In a transformer a **feed-forward
-# network** follows (lesson 6): two `Dense` layers, from $f$ features to $4 f$ and back, another
-# $8 f^2$. For each token, scores and context vectors cost $2 n f$ (masked ones included),
-# projections and feed-forward network $12 f^2$. They are equal at $n = 6 f$. Here is one block of
-# the smallest GPT-2.
+# at once). And the arithmetic? With $f$ features, the four projections ($f$ to $f$) need $4 f^2$
+# multiplications for each token, the scores $n f$, the context vectors $n f$ more. In a transformer
+# a **feed-forward network** follows (lesson 6): two `Dense` layers, from $f$ features to $4 f$ and
+# back, another $8 f^2$. So scores and context vectors cost $2 n f$ (masked ones included), the
+# rest $12 f^2$: equal at $n = 6 f$. Here is one attention layer of the smallest GPT-2, with its
+# feed-forward network.
 
 # %% tags=["nbval-check-output"]
 width, lengths = 768, 4 ** np.arange(3, 9)
@@ -959,7 +961,8 @@ print(f"largest gradient of the key's bias {np.abs(our_pairs[1][1]).max():.0e}")
 # * The causal mask puts $-\infty$ above the diagonal before the softmax. GPT has it, BERT does not.
 # * Several heads look for several things at once. A reshape *and* a transpose split the projections
 #   into heads.
-# * The number of scores grows with the square of the length, all other work in proportion.
+# * The work for scores and context vectors grows with the square of the length, all other work in
+#   proportion.
 
 # %% [markdown]
 # ## Check your understanding

@@ -153,10 +153,11 @@ def attention(x, joint, joint_bias, out, out_bias, num_heads):
 
 # %% [markdown]
 # A model is these functions and its parameters. When GPT-2 was published, each array had a name,
-# and every program that exchanges GPT-2 models still uses these names. So do we: `weights` is a
-# dictionary from name to array. `h.0.ln_1.weight`, for example, is the gain of the first
-# normalization in block 0, and `h.0.ln_1.bias` is its bias. In these names, *weight* stands for a
-# weight matrix as well as for a gain. All arrays but the two embedding tables come in such pairs.
+# and programs that exchange GPT-2 models still use these names, slightly adapted. So do we:
+# `weights` is a dictionary from name to array. `h.0.ln_1.weight`, for example, is the gain of the
+# first normalization in block 0, and `h.0.ln_1.bias` is its bias. In these names, *weight* stands
+# for a weight matrix as well as for a gain. All arrays but the two embedding tables come in such
+# pairs.
 #
 # | name | what it is |
 # |---|---|
@@ -247,9 +248,8 @@ print("ids", ids.shape, "→ logits", gpt2(ids, tiny_weights, tiny).shape)
 #
 # The model reads tokens. The course's tokenizer was trained on the tales, as in lesson 3. Its last
 # token is a **special token** that stands for no piece of text: `<|endoftext|>` follows every tale,
-# and a model generates it to say that the text is finished. (It is the last id, never the first,
-# because keras-nlp uses id 0 for **padding**, the extra tokens that make short rows as long as the
-# others. If the end of text had id 0, it could not be told from padding.)
+# and a model generates it to say that the text is finished. (It never has id 0, which keras-nlp
+# uses for **padding**, the extra tokens that make short rows as long as the others.)
 
 # %%
 tokenizer = load_tokenizer("en")
@@ -306,8 +306,7 @@ assert np.array_equal(logits, gpt2(ids, weights, small))
 #
 # Its input is a dictionary. `padding_mask` is 1 where there is text and 0 where there is padding.
 # Here it is all ones, because each batch has a single row or rows of equal length. (Padding *after*
-# a text needs no mask at all: the causal mask hides it from all earlier positions. We use that
-# below.)
+# a text needs no mask at all: the causal mask hides it from all earlier positions.)
 #
 # The layers of keras-nlp also offer **dropout**: in each training step a random share of the
 # numbers inside the network is set to zero, which works against **overfitting**. It is switched off
@@ -558,9 +557,10 @@ assert abs(first_loss - np.log(VOCABULARY_SIZE)) < 0.05
 
 # %% [markdown]
 # Why is it so close, although all parameters are random? Because they are *small*. The last
-# normalization gives the numbers of every $x$ a mean square of 1, whatever came before, so the
-# length of $x$ is about $\sqrt d$. A logit is the dot product of $x$ with a row of the table. If
-# the numbers in the table have the standard deviation $s$, the logits have $\sigma = s\sqrt d$.
+# normalization gives the numbers of every $x$ a mean square of 1, so the length of $x$ is about
+# $\sqrt d$. A logit is the dot product of $x$ with a row of the table. If the numbers in the table
+# have the standard deviation $s$, that of the logits is $s$ times this length:
+# $\sigma = s\sqrt d$.
 
 # %%
 table = backbone.token_embedding.embeddings
@@ -617,9 +617,10 @@ plt.show()
 # This is the effect of the three words at the beginning of the lesson. Input and output use one
 # table, and when its rows are long, they outweigh what the blocks add. At factor 5 the token's own
 # logit is already the largest, but too small to matter. Beyond that it takes nearly all the
-# probability, and the loss is about as large as this logit. The right picture shows a single
-# prediction of each model: with a large factor, an untrained model is sure of its answer. Training
-# would first have to undo that.
+# probability, and the loss is about as large as this logit. (At factor 100, $x$ and the token's
+# row are nearly parallel and about $\sqrt{128}$ long, so it is about 128.) The right picture shows
+# a single prediction of each model: with a large factor, an untrained model is sure of its answer.
+# Training would first have to undo that.
 #
 # A factor of 100 is not far-fetched: it gives the table a standard deviation of about 1, which is
 # what standard normal random numbers have. The **initialisation** of the published GPT-2 uses 0.02,
@@ -632,7 +633,7 @@ plt.show()
 # and again, until the model has **memorised** it. A model that cannot even do that has a fault.
 # (Everywhere else overfitting is to be avoided; here it is the aim.)
 #
-# At the same time, train a second model with a very common mistake: the targets are not shifted, so
+# At the same time, train a second model with a common mistake: the targets are not shifted, so
 # the target of each token is that token itself.
 
 # %%
@@ -669,7 +670,7 @@ wrong_model, wrong_losses = learn_by_heart(inputs)
 # %% [markdown]
 # Both losses fall to almost nothing. How low could a model get that knows how tales are made but
 # has not seen this one? That is the floor of lesson 2, here per token and as a mean over our tales.
-# The loss of a single tale may lie a little above or below it, but not far below.
+# Such a model's loss on a single tale may lie a little above or below it, but not far below.
 
 # %%
 lowest, _ = floor(tales, [len(row) for row in rows])
@@ -687,13 +688,13 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# A loss far below the floor means that the model has memorised the text. The two curves look alike.
-# (Only the very first number gives a hint: an untrained model gives the token that it reads a
-# slightly higher probability, so the loss of the wrong model begins just below $\ln V$.) So do not
-# stop at the loss: let the models generate text. The simplest way is to take the likeliest token
-# each time, which is called **greedy decoding**. The ids after the last word are padding. The
-# causal mask hides them from the positions that are read, so they may be anything, and the input
-# keeps its shape, so Keras need not compile the model again for each length.
+# With shifted targets, a loss far below the floor means that the model has memorised the text. But
+# the two curves look alike. (Only the first number gives a hint: an untrained model gives the token
+# that it reads a slightly higher probability, so the loss of the wrong model begins just below
+# $\ln V$.) So do not stop at the loss: let the models generate text. The simplest way is to take
+# the likeliest token each time, which is called **greedy decoding**. The ids after the last word
+# are padding, so the input keeps its shape and Keras need not compile the model again for each
+# length. The causal mask hides the padding from the positions that are read.
 
 
 # %%
@@ -877,7 +878,7 @@ print(tokenizer.detokenize(continue_greedily(loaded, beginning, 40)))
 # quick.
 #
 # If your network does not reach them, get the four files named below on another machine and set
-# `preset` to the path of their folder. Without a preset this part does nothing.
+# `preset` to the path of their folder.
 
 
 # %%
@@ -923,7 +924,7 @@ else:
 #   exchanges heads and head_dim, or for query, key and value in the wrong order.
 # * **The first loss is far above $\ln V$.** The logits are too large: look at the initialisation of
 #   the token table. If it is *below*, the model has been trained before, the targets are not
-#   shifted, or the mean counts padding.
+#   shifted, or the mean counts padding, where each target equals its input.
 # * **The loss on one tale gets stuck.** If it stays close to the loss of a model that knows only
 #   how frequent each token is, which the next cell prints, the learning rate is too large (0.003
 #   may show it). Lower it, and give it more `steps`.

@@ -72,9 +72,9 @@ ids = np.array([vocabulary.index(word) for word in words])  # (12,)
 print(ids)
 
 # %% [markdown]
-# We cut *windows* of one token more than that. All but its last token are the inputs; all but its
-# first are the **targets**. The model always reads the true previous tokens, never its own
-# predictions. That is called **teacher forcing**, and it is why all positions can be trained at
+# We cut *windows* of one token more than the context window. All but its last token are the inputs;
+# all but its first are the **targets**. The model always reads the true previous tokens, never its
+# own predictions. That is called **teacher forcing**, and it is why all positions can be trained at
 # once.
 #
 # The last window may be too short. It is filled up with `END`: **padding**. The **loss mask** is 1
@@ -111,7 +111,7 @@ assert same
 # For training, the text is cut anew in each pass over it, at positions shifted by a random number,
 # and the windows are shuffled. Otherwise the same targets would always have only one token before
 # them. A **batch** is the windows of one training step. With the same text and batch size, it
-# depends only on the seed and the number of the step; this will matter when a run is resumed.
+# depends only on the seed and the number of the step.
 #
 # Running text in full windows is a **packed sequence**: no position is wasted, but one window may
 # show two texts, and the model may look up the hero in the wrong one. If texts are short, give each
@@ -267,10 +267,10 @@ plt.show()
 #
 # After bias correction the very first $m$ and $v$ are exactly $g$ and $g^2$, so $m/\sqrt v$ is $+1$
 # or $-1$: the first step is a full one for *every* parameter, even if its gradient is nothing but
-# noise. The left figure shows the mean step of a thousand such parameters: it becomes shorter as
-# $m$ averages over more gradients. Hence **warm-up**: the learning rate rises from zero. At the end
-# it falls, because the noise of the batches makes the parameters jitter, the more the larger the
-# steps. Half a **cosine** is the usual way down.
+# noise. The left figure below shows the mean step of a thousand such parameters: it becomes shorter
+# as $m$ averages over more gradients. Hence **warm-up**: the learning rate rises from zero. At the
+# end it falls, because the noise of the batches makes the parameters jitter, the more the larger
+# the steps. Half a **cosine** is the usual way down.
 
 
 # %%
@@ -370,8 +370,9 @@ def training_loop(model, optimizer, windows):
 
 
 # %% [markdown]
-# `fit` does the same: it takes the batches, the loss, and an optimizer that knows its schedule.
-# Both start from the same parameters. `from_ids` makes lesson 7's model take the ids alone.
+# `fit` does the same with what `compiled` sets: the loss, and an optimizer that knows its schedule.
+# An epoch is one step here, so each loss is reported. `from_ids` makes lesson 7's model take the
+# ids alone.
 
 # %%
 tales = load_corpus("tales")
@@ -466,7 +467,7 @@ if floor:
 # %% [markdown]
 # The **floor** is the mean loss, on held-out tales (not trained on), of a reader who knows exactly
 # the grammar that the tales are made from. No model can be better on such tales. For ordinary text
-# nobody knows the floor. For the tales we do, so the ratio says how much there is left to learn.
+# nobody knows the floor. For the tales we do, so the ratio says how much is left to learn.
 #
 # ### What the curve means
 #
@@ -529,8 +530,8 @@ plt.show()
 # %% [markdown]
 # Before the first step the model guesses, and its loss is nearly the logarithm of the vocabulary's
 # size. Where it passes the dash-dotted line, it has learnt at least how frequent tokens are; where
-# it falls below the dashed one, it knows more than which token usually follows which. Now the whole
-# run, and its end enlarged.
+# it falls below the dashed one, it knows more than which token usually follows which. Now the
+# whole run.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
@@ -556,8 +557,9 @@ plt.show()
 # ### It learns to write
 #
 # The loss says that it learns, samples say what. The run has kept the parameters at step 0 and at
-# each evaluation but the last. With each of them the model writes texts, always with the same seed;
-# here is the beginning of the first one, and the whole of it at the end.
+# each evaluation but the last. With each of them the model writes texts, always with the same seed,
+# so that many stages begin alike. Here is the beginning of the first text, and all of it at the
+# end.
 
 # %%
 writer = keras_nlp.models.GPT2CausalLM.from_preset(run.preset)
@@ -614,8 +616,7 @@ else:
 # Here is a text that failed, from the latest stage that has one. `▶` marks where the parser
 # stopped: no tale goes on in this way. *Is not how a tale goes on* means that the rules of the
 # tales' grammar do not allow these words, *does not fit what was told before* that they contradict
-# the text so far. How many texts are tales, and how that depends on the sampling, is a subject of
-# lesson 9.
+# the text so far.
 
 # %%
 if failed:
@@ -688,7 +689,7 @@ if english:
 # the mark in most cases: the model knows not only what may come, but how probable it is. Once a
 # phrase has begun, its words are nearly free. The hero's name costs where it is first told, and
 # later only where the grammar could have begun the sentence in another way. So the loss on this
-# tale is nearly all paid for choices. The rest the model has learnt to predict.
+# tale is nearly all paid for choices; the sums above say so of 200 tales.
 
 # %% [markdown]
 # ## Overfitting: memorising instead of learning
@@ -696,7 +697,8 @@ if english:
 # A falling *training* loss proves nothing about new texts. A model that **memorises** its training
 # text gets better there and worse elsewhere: **overfitting**. Watch the validation loss, keep the
 # parameters with which it was lowest, and stop when it has not improved for some evaluations, the
-# **patience**. That is **early stopping**. Try it on a text that is much too short.
+# **patience**. That is **early stopping**. Try it on a text that is much too short; here we only
+# look for the step to keep.
 
 
 # %%
@@ -789,8 +791,8 @@ in_one_piece = train(whole)
 parameters_in_one_piece = model.get_weights()
 
 # %% [markdown]
-# That was one run in one piece. Now one that is interrupted. What was in memory is lost, so the
-# first numbers are put back. The same call again goes on from the last checkpoint.
+# Now a run that is interrupted. What was in memory is lost, so the first numbers are put back. The
+# same call again goes on from the last checkpoint.
 
 # %% tags=["nbval-check-output"]
 put_back()
@@ -842,7 +844,8 @@ plt.show()
 # ## Real language
 #
 # The tales are simple on purpose. `python_docs` is real text: the help pages that come with Python,
-# written by people. This command trains on it, or on a file of yours:
+# written by people. The next cell trains on it; so does this command, which also takes the path
+# of a text:
 #
 # `python -m utils.small_gpt2 --corpus python_docs --steps 240`
 
@@ -871,10 +874,10 @@ print(f"loss {docs_run.validation_loss:.3f}, perplexity {np.exp(docs_run.validat
 print("".join(c if c.isprintable() or c == "\n" else "·" for c in sample[:900]))
 
 # %% [markdown]
-# This is far from good. There are words and short phrases of the manual, but also words that do not
-# exist, and sentences do not hold together. The validation loss ends below `pairs`, the training
-# loss far lower: this gap is the first sign of overfitting, because the text is short and is read
-# several times.
+# This is far from good, although improbable tokens were left out (lesson 9). There are words and
+# short phrases of the manual, but also words that do not exist, and sentences do not hold together.
+# The validation loss ends below `pairs`, the training loss far lower: this gap is the first sign of
+# overfitting, because the text is short and is read several times.
 #
 # ## What a run leaves behind
 

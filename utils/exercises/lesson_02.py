@@ -193,7 +193,7 @@ answer = Answers(
         "The same in Keras",
         "With equal logits every token is equally likely, so the loss is the logarithm of the"
         " size of the vocabulary. Another value at the start means that something is wrong: the"
-        " loss function, the targets or the initial weights.",
+        " loss function or the initial weights.",
     ),
     (
         "Why it forgets: a context of one character",
