@@ -1,7 +1,9 @@
 """Diagrams of boxes and arrows: which way data take.
 
-draw_flow([(0, 0, "text"), (2, 0, "GPT-2")], [(0, 1, "(time,)")], "From a text to ids")
-plt.show()
+One call draws a diagram:
+
+    draw_flow([(0, 0, "text"), (2, 0, "GPT-2")], [(0, 1, "(time,)")], "From a text to ids")
+    plt.show()
 """
 
 from collections.abc import Mapping, Sequence
