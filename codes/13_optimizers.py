@@ -515,7 +515,7 @@ for rung, name in LADDER.items():
 # * Entries are judged on validation tales that no run of the course has used; their own floor is
 #   known.
 #
-# No run of the table gets there. The course's own entry, the command of lesson 8, takes twice as
+# No run of the ladder gets there. The course's own entry, the command of lesson 8, takes twice as
 # many windows in a step, and got there in lesson 8. In a terminal, in the folder of the course,
 #
 #     python -m benchmarks.race
