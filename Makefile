@@ -65,7 +65,7 @@ test-intel-pins: $(INTEL)/installed ## (Linux) every test with the versions that
 	$(INTEL_PY) $(PYTEST)
 
 clean: ## remove the environments and what the lessons wrote; data and checkpoints stay
-	rm -rf $(VENV) $(INTEL) outputs logs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(INTEL) outputs notebooks/outputs logs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "Kept: datasets/cache (downloads) and checkpoints (your models). Delete them yourself."
 

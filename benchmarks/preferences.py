@@ -439,6 +439,7 @@ def complete(results: Results, bench: Callable[[], Bench]) -> None:
         "answers": right_answers,
         "gradients": gradient_noise,
     }
+    results.check_versions()
     for name, part in parts.items():
         if name not in results.data:
             results.data[name] = part(bench())

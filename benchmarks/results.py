@@ -9,7 +9,6 @@ Each run is written when it is complete, so a command that was stopped goes on w
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -26,23 +25,42 @@ class Results:
     """Runs by name, each with its setting and what was measured, and facts about all of them.
 
     Args:
-        path: the file; it need not be there yet. What other versions of `LIBRARIES` have made is
-            not used.
+        path: the file; it need not be there yet.
         again: begin from nothing.
+
+    Raises:
+        CourseError: if the file is damaged.
     """
 
     def __init__(self, path: Path, again: bool = False):
-        self.path = path
-        self.data: dict = {"versions": {name: version(name) for name in LIBRARIES}, "runs": {}}
+        self.path, self.versions = path, {name: version(name) for name in LIBRARIES}
+        self.data: dict = {"versions": self.versions, "runs": {}}
         if path.is_file() and not again:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if found["versions"] == self.data["versions"]:
-                self.data = found
-            else:
-                print("Other versions have made the file: all runs are made anew.", file=sys.stderr)
+            try:
+                self.data |= json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:
+                raise CourseError(f"{path} is damaged: restore it, or give --again.") from None
+
+    def check_versions(self) -> None:
+        """Raise CourseError if other versions have made the file: runs of two are not compared."""
+        if self.data["versions"] != self.versions:
+            made = " and ".join(
+                f"{name} {self.data['versions'].get(name)}, not {number}"
+                for name, number in self.versions.items()
+                if self.data["versions"].get(name) != number
+            )
+            raise CourseError(
+                f"{self.path} was made with {made}: give --out another file, or --again to make all"
+                " its runs anew."
+            )
 
     def run(self, name: str, setting: dict, make: Callable[[], dict], line: Line) -> dict:
-        """A run with this setting, from the file if it is there; else it is made and written."""
+        """A run with this setting, from the file if it is there; else it is made and written.
+
+        Raises:
+            CourseError: if other versions have made the file.
+        """
+        self.check_versions()
         made = self.data["runs"].get(name)
         if made is None or made["setting"] != setting:
             made = self.data["runs"][name] = {"setting": setting} | make()
@@ -57,6 +75,7 @@ class Results:
 
     def save(self) -> None:
         """Write the file, all of it or nothing."""
+        self.check_versions()
         write(self.path, self.data)
 
 

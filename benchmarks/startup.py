@@ -15,6 +15,8 @@ import time
 import tomllib
 from pathlib import Path
 
+from utils.command_line import whole_number
+
 ROOT = Path(__file__).resolve().parents[1]
 STARTS = {
     "Python alone": ["-c", "pass"],
@@ -44,7 +46,8 @@ def seconds(arguments: list[str], folder: str) -> float:
 def main() -> None:
     """Time everything, or with --quick all but the lessons."""
     parser = argparse.ArgumentParser(description="How long does a learner wait?")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each start (default: 3)")
+    runs = "runs of each start (default: 3)"
+    parser.add_argument("--repeats", type=whole_number(1), default=3, help=runs)
     parser.add_argument("--quick", action="store_true", help="leave out the lessons themselves")
     options = parser.parse_args()
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} processors")
@@ -53,7 +56,11 @@ def main() -> None:
             shortest = min(seconds(arguments, folder) for _ in range(options.repeats))
             print(f"{name:32} {shortest:7.2f} s", flush=True)
         for name, budget in {} if options.quick else budgets().items():
-            taken = seconds([str(ROOT / "codes" / f"{name}.py")], folder)
+            try:
+                taken = seconds([str(ROOT / "codes" / f"{name}.py")], folder)
+            except subprocess.CalledProcessError as error:
+                print(f"{name:32} failed:\n{error.stderr.decode(errors='replace')}", flush=True)
+                continue
             over = "   over its budget" if taken > budget else ""
             print(f"{name:32} {taken:7.2f} s of {budget:3} s{over}", flush=True)
 

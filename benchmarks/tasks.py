@@ -191,6 +191,7 @@ class Results(results_file.Results):
 
     def measured(self, setting: Setting, task: Task, make: Callable) -> None:
         """Make a run, unless the file has it with the same setting and the same texts."""
+        self.check_versions()
         digest = digest_of(task)
         made = self.data["runs"].get(setting.name)
         if made is None or made["setting"] != asdict(setting) or made["data"] != digest:

@@ -635,18 +635,27 @@ for text in [text for text, kind in zip(texts, kinds, strict=True) if kind != "v
 # Now the comparison. Deterministic methods always give the same text for the same beginning, so let
 # every method continue the same beginnings: the first eight tokens of real tales. So few texts give
 # rough shares: with 100, a difference of ten points may be chance, and with 16, one text is six
-# points. (For the settings at the top, the 500 tales above are the better measurement.)
+# points. (For the settings at the top, the 500 tales above are the better measurement.) The third
+# number, the mean log-probability of the continuations, says how likely they are for the model.
 
 # %%
-beginnings = [[END, *np.asarray(tokenizer(text))[:8].tolist()] for text in real]
-results = {}  # (method, setting): (validity, diversity)
+beginnings = [[END, *np.asarray(tokenizer(text))[:8].tolist()] for text in real[:MANY]]
+results = {}  # (method, setting): (validity, diversity, mean log-probability)
+
+
+def log_probability(ids, given):
+    """The sum of log p of all ids but the first `given` ones, each after those before it."""
+    p = softmax(gpt2(ids[:-1])[0])
+    return np.log(p[np.arange(len(p)), ids[1:]])[given - 1 :].sum()
 
 
 def note(method, setting, rows):
     texts = [as_text(ids) for ids in rows]
-    results[method, setting] = validity(texts), diversity(texts[:FEW])
-    print(f"{method:12} {setting:5}   validity {results[method, setting][0]:4.0%}", end="")
-    print(f" of {len(texts)}   diversity {results[method, setting][1]:.3f} of {FEW}")
+    valid, different = validity(texts), diversity(texts[:FEW])
+    likely = np.mean([log_probability(ids, len(beginnings[0])) for ids in rows[:FEW]])
+    results[method, setting] = valid, different, likely
+    print(f"{method:12} {setting:5}   validity {valid:4.0%} of {len(texts):3}", end="")
+    print(f"   diversity {different:.3f} and log p {likely:5.1f} of {FEW}")
 
 
 # %%
@@ -663,6 +672,29 @@ for top_p in [0.5, 0.8, 0.9, 0.95]:
 # step, so they are slow. They get the first few beginnings only, and we leave them to keras-nlp's
 # `generate`. It takes rows of ids, padded to the full length, and a mask that says which of them
 # are given.
+#
+# Its beam search continues even a text that has ended, and each further token lowers the score. In
+# our subclass only END may follow END, with probability 1, so the score stays as it is.
+
+
+# %%
+class BeamSearch(keras_nlp.samplers.BeamSampler):
+    """Beam search of keras-nlp in which a text that has ended keeps its score."""
+
+    def __init__(self, width, end):
+        super().__init__(width)
+        self.end = end
+
+    def __call__(self, next, prompt, index=0, **others):
+        def next_or_end(ids, cache, position):
+            logits, states, cache = next(ids, cache, position)  # logits: (beams, vocabulary)
+            at = keras.ops.arange(ids.shape[1])
+            ends = (ids == self.end) & (at >= index) & (at < position)  # generated, not given
+            ended = keras.ops.any(ends, axis=-1, keepdims=True)  # (beams, 1)
+            only_end = keras.ops.where(keras.ops.arange(logits.shape[-1]) == self.end, 0.0, -1e9)
+            return keras.ops.where(ended, only_end, logits), states, cache
+
+        return super().__call__(next_or_end, prompt, index=index, **others)
 
 
 # %%
@@ -682,32 +714,48 @@ def library_generate(sampler):
 # %%
 SEARCHES = 1 if args.texts < 100 else 2  # settings of each of these slow methods
 for width in [2, 4][:SEARCHES]:
-    note("beam", width, library_generate(samplers.BeamSampler(width)))
+    note("beam", width, library_generate(BeamSearch(width, END)))
 for alpha in [0.2, 0.6][:SEARCHES]:
     note("contrastive", alpha, library_generate(samplers.ContrastiveSampler(k=4, alpha=alpha)))
 
 # %%
-figure, axes = plt.subplots(figsize=(7.6, 4.6))
-looks = {  # marker, its size, a letter for the setting, and where it is written
-    "temperature": ("o", 7, "T", (7, -12)),
-    "top-k": ("s", 7, "k", (-18, -14)),
-    "top-p": ("^", 7, "p", (-12, 8)),
-    "beam": ("D", 7, "width", (6, 5)),
-    "contrastive": ("X", 7, "α", (7, -12)),
-    "greedy": ("*", 15, "", (0, 0)),  # last, on top of others that make the same texts
+figure, axes = plt.subplots(figsize=(7.6, 5))
+looks = {  # marker, its size, a letter for the setting
+    "temperature": ("o", 7, "T"),
+    "top-k": ("s", 7, "k"),
+    "top-p": ("^", 7, "p"),
+    "beam": ("D", 7, "width"),
+    "contrastive": ("X", 8, "α"),
+    "greedy": ("*", 15, ""),  # last, on top of others that make the same texts
 }
-for method, (marker, size, letter, place) in looks.items():
+places = {  # of the setting beside its point, where (8, -4) would hide something
+    ("temperature", 0.3): (-26, 6),
+    ("temperature", 0.6): (-14, 9),
+    ("top-k", 2): (-4, -16),
+    ("top-k", 5): (-24, -12),
+    ("top-k", 20): (-26, -4),
+    ("top-p", 0.5): (-6, -24),
+    ("top-p", 0.8): (2, -13),
+    ("top-p", 0.95): (14, -4),
+    ("beam", 2): (8, 3),
+    ("contrastive", 0.2): (8, 2),
+}
+for method, (marker, size, letter) in looks.items():
     points = [(setting, *point) for (name, setting), point in results.items() if name == method]
-    settings_, heights, positions = zip(*points, strict=True)
-    (line,) = axes.plot(positions, heights, marker=marker, markersize=size, label=method)
+    few = method in ("beam", "contrastive")  # hollow: measured with fewer texts
+    look = {"marker": marker, "markersize": size, "markerfacecolor": "white" if few else None}
+    label = f"{method} ({FEW} texts)" if few else method
+    settings_, heights, positions, _ = zip(*points, strict=True)
+    (line,) = axes.plot(positions, heights, label=label, **look)
     style = {"textcoords": "offset points", "size": 8, "color": line.get_color()}
     for setting, x, y in zip(settings_, positions, heights, strict=True):
+        place = places.get((method, setting), (8, -4))
         if letter:
             axes.annotate(f"{letter} {setting}", (x, y), xytext=place, **style)
 axes.axvspan(min(groups), max(groups), color="lightgrey", label="groups of real tales")
-axes.set(xlabel="diversity: share of different 4-grams", ylabel="validity, share of the texts")
+axes.set(xlabel="diversity: share of different 4-grams", ylabel=f"validity, share of {MANY} texts")
 axes.set_title("Sampling comes closest to the diversity of real tales")
-figure.legend(loc="outside right upper")
+axes.legend(loc="lower left")
 plt.show()
 
 # %%
@@ -715,8 +763,10 @@ if args.texts >= 100:  # fewer texts do not tell
     plain, nucleus = results["temperature", 1.0], results["top-p", 0.9]
     assert nucleus[0] > plain[0] + 0.1 and results["temperature", 1.4][0] < plain[0] - 0.2
     searches = ("greedy", "beam", "contrastive")
-    alike = [found for (method, _), (_, found) in results.items() if method in searches]
+    alike = [found[1] for (method, _), found in results.items() if method in searches]
     assert max(alike) < min(groups) - 0.1 and min(groups) - 0.02 < nucleus[1] < max(groups) + 0.02
+    likely = [results[key][2] for key in [("greedy", 0), ("beam", 2), ("beam", 4)]]
+    assert max(likely) - min(likely) < 5 and min(likely) > plain[2] + 5
 
 # %% [markdown]
 # Look at the grey band first: it shows how diverse groups of real tales are. A perfect model would
@@ -725,7 +775,9 @@ if args.texts >= 100:  # fewer texts do not tell
 # * **Greedy decoding, beam search and contrastive search** are on the left: they choose the same
 #   for similar beginnings, so their tales resemble one another. They do not repeat themselves as
 #   the toy did, because our tales are short and the model has learnt to end them. Contrastive
-#   search was made against repetition within long texts, which our tales do not have.
+#   search was made against repetition within long texts, which our tales do not have. Beam search
+#   finds tales about as likely as the greedy ones (`log p`), not always likelier: it compares texts
+#   of equal length, so a complete tale can lose to one whose unlikely choices are still to come.
 # * **Temperature.** As it rises, the points move to the right until they reach the real tales. From
 #   there on they only fall: more chance adds mistakes, and hardly any diversity.
 # * **Top-k** keeps equally many tokens at each position. With a small $k$ the tales resemble one

@@ -561,9 +561,9 @@ empty = [not reply.rstrip(".。") for reply in told["before"]]
 print(f"\nempty answers before: {np.mean(empty):.0%}")
 
 # %% [markdown]
-# Before, the model goes on with the tale or ends it, as in the first section, so it hardly scores.
-# If a full stop comes first, its answer is empty. After, it finds most answers in a tale that it
-# reads for the first time.
+# Before, the model mostly ends the sentence or the text at once, as in the first section: such an
+# answer is empty (last line) and cannot score. After, it finds most answers in a tale that it reads
+# for the first time.
 #
 # Here are wrong answers, six at most. Some may stand in the tale, but elsewhere. Others do not:
 # the model predicts token by token, and nothing binds it to the words of the tale.

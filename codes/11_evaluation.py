@@ -1149,7 +1149,8 @@ for question, reply in [pair for hit, *pair in told if not hit][:5]:
 #
 # The questions are from lesson 10's examination, in words that no training text has used. *Refused*
 # is one of the three refusals of the training, *right* an exact match, *small talk* a sentence of
-# the training's small talk, which claims nothing about the tale. All else is *wrong*.
+# the training's small talk, which claims nothing about the tale. All else is *wrong*. Each wording
+# is asked about two tales. Such pairs are alike, so the bootstrap draws pairs, not questions.
 
 # %%
 talk = {m.content for dialogue in small_talk("en") for m in dialogue.messages}
@@ -1174,7 +1175,8 @@ for name in ["no answer", "other words"]:
     for kind in OUTCOMES:
         found = outcomes == kind
         if found.any():
-            low, high = interval(bootstrap(found))
+            by_wording = found[: len(found) // 2 * 2].reshape(-1, 2).mean(axis=1)
+            low, high = interval(bootstrap(by_wording))
             print(f"   {kind:10} {found.mean():4.0%}   95 % interval {low:.0%} to {high:.0%}")
     told = zip(outcomes, part, replies, strict=True)
     wrong_replies[name] = [pair for kind, *pair in told if kind == "wrong"]

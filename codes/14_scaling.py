@@ -937,7 +937,8 @@ if find_spec("jax") is None:
     print("JAX is not installed, so this part is skipped. In the folder of the course,")
     print("python -m pip install -c requirements.txt -e '.[cluster]' installs it.")
 else:
-    for kind, world in [("data", 1), ("data", 2), ("data", 3), ("model", 2)]:
+    jobs = [("data", 1), ("data", 2), ("data", 3), ("model", 2)]
+    for kind, world in jobs if args.steps >= 100 else jobs[:2]:
         reports[kind, world] = together(kind, world)
         if reports[kind, world] is None:
             print(f"{world} processes could not work together on this machine ({kind} parallel).")

@@ -654,7 +654,7 @@ print(*mistakes[:1] or ["none"])
 # paper, with one $A$ for each matrix, so it has fewer numbers than Keras's. The learning rate of
 # each was tuned in short runs, by the replies to questions about validation tales. With the best
 # rate each was trained for longer, with two seeds, and asked about test tales. The brackets hold
-# the 95 % interval of the mean (lesson 11).
+# the 95 % Wilson interval of the mean (lesson 19).
 
 # %%
 shares = {}

@@ -890,6 +890,7 @@ translator = Translator(train_translator(train_pairs, tokenizer, recipe))
 some = test_pairs[:100]
 said = translator([pair.english for pair in some])
 print(" " * 21 + " right  readable  facts   BLEU")
+memorised = show("memory, the same", [memory(pair.english) for pair in some], some)
 by_gpt2 = show("GPT-2, short", said, some)
 for pair, text in list(zip(some, said, strict=True))[:2]:
     print(pair.english)
@@ -903,7 +904,7 @@ for pair, text in list(zip(some, said, strict=True))[:2]:
 for kind, number in sorted(by_gpt2.facts.items(), key=lambda one: -one[1]):
     print(f"{kind:10}{number / by_gpt2.texts:5.0%}")
 if args.steps >= 240:  # with fewer steps it has not come so far
-    assert by_gpt2.right < by_gpt2.readable / 2 and by_gpt2.bleu > by_memory.bleu
+    assert by_gpt2.right < by_gpt2.readable / 2 and by_gpt2.bleu > memorised.bleu
     assert sum(by_gpt2.facts.values()) > len(KINDS) * by_gpt2.texts / 2
 
 # %% [markdown]

@@ -31,13 +31,13 @@ def test_the_estimate_is_near_what_was_measured(name, batch_size, parts, vocabul
 
 
 def test_what_does_not_fit_is_refused_with_flags_that_do(monkeypatch):
-    monkeypatch.setattr(budget, "available_memory", lambda: 8 * GIB)
+    monkeypatch.setattr(budget, "free_memory", lambda: 8 * GIB)
     recipe = Recipe(size=SIZES["gpt2"], batch_size=16)
     with pytest.raises(TooLarge, match="8.0 GiB are free: give --accumulate 8,") as error:
         check_memory(recipe, 50257, 1024)
     assert "\n" not in str(error.value)
     assert check_memory(replace(recipe, accumulate=8), 50257, 1024) < 8 * GIB
-    monkeypatch.setattr(budget, "available_memory", lambda: 3 * GIB)
+    monkeypatch.setattr(budget, "free_memory", lambda: 3 * GIB)
     with pytest.raises(TooLarge, match="a smaller --size, --context or --batch-size"):
         check_memory(recipe, 50257, 1024)
 
@@ -52,17 +52,6 @@ def test_a_batch_beyond_all_memory_is_refused_before_anything_is_made(tmp_path, 
         pretrain(corpus, replace(RECIPE, batch_size=100_000_000))
 
 
-def test_in_a_container_its_own_limit_counts(tmp_path, monkeypatch):
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(budget, "CGROUP_LIMIT", limit)
-    whole = budget.available_memory()
-    assert whole > GIB
-    limit.write_text("1073741824\n", encoding="ascii")
-    assert budget.available_memory() == GIB
-    limit.write_text("max\n", encoding="ascii")
-    assert budget.available_memory() > GIB
-
-
 def test_the_time_is_said_once_and_leaves_the_compilation_out(monkeypatch, capsys):
     clock = iter([100.0, 101.0])  # after the first step, and five steps later
     monkeypatch.setattr(budget.time, "perf_counter", lambda: next(clock))
@@ -72,6 +61,17 @@ def test_the_time_is_said_once_and_leaves_the_compilation_out(monkeypatch, capsy
     for batch in range(40):
         estimate.on_train_batch_end(batch)
     assert capsys.readouterr().out == "0.2 s a step on this machine, so about 79 s.\n"
+
+
+def test_in_a_terminal_the_time_stands_on_a_line_of_its_own(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    estimate = TimeEstimate(measured=1)
+    estimate.set_params({"epochs": 1, "steps": 10})
+    estimate.on_epoch_begin(0)
+    print("5/10 ━━━━", end="")  # Keras's bar
+    for batch in range(10):
+        estimate.on_train_batch_end(batch)
+    assert " s a step" in capsys.readouterr().out.splitlines()[1]
 
 
 def test_a_size_by_its_name_with_numbers_changed():

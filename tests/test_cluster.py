@@ -1,5 +1,6 @@
 """Several processes train one model: what they agree on, and what happens when one of them dies."""
 
+import json
 import os
 import re
 import shutil
@@ -9,7 +10,8 @@ import sys
 import threading
 import time
 from argparse import Namespace
-from dataclasses import replace
+from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError
 
 import keras
 import numpy as np
@@ -17,7 +19,7 @@ import psutil
 import pytest
 from tiny_gpt2 import RECIPE
 
-from utils.cluster import check
+from utils.cluster import check, jax_problem
 from utils.command_line import address
 from utils.data.corpora import load_corpus
 from utils.distributed.jobs import UNEXPECTED, Job
@@ -37,11 +39,7 @@ TEXT = "".join(
 IDENTITY = Identity("farm", {"corpus": "a"}, {"steps": 60}, (0, 5), "code", {"keras": "3"})
 SECONDS = 20  # from the death of a process to the end of the others
 
-needs_jax = pytest.mark.skipif(
-    subprocess.run([sys.executable, "-c", "import jax"], capture_output=True).returncode != 0
-    or sys.platform == "win32",
-    reason="JAX is not installed, or is Windows's, which has no Gloo",
-)
+needs_jax = pytest.mark.skipif(jax_problem() is not None, reason=str(jax_problem()))
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +76,24 @@ def asked_for(**changes):
     ({"processes": 32}, "give --batch-size 32"),
 ])  # fmt: skip
 def test_settings_that_do_not_fit_together_are_told(changes, sentence, monkeypatch):
-    monkeypatch.setattr("utils.cluster.find_spec", lambda name: True)
+    monkeypatch.setattr("utils.cluster.version", lambda name: "0.10.2")
     check(asked_for())
     with pytest.raises(CourseError, match=sentence):
         check(asked_for(**changes))
 
 
 def test_without_jax_one_sentence_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "jax", None)  # Python then finds none
+    def version(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("utils.cluster.version", version)
     with pytest.raises(CourseError, match=r"JAX, which is not installed: run .*'\.\[cluster\]'"):
+        check(asked_for())
+
+
+def test_the_jax_of_an_intel_mac_is_refused_before_anything_waits(monkeypatch):
+    monkeypatch.setattr("utils.cluster.version", lambda name: "0.4.34")
+    with pytest.raises(CourseError, match=r"needs JAX 0\.8 or newer, and this is 0\.4\.34"):
         check(asked_for())
 
 
@@ -150,6 +157,17 @@ def test_machines_meet_in_any_order_and_agree_where_the_engines_meet(place):
     assert [machine.end() for machine in (first, second, third)] == ["", "", ""]
     assert first.met == second.met == third.met
     assert first.met.host == "127.0.0.1" == first.met.engine.host and not first.met.finished
+
+
+def test_a_machine_that_was_stopped_while_it_waited_may_come_again(place):
+    first = leader(place, 3, then=watch)
+    with connected(place) as early:
+        hello = {"process": 1, "processes": 3, "identity": asdict(IDENTITY)}
+        early.sendall(json.dumps(hello).encode() + b"\n")
+        time.sleep(0.2)
+        early.sendall(b'{"failed": "A machine was stopped"}\n')
+    again, third = other(place, 1, 3), other(place, 2, 3)
+    assert [machine.end() for machine in (first, again, third)] == ["", "", ""]
 
 
 def test_what_is_finished_is_said_to_the_others(place):
@@ -423,7 +441,12 @@ def test_two_machines_learn_of_a_death_and_one_process_goes_on(
         for rank, (prefix, where) in enumerate(zip(prefixes, ("checkpoints", "other"), strict=True))
     ]
     try:
-        wait_until(lambda: (folder / "checkpoint-0000020.npz").exists())
+        wait_until(
+            lambda: (
+                (folder / "checkpoint-0000020.npz").exists()
+                or any(launcher.poll() is not None for launcher in launchers)
+            )
+        )
         workers_of(launchers[1].pid)[0].kill()
         died = time.monotonic()
         said = [launcher.communicate(timeout=60) for launcher in launchers]

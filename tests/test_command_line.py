@@ -125,9 +125,26 @@ def test_ctrl_c_in_a_training_that_a_lesson_has_started_is_said_once(tmp_path):
         command, env=environ, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True
     ) as process:
         while "another line" not in process.stderr.readline():
-            pass
+            assert process.poll() is None
         os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to both processes
         said = process.communicate()[1]
+    assert process.returncode == 130
+    assert said.count("Stopped") == 1 and "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+def test_a_training_does_not_outlive_a_lesson_that_alone_was_stopped(tmp_path):
+    (tmp_path / "endless.py").write_text(COMMAND, encoding="utf-8")
+    code = "from utils.command_line import run\nfrom utils import small_gpt2\n"
+    code += "small_gpt2.GOODBYE = 0.2\nrun(lambda: small_gpt2.train_by('endless'))"
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environ, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        while "another line" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert said.count("Stopped") == 1 and "Traceback" not in said
 

@@ -444,6 +444,15 @@ def test_what_cannot_be_compressed_is_one_sentence(preset, tmp_path, capsys):
         assert end.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_folder_that_cannot_be_written_is_one_sentence(preset, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    to = tmp_path / "file" / "small"
+    assert compress.main([str(preset), "--to", str(to)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{to} cannot be written (") and said.count("\n") == 1
+    assert said.endswith("free some space, or give --to another folder.\n")
+
+
 @pytest.mark.parametrize("damage", ["half", "nothing", "other numbers"])
 def test_a_damaged_file_is_one_sentence(damage, preset, tmp_path, capsys):
     to = tmp_path / "small"

@@ -15,6 +15,7 @@ from read_only import read_only
 from utils import tales
 from utils.data import bpe
 from utils.data.corpora import BLOCK, CorpusError, load_corpus
+from utils.small_gpt2 import floor_of
 
 SENTENCES = "The hen laid an egg. The fox came by, and the hen flew up into the tree!\n"
 
@@ -56,7 +57,7 @@ def test_a_file_of_many_blocks_comes_back_whole(text_file):
     assert text_of(load_corpus(text_file(text), vocabulary_size=300)) == text
 
 
-def test_every_document_lies_between_two_end_ids():
+def test_every_document_lies_between_two_end_ids(capsys):
     corpus = load_corpus("tales")
     ends = np.flatnonzero(corpus.validation == corpus.tokenizer.end_id)
     stories = tales.corpus("en", "validation")
@@ -64,7 +65,11 @@ def test_every_document_lies_between_two_end_ids():
     for start, stop, story in zip(ends[:50], ends[1:51], stories, strict=False):
         assert corpus.tokenizer.decode(corpus.validation[start + 1 : stop]) == story.text
     lengths = [len(corpus.tokenizer.encode(story.text)) + 1 for story in stories]
-    assert corpus.floor == tales.floor(stories, lengths)[0]
+    assert corpus.floor == floor_of(corpus, 256) == tales.floor(stories, lengths)[0]
+    assert "is not known" not in capsys.readouterr().out
+    assert floor_of(corpus, 64) is None, "of a tale that is cut only the beginning counts"
+    said = capsys.readouterr().out
+    assert f"The longest text has {max(lengths)} tokens and the context 64." in said
 
 
 def test_ids_are_made_once_and_read_from_disk(text_file, data_folder):

@@ -118,6 +118,26 @@ def test_a_data_folder_that_can_only_be_read_is_fine(tmp_path, monkeypatch):
     assert doctor.check_folder("Data folder", tmp_path, may_be_shared=True).ok
 
 
+def test_a_data_folder_that_cannot_even_be_looked_at_is_told(tmp_path, monkeypatch):
+    closed, stat, mkdir = str(tmp_path / "closed"), os.stat, os.mkdir
+
+    def refused(real):
+        def call(path, *args, **options):
+            if str(path).startswith(closed):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return real(path, *args, **options)
+
+        return call
+
+    monkeypatch.setattr("os.stat", refused(stat))
+    monkeypatch.setattr("os.mkdir", refused(mkdir))
+    monkeypatch.setenv("COURSE_DATA", str(Path(closed, "data")))
+    monkeypatch.chdir(tmp_path)  # where the folder of the figures is made
+    findings = {finding.name: finding for finding in doctor.machine_checks(LINUX)}
+    assert "Nothing can be written there" in findings["Data folder"].remedy
+    assert any("shakespeare not fetched" in one.detail for one in findings.values())
+
+
 REQUIRED = [
     Requirement("tensorflow>=2.16.2"),
     Requirement("keras>=3.15"),
@@ -144,6 +164,13 @@ def test_versions(installed, told, ok):
 
 def test_what_is_installed_here_is_found_in_the_projects_files():
     assert doctor.check_versions(doctor.installed_versions(), doctor.required(), doctor.pinned()).ok
+
+
+def test_what_an_interrupted_installation_has_left_is_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "~eras-3.0.dist-info").mkdir()
+    (tmp_path / "~eras-3.0.dist-info" / "METADATA").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "keras" in doctor.installed_versions()
 
 
 def test_leftovers_of_older_tutorials_are_named():
@@ -272,3 +299,14 @@ def test_in_a_python_without_the_packages_it_says_where_they_are_missing():
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"psutil is not installed in this Python, {sys.executable}: ")
+
+
+def test_in_a_python_that_is_too_old_it_says_so():
+    code = (
+        "import runpy, sys; sys.version_info = (3, 10, 12); sys.modules['tomllib'] = None\n"
+        "runpy.run_module('utils.doctor', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("Python 3.10 is too old") and done.stderr.count("\n") == 1

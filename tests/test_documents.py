@@ -11,6 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import docx
 import pypdf
 import pytest
+from docx.opc.constants import CONTENT_TYPE, RELATIONSHIP_TYPE
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls
+from pypdf.generic import DecodedStreamObject, NameObject
 
 from utils.data.chat_template import Template
 from utils.data.dialogues import Message
@@ -18,6 +24,7 @@ from utils.documents import __main__ as command
 from utils.documents.answers import NOT_THERE, ask
 from utils.documents.index import DocumentIndex, DocumentsError, index_of, place_of
 from utils.documents.readers import Unreadable, sections
+from utils.documents.words import words
 from utils.serving.documents import create_documents_app, prepare_documents
 
 WARRANTY = "The warranty of the kettle lasts two years."
@@ -149,6 +156,94 @@ def test_a_pdf_with_a_password_is_named(folder, index):
     writer.encrypt("secret", algorithm="RC4-128")
     writer.write(folder / "locked.pdf")
     assert "password" in index.update(folder).unreadable["locked.pdf"]
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [(pypdf.PdfReader, "decrypt"), (pypdf.PageObject, "extract_text")]
+)
+def test_a_pdf_that_is_encrypted_with_aes_names_what_reads_it(folder, monkeypatch, part, name):
+    def refuse(*_):
+        raise pypdf.errors.DependencyError("cryptography>=3.1 is required for AES algorithm")
+
+    writer = pypdf.PdfWriter(folder / "prices.pdf")
+    writer.encrypt("", algorithm="RC4-128")
+    writer.write(folder / "locked.pdf")
+    monkeypatch.setattr(part, name, refuse)
+    with pytest.raises(Unreadable, match="it is encrypted: .* pip install cryptography"):
+        list(sections(folder / "locked.pdf"))
+
+
+def test_half_a_character_in_a_pdf_stops_nothing(tmp_path, index):
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    (folder / "kettle.txt").write_text(WARRANTY, encoding="utf-8")
+    (folder / "sums.pdf").write_bytes(pdf("A sum of pounds"))
+    writer, table = pypdf.PdfWriter(folder / "sums.pdf"), DecodedStreamObject()
+    table.set_data(
+        b"begincmap 1 begincodespacerange <00> <FF> endcodespacerange"
+        b" 1 beginbfchar <41> <D835> endbfchar endcmap"
+    )
+    font = writer.pages[0]["/Resources"]["/Font"]["/F1"]
+    font[NameObject("/ToUnicode")] = writer._add_object(table)
+    writer.write(folder / "sums.pdf")
+    assert "\ud835" in pypdf.PdfReader(folder / "sums.pdf").pages[0].extract_text()
+    assert index.update(folder).read == ["kettle.txt", "sums.pdf"]
+    assert index.search("pounds")[0].text == "\ufffd sum of pounds"
+    assert ask(index, ASKED).sentence == WARRANTY
+
+
+def test_cells_and_blocks_of_a_page_do_not_run_together(tmp_path):
+    page = "<header>Shop</header><nav>Home</nav><main>Kettles</main><footer>Leeds</footer>"
+    row = "<tr><th>Part</th><td>Warranty</td><td>2 years</td></tr>"
+    (tmp_path / "shop.html").write_text(f"{page}<table>{row}</table>", encoding="utf-8")
+    (section,) = sections(tmp_path / "shop.html")
+    lines = [line.strip() for line in section.text.split("\n") if line.strip()]
+    assert lines == ["Shop", "Home", "Kettles", "Leeds", "Part Warranty 2 years"]
+
+
+def word_xml(inside):
+    """A paragraph of a .docx."""
+    return f"<w:p>{inside}</w:p>"
+
+
+def run_xml(text, tag="t"):
+    return f'<w:r><w:{tag} xml:space="preserve">{text}</w:{tag}></w:r>'
+
+
+def text_box(text):
+    """A text box, and its second form for old programs, as Word writes both."""
+    content = f"<w:txbxContent>{word_xml(run_xml(text))}</w:txbxContent>"
+    mc = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    return (
+        f"<w:r><mc:AlternateContent {mc}><mc:Choice><w:drawing>{content}</w:drawing></mc:Choice>"
+        f"<mc:Fallback><w:pict>{content}</w:pict></mc:Fallback></mc:AlternateContent></w:r>"
+    )
+
+
+def test_all_that_a_docx_shows_is_read_once(tmp_path):
+    document = docx.Document()
+    by = 'w:id="1" w:author="Ann"'
+    changed = (
+        f"{run_xml('The warranty is ')}<w:del {by}>{run_xml('one year', 'delText')}</w:del>"
+        f"<w:ins {by}>{run_xml('two years')}</w:ins>"
+        f"<w:moveFrom {by}>{run_xml(' in Leeds')}</w:moveFrom>"
+        f"<w:moveTo {by}>{run_xml(' in York')}</w:moveTo>{text_box('Keep the box.')}"
+    )
+    control = f"<w:sdt><w:sdtContent>{word_xml(run_xml('Call 1234.'))}</w:sdtContent></w:sdt>"
+    for xml in (word_xml(changed), control):
+        element = parse_xml(f"<w:body {nsdecls('w')}>{xml}</w:body>")[0]
+        document.element.body.insert(0, element)
+    note = f"<w:footnotes {nsdecls('w')}><w:footnote>{word_xml(run_xml('But not the lid.'))}"
+    blob = f"{note}</w:footnote></w:footnotes>".encode()
+    place, kind = PackURI("/word/footnotes.xml"), CONTENT_TYPE.WML_FOOTNOTES
+    part = Part(place, kind, blob, document.part.package)
+    document.part.relate_to(part, RELATIONSHIP_TYPE.FOOTNOTES)
+    document.save(str(tmp_path / "a.docx"))
+    found = {one.place: one.text.strip() for one in sections(tmp_path / "a.docx")}
+    assert found == {
+        "": "Call 1234.\n\nThe warranty is two years in York\n\nKeep the box.",
+        "footnotes": "But not the lid.",
+    }
 
 
 def test_a_library_that_is_missing_is_named(folder, monkeypatch):
@@ -360,6 +455,21 @@ def test_a_folder_whose_name_is_not_in_utf_8_has_an_index(tmp_path, monkeypatch)
     assert place_of(tmp_path / "papers\udcff").name.startswith("papers-")
 
 
+def test_two_names_that_are_not_in_utf_8_are_two_files(tmp_path, index):
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    for name, text in ((b"\xb1.txt", WARRANTY), (b"\xb2.txt", "The shop opens at nine.")):
+        try:
+            with open(os.path.join(os.fsencode(folder), name), "w", encoding="utf-8") as file:
+                file.write(text)
+        except (OSError, UnicodeError):
+            pytest.skip("this file system has only names in UTF-8")
+    names = index.update(folder).read
+    assert len(set(names)) == 2 and index.size[0] == 2
+    assert ask(index, ASKED).sentence == WARRANTY
+    assert index.update(folder).unchanged == names
+
+
 # ---- answers -------------------------------------------------------------------------------------
 
 
@@ -377,6 +487,28 @@ def test_what_is_not_there_has_no_answer(folder, index, question):
 
 def test_an_empty_folder_has_no_answer(tmp_path, index):
     assert index.update(tmp_path).read == [] and ask(index, ASKED).sentence is None
+
+
+def test_a_single_short_text_is_enough_to_answer_from(tmp_path, index):
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    (folder / "kettle.txt").write_text("The warranty lasts two years.", encoding="utf-8")
+    index.update(folder)
+    answer = ask(index, "How long is the warranty?")
+    assert answer.sentence == "The warranty lasts two years."
+    assert ask(index, "Who wrote Hamlet?").sentence is None
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("⽂件的⼤⼩", "文件的大小"),
+        ("２０２６ Ｋｅｔｔｌｅ", "2026 kettle"),
+        ("Cafe\u0301", "Café"),
+    ],
+)
+def test_characters_that_look_alike_are_equal(written, asked):
+    assert words(written) == words(asked)
 
 
 HOSTILE = (

@@ -5,6 +5,7 @@ import pkgutil
 import re
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 
@@ -90,6 +91,36 @@ def test_a_wrong_shape_is_told(capsys):
     assert "expected a single number, got an array of shape (2,)" in text
 
 
+def test_a_mask_of_true_and_false_is_one_of_numbers(capsys):
+    @exercise(cases=[(2,)], hints=["-"])
+    def mask(n):
+        return np.tri(n)
+
+    assert "correct" in said(capsys, mask, lambda n: np.tri(n, dtype=bool))
+    assert "correct" in said(capsys, mask, lambda n: [[True, False], [True, True]])
+    assert "the answer is" in said(capsys, mask, lambda n: np.ones((n, n), bool))
+
+
+def test_parts_of_other_lengths_are_told_and_not_blamed_on_the_code(capsys):
+    @exercise(cases=[(np.arange(4),)], hints=["-"])
+    def shifted(ids):
+        return ids[:-1], ids[1:]
+
+    text = said(capsys, shifted, lambda ids: (ids[:-1], ids))
+    assert text.startswith("✗ shifted: result 2 of 2: expected an array of shape (3,), got")
+    text = said(capsys, shifted, lambda ids: [ids[:-1], ids])
+    assert "differ in length" in text
+
+
+def test_a_large_number_is_shown_in_full(capsys):
+    @exercise(cases=[(37_748_736,)], hints=["-"])
+    def same(n):
+        return n
+
+    text = said(capsys, same, lambda n: n + 2)
+    assert "the answer is 37748736, yours gave 37748738." in text
+
+
 def test_a_number_where_a_function_is_wanted(capsys):
     assert "a function is wanted here, not a float" in said(capsys, add, 3.0)
 
@@ -126,7 +157,9 @@ def test_a_constant_answer_is_an_attempt():
 # ---- questions about ideas -----------------------------------------------------------------------
 
 
-LESSONS = sorted((Path(__file__).parent.parent / "codes").glob("[0-9]*.py"))
+REPOSITORY = Path(__file__).parent.parent
+LESSONS = sorted((REPOSITORY / "codes").glob("[0-9]*.py"))
+NOTEBOOKS = REPOSITORY / "notebooks"
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
@@ -149,3 +182,14 @@ def test_no_answer_is_given_before_it_is_asked_for(wish, capsys):
     Answers(*[("Heading", "The answer.")] * 5)(wish)
     said = capsys.readouterr().out
     assert "The answer." not in said and said.startswith("… ")
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_a_notebook_shows_what_its_unanswered_exercises_print(lesson, capsys):
+    check = importlib.import_module(f"utils.exercises.lesson_{lesson.stem[:2]}")
+    notebook = nbformat.read(NOTEBOOKS / f"{lesson.stem}.ipynb", as_version=4)
+    cells = [cell for cell in notebook.cells if re.search(r"^check\.", cell.source, re.M)]
+    assert len(cells) > 1
+    for cell in cells:
+        exec(cell.source, {"check": check, "np": np})
+        assert capsys.readouterr().out == "".join(output.text for output in cell.outputs)

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 import tensorflow as tf
 from tiny_gpt2 import TINY
 
+from utils import small_chat
 from utils.data.bpe import Tokenizer
 from utils.data.chat_template import ChatTokenizer, Template
 from utils.data.conversations import tales_with_room
@@ -36,6 +38,7 @@ from utils.data.dialogues import (
 )
 from utils.data.keras_tokenizers import as_keras, folder
 from utils.data.tale_rows import TALK_EVERY, TaleRows
+from utils.errors import CourseError
 from utils.models import surgery
 from utils.models.gpt2 import build_gpt2, from_ids
 from utils.models.surgery import packed_logits, resize_token_embeddings
@@ -243,6 +246,24 @@ def test_it_learns_is_kept_and_is_not_trained_again(base, monkeypatch, capsys):
     assert capsys.readouterr().out == reports
 
 
+@pytest.mark.parametrize("name", ["gpt2_base_en", "./gpt2_base_en"])
+def test_a_folder_with_the_name_of_a_published_model_is_read(name, base, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("nothing may be downloaded")
+
+    monkeypatch.setattr("kagglehub.model_download", refuse)
+    whole = load_preset(base.preset).backbone.get_weights()
+    Path(base.preset).rename(tmp_path / "gpt2_base_en")
+    monkeypatch.chdir(tmp_path)
+    assert all(map(np.array_equal, load_preset(name).backbone.get_weights(), whole))
+
+
+def test_a_model_without_its_tokenizer_is_one_sentence(tmp_path):
+    build_gpt2(50, TINY).save_to_preset(str(tmp_path / "alone"))
+    with pytest.raises(CourseError, match="alone holds a GPT-2 without its tokenizer"):
+        load_preset(tmp_path / "alone")
+
+
 # ---- somebody's own dialogues --------------------------------------------------------------------
 
 
@@ -330,7 +351,7 @@ def test_own_dialogues_are_learnt_also_by_a_model_that_knows_the_roles(undisturb
     assert second.history[0]["loss"] < first.history[0]["loss"]
 
 
-def small_chat(*flags):
+def command_of(*flags):
     return [sys.executable, "-u", "-m", "utils.small_chat", *map(str, flags)]
 
 
@@ -339,7 +360,7 @@ def test_the_command_says_what_it_did_and_after_a_sigkill_goes_on_to_the_same_we
 ):
     first, second = undisturbed
     flags = ("--steps", OWN.steps, "--learning-rate", OWN.learning_rate)
-    command = small_chat("--dialogues", own_file, "--base", first.preset, *flags)
+    command = command_of("--dialogues", own_file, "--base", first.preset, *flags)
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
         while not process.stdout.readline().startswith("step  6/40"):
             assert process.poll() is None
@@ -349,6 +370,7 @@ def test_the_command_says_what_it_did_and_after_a_sigkill_goes_on_to_the_same_we
     assert result.returncode == 0, result.stderr
     said, preset = result.stdout.split("--preset ")
     assert "counting.jsonl: 36 dialogues to learn from, 4 held out; 0 were longer" in said
+    assert "duplicates" not in said
     last = second.history[-1]["step"]
     assert f"step {last:2}/40" in said and "step  2/40" not in said
     assert "4 replies in dialogues held out" in said
@@ -366,8 +388,38 @@ def test_a_bad_line_is_told_with_its_number_before_anything_is_trained(base, own
     lines[6] = json.dumps(wrong)
     own_file.write_text("\n".join(lines), encoding="utf-8")
     before = set(tmp_path.iterdir())
-    command = small_chat("--dialogues", own_file, "--base", base.preset)
+    command = command_of("--dialogues", own_file, "--base", base.preset)
     result = subprocess.run(command, capture_output=True, encoding="utf-8")
     assert result.returncode != 0 and result.stdout == ""
     assert f"{own_file}, line 7: " in result.stderr and "'narrator'" in result.stderr
     assert result.stderr.count("\n") == 1 and set(tmp_path.iterdir()) == before
+
+
+def test_a_dialogue_that_is_there_twice_is_learnt_or_held_out_but_not_both(
+    base, tmp_path, monkeypatch, capsys
+):
+    def stop(dialogues, *_):
+        given.extend(dialogues)
+        raise KeyboardInterrupt
+
+    given, path = [], tmp_path / "twice.jsonl"
+    dialogues = [conversation(number) for number in range(20)]
+    write_jsonl(path, dialogues * 2)
+    monkeypatch.setattr("utils.training.finetuning.finetune_on", stop)
+    settings = {"language": "en", "lora": None, "steps": 2, "seed": 0}
+    settings |= {"batch_size": None, "learning_rate": None}
+    with pytest.raises(KeyboardInterrupt):
+        small_chat.chat_on_own_dialogues(
+            Namespace(dialogues=str(path), base=base.preset, **settings)
+        )
+    assert given == dialogues
+    said = capsys.readouterr().out
+    assert "twice.jsonl: 18 dialogues to learn from, 2 held out; 0 were longer" in said
+    assert said.endswith("; 20 duplicates were left out\n")
+
+
+def test_a_base_without_dialogues_is_one_sentence(tmp_path):
+    command = command_of("--base", tmp_path)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+    assert result.returncode != 0 and result.stdout == ""
+    assert "give --dialogues FILE" in result.stderr and result.stderr.count("\n") == 1

@@ -67,13 +67,12 @@ def test_its_exercises_wait_for_an_answer(lesson):
         assert f"… {question}: not attempted yet" in output
 
 
-@pytest.mark.parametrize("flags", [["--seed", "-3"], ["--seed", "ten"], ["--no-such-flag"]])
 @pytest.mark.parametrize("name", LESSONS)
-def test_a_wrong_flag_is_one_sentence(name, flags, tmp_path):
-    result = run(name, *flags, cwd=tmp_path)
+def test_a_wrong_flag_is_one_sentence(name, tmp_path):
+    result = run(name, "--seed", "-3", cwd=tmp_path)
     assert result.returncode == 2
     assert result.stdout == "" and result.stderr.count("\n") == 1
-    assert flags[0] in result.stderr
+    assert "--seed" in result.stderr
 
 
 @pytest.mark.parametrize("name", LESSONS)

@@ -43,7 +43,8 @@ def python(folder, name, script):
 
 def make(folder, *arguments, path=None):
     """Run make where the only Pythons are those in bin/; return the exit code and its output."""
-    ours = {"PYTHON", "PRESET", "MAKEFLAGS", "MAKELEVEL"}  # those of the make that runs the tests
+    ours = {"MAKEFLAGS", "MAKELEVEL"}  # those of the make that runs the tests
+    ours |= {"PYTHON", "PRESET", "MODEL", "DOCS", "DATA", "NANOGPT", "SHAKESPEARE", "TORCH_PYTHON"}
     environ = {name: value for name, value in os.environ.items() if name not in ours}
     environ["PATH"] = f"{folder.parent / 'bin'}:{path or environ['PATH']}"
     done = subprocess.run(

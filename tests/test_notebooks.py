@@ -140,12 +140,13 @@ def test_a_module_that_a_used_module_imports_counts_too(built):
     assert "utils/factor.py changed" in check(built)[0]
 
 
-def test_an_edited_data_file_is_stale(built):
-    write(built.root / "datasets/words.txt", "one\n")
-    edit(built.root / "codes/01_a.py", "constant = 3", 'constant, name = 3, "words.txt"')
+@pytest.mark.parametrize("name", ["words.txt", "runs.json"])
+def test_an_edited_data_file_is_stale(built, name):
+    write(built.root / "datasets" / name, "one\n")
+    edit(built.root / "codes/01_a.py", "constant = 3", f'constant, name = 3, "{name}"')
     assert command_line(built, ["build"]) == 0
-    write(built.root / "datasets/words.txt", "two\n")
-    assert "datasets/words.txt changed" in check(built)[0]
+    write(built.root / "datasets" / name, "two\n")
+    assert f"datasets/{name} changed" in check(built)[0]
 
 
 def test_a_comment_or_a_docstring_in_utils_is_not_stale(built):
@@ -173,9 +174,28 @@ def test_a_module_that_no_longer_counts_keeps_the_outputs(built, monkeypatch, ca
 
 def test_what_is_said_to_be_without_effect_exists_and_is_used():
     root = Course().root
+    scripts = [script.read_text(encoding="utf-8") for script in Course().scripts()]
+    used = {file for script in scripts for file in imported_files(script, root)}
     for name in digests.WITHOUT_EFFECT:
-        scripts = [script.read_text(encoding="utf-8") for script in Course().scripts()]
-        assert any(root / name in imported_files(script, root) for script in scripts), name
+        assert any(root / name in (file, *file.parents) for file in used), name
+
+
+def test_how_answers_are_judged_changes_no_output(built):
+    (built.root / "utils/exercises").mkdir()
+    write(built.root / "utils/exercises/__init__.py", '"""Judge answers."""\n')
+    edit(built.root / "utils/scale.py", '"""\n', '"""\n\nimport utils.exercises\n')
+    assert command_line(built, ["build"]) == 0
+    write(built.root / "utils/exercises/__init__.py", '"""Judge answers."""\n\nSTRICT = True\n')
+    assert check(built) == []
+
+
+@pytest.mark.parametrize("text", ["", "<<<<<<< HEAD\n{}"])
+def test_a_notebook_after_a_merge_conflict_is_one_sentence(built, text, capsys):
+    path = next((built.root / "notebooks").glob("01*.ipynb"))
+    path.write_text(text, encoding="utf-8")
+    assert command_line(built, ["check"]) != 0
+    said = capsys.readouterr()
+    assert "restore it with git" in said.out + said.err and "Traceback" not in said.err
 
 
 @pytest.mark.parametrize("line", ["%matplotlib inline", "# %time x", "!pip list", "# !ls"])

@@ -9,6 +9,7 @@ from lesson_code import definitions
 
 from benchmarks import optimizers, race, results
 from utils.data.downloads import DATASETS
+from utils.errors import CourseError
 from utils.training.optimizers import Muon
 
 lesson = definitions("13_optimizers", constants=["N", "A", "B", "C"], np=np)
@@ -99,11 +100,25 @@ def test_a_benchmark_that_was_stopped_goes_on(tmp_path):
     assert json.loads(path.read_text(encoding="utf-8"))["runs"].keys() > {"AdamW", "Muon", "plain"}
 
 
-def test_runs_of_other_versions_are_not_mixed(tmp_path, capsys):
+def test_runs_of_other_versions_are_neither_mixed_nor_lost(tmp_path):
     path = tmp_path / "results.json"
-    results.write(path, {"versions": {"keras": "0.1"}, "runs": {"Muon": {}}})
-    assert results.Results(path).data["runs"] == {}
-    assert "Other versions" in capsys.readouterr().err
+    results.write(path, {"versions": {"keras": "0.1"}, "runs": {"Muon": {"loss": 1}}})
+    before = path.read_bytes()
+    shown = []
+    results.Results(path).show(lambda name, made: shown.append(name) or name)
+    assert shown == ["Muon"]  # --list needs no version
+    with pytest.raises(CourseError, match=r"made with keras 0\.1, not .*--again"):
+        results.Results(path).run("AdamW", {}, dict, str)
+    assert path.read_bytes() == before
+    results.Results(path, again=True).run("AdamW", {}, dict, lambda *_: "")
+    assert json.loads(path.read_text("utf-8"))["runs"].keys() == {"AdamW"}
+
+
+def test_a_damaged_file_of_results_is_one_sentence(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text('{"versions": ', encoding="utf-8")
+    with pytest.raises(CourseError, match="damaged"):
+        results.Results(path)
 
 
 def test_the_shipped_file_has_all_runs_and_equal_tuning():

@@ -421,9 +421,29 @@ def test_the_command_trains_on_a_file(chat_base, tmp_path, capsys):
     main([*words, "--learning-rate", "0.01", "--batch-size", "4"])
     said = capsys.readouterr().out
     assert "my.jsonl: 18 pairs to learn from, 2 held out; 1 are longer" in said
+    assert "duplicates" not in said
     assert "after    100.0%" in said and said.count("before: ") == 2
     assert "likelier, beside the rejected one, in 100.0%." in said
     assert list((tmp_path / "checkpoints").glob("dpo-my-*/preset/config.json"))
+
+
+def test_a_pair_that_is_there_twice_is_learnt_or_held_out_but_not_both(
+    chat_base, tmp_path, monkeypatch, capsys
+):
+    def stop(rows, *_):
+        given.append(rows)
+        raise KeyboardInterrupt
+
+    given, path = [], tmp_path / "my.jsonl"
+    lines = [json.dumps(GOOD | {"prompt": f"{n}?"}) for n in range(20)]
+    path.write_text("\n".join(lines * 2), encoding="utf-8")
+    monkeypatch.setattr("utils.preferences.dpo.train_on_pairs", stop)
+    with pytest.raises(KeyboardInterrupt):
+        main(["--pairs", str(path), "--base", str(chat_base)])
+    assert np.array_equal(given[0].rows, encode(read_pairs(path)[:20], chat_base)[1].rows)
+    said = capsys.readouterr().out
+    assert "18 pairs to learn from, 2 held out; 0 are longer" in said
+    assert said.endswith("; 20 duplicates were left out\n")
 
 
 def test_the_command_says_what_to_do_if_the_rejected_texts_stay_likelier():

@@ -1,5 +1,6 @@
 """The harness: what decides a run, what is kept of it, and what happens when files are damaged."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -145,6 +146,23 @@ def test_why_other_settings_train_anew(corpus, run):
     other = read_identity(run.folder)
     wider = identity_of(corpus, replace(QUICK, size=replace(TINY, width=32)), SNAPSHOT)
     assert what_differs(other, wider) == ["width 16, not 32"]
+
+
+def test_a_setting_of_several_values_does_not_differ_from_itself(run):
+    adapter = replace(read_identity(run.folder), recipe={"rank": 4, "matrices": ("query", "key")})
+    run.folder.rename(adapter.folder)
+    adapter.save()
+    assert what_differs(read_identity(adapter.folder), adapter) == []
+
+
+def test_a_disk_that_is_full_at_the_first_file_is_one_sentence(corpus, run, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        identity_of(corpus, QUICK, SNAPSHOT).save()
+    assert read_identity(run.folder) is not None  # what was there is still there
 
 
 # ---- damage --------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from tiny_server import CONTEXT, NAME, Gate, Parrot, running, shut, tiny_engine,
 from utils.data.chat_template import ROOM_FOR_REPLY, Template
 from utils.data.dialogues import Message
 from utils.generation.sampling import as_sampling
+from utils.serving.__main__ import read_command_line
 from utils.serving.app import LARGEST_BODY, create_app
 from utils.serving.prompts import as_beginning, plain_chat
 from utils.serving.schemas import IGNORED
@@ -482,6 +483,22 @@ def test_a_server_of_the_whole_network_has_many_addresses_but_no_foreign_name():
     assert statuses == [200, 200, 421, 421]
 
 
+def test_the_name_that_is_refused_is_the_one_to_start_it_with():
+    def answer(hosts):
+        parrot = Parrot("hello")
+        flask = create_app(parrot, plain_chat(parrot.tokenizer), hosts=hosts).test_client()
+        return flask.get("/healthz", headers={"Host": "mymac.local:8000"})
+
+    refused = answer(["127.0.0.1"])
+    assert refused.status_code == 421 and '"mymac.local"' in refused.json["error"]["message"]
+    for name in ["mymac.local", "mymac.local:8000"]:
+        allowed = read_command_line(["--allow-host", name]).allow_host
+        assert answer(["127.0.0.1", *allowed]).status_code == 200
+    addresses = ["2001:db8::1", "[2001:db8::1]:8000", ".example.org"]
+    words = [word for name in addresses for word in ("--allow-host", name)]
+    assert read_command_line(words).allow_host == ["2001:db8::1", "2001:db8::1", ".example.org"]
+
+
 PREFLIGHT = {
     "Access-Control-Request-Method": "POST",
     "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os",
@@ -623,6 +640,30 @@ def test_a_failure_before_the_first_word_is_503(engine, client, monkeypatch):
                 ask(client, stream=stream)
             assert caught.value.status_code == 503 and caught.value.code == "model_failed"
     assert ask(client, max_tokens=2).usage.completion_tokens == 2
+
+
+def test_a_stream_that_fails_before_its_first_word_takes_its_other_texts_along(
+    engine, client, monkeypatch
+):
+    """One of the two is in a slot and fails; the other waits, and would be written for nobody."""
+    step, failed = engine._batch.step, threading.Event()
+
+    def fail_once():
+        if failed.is_set():
+            return step()
+        if engine.load == (SLOTS, 1):
+            failed.set()
+            raise RuntimeError
+        time.sleep(0.01)
+        return {}
+
+    with shut(engine.gate) as gate:
+        monkeypatch.setattr(engine._batch, "step", fail_once)
+        for seed in range(SLOTS - 1):
+            engine.submit([1], CONTEXT, as_sampling(1.0, 0, 1.0), seed)
+        with pytest.raises(openai.InternalServerError):
+            ask(client, n=2, stream=True)
+        assert gate.let_until(lambda: engine.load == (0, 0))  # long before the text would end
 
 
 def test_a_bug_shows_no_traceback(engine):

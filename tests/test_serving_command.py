@@ -1,6 +1,7 @@
 """`python -m utils.serving`: it starts, serves, ends in good order, and says what is wrong."""
 
 import contextlib
+import errno
 import json
 import re
 import shutil
@@ -290,11 +291,21 @@ def test_a_port_that_is_taken_is_one_sentence(capsys):
 
 
 def test_hosts_that_are_none_are_one_sentence():
-    for host in ["no such host", "256.1.1.1"]:
-        with pytest.raises(ServerError, match="There is no host"):
+    for host in ["no such host", "256.1.1.1", "192.168..5"]:
+        with pytest.raises(ServerError, match=r"^There is no host[^\n]*$"):
             listen(host, 0)
-    with pytest.raises(ServerError, match="cannot be used"):
+    with pytest.raises(ServerError, match=r"^192.0.2.1 is no address of this machine[^\n]*$"):
         listen("192.0.2.1", 0)  # an address for documentation; no machine has it
+
+
+def test_a_port_of_the_system_is_not_followed_by_another(monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    for port, other in [(80, 8000), (1023, 8000), (8000, 8001), (65535, 8000)]:
+        with pytest.raises(ServerError, match=f"Permission denied.*--port {other}\\.$"):
+            listen("127.0.0.1", port)
 
 
 def test_by_default_nobody_else_can_connect():
@@ -317,6 +328,8 @@ def test_by_default_nobody_else_can_connect():
         ["--docs", ""],
         ["--docs", ".", "--model", "gpt2"],
         ["--docs", ".", "--preset", "."],
+        ["--docs", ".", "--cors", "http://localhost:3000"],
+        ["--docs", ".", "--slots", "2"],
         ["--adapter", "pirate=nowhere.safetensors"],
         ["--adapter", "nowhere.safetensors"],
     ],
@@ -333,6 +346,24 @@ def test_a_folder_without_a_model_is_one_sentence(tmp_path, capsys):
     assert main(["--port", "0", "--preset", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert "holds no GPT-2" in said and said.count("\n") == 1
+
+
+def test_a_preset_that_does_not_fit_into_memory_is_one_sentence(preset, monkeypatch, capsys):
+    monkeypatch.setattr("utils.memory.free_memory", lambda: 0)
+    assert main(["--port", "0", "--preset", str(preset)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("my-model needs about") and "--slots" in said and said.count("\n") == 1
+
+
+def test_an_adapter_of_a_preset_needs_another_name_than_the_preset(tmp_path, capsys):
+    (tmp_path / "mymodel").mkdir()
+    (tmp_path / "file").touch()
+    words = ["--preset", str(tmp_path / "mymodel"), "--adapter"]
+    assert read_command_line([*words, f"small-chat-en={tmp_path / 'file'}"]).adapter
+    with pytest.raises(SystemExit) as end:
+        main([*words, f"mymodel={tmp_path / 'file'}"])
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and said.count("\n") == 1 and "--adapter" in said
 
 
 def test_a_file_that_is_no_adapter_is_told_before_a_model_is_trained(tmp_path, capsys, monkeypatch):

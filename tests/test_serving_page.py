@@ -121,6 +121,17 @@ def test_stop_before_the_first_word_gives_the_question_back(page, engine):
         assert gate.let_until(lambda: engine.load == (0, 0))
 
 
+def test_a_question_comes_back_before_what_stands_in_the_box(page, engine):
+    with shut(engine.gate) as gate:
+        say(page, "the fox")
+        assert gate.has(1, 0)
+        page.locator("#box").fill("and the hare")
+        page.locator("#stop").click()
+        expect(page.locator("#box")).to_have_value("the fox\nand the hare")
+        expect(page.locator("#log p")).to_have_count(0)
+        assert gate.let_until(lambda: engine.load == (0, 0))
+
+
 def test_a_reload_keeps_chat_and_settings_and_frees_the_slot(page, engine):
     page.locator("summary").click()
     page.locator("#temperature").fill("0.35")

@@ -24,13 +24,15 @@ from utils.generation.cached_llama import cached_llama
 from utils.generation.generator import Generator
 from utils.generation.int8_llama import Int8Llama
 from utils.generation.sampling import as_sampling
+from utils.memory import free_memory
 from utils.models.llama import Config
-from utils.serving import memory, published
+from utils.serving import memory
 from utils.serving.__main__ import main, read_command_line
 from utils.serving.app import create_app
 from utils.serving.batching import Batch, Penalties
 from utils.serving.engine import Engine
 from utils.serving.int8_batch import Int8Batch
+from utils.serving.int8_gpt2 import has_int8
 
 SLOTS = 3
 LIKELIEST, DARING = as_sampling(1.0, 1, 1.0), as_sampling(1.5, 0, 0.95)
@@ -265,15 +267,14 @@ def test_too_little_memory_is_one_sentence():
 
 
 def test_the_limit_of_a_container_counts(tmp_path, monkeypatch):
-    limit, use = tmp_path / "max", tmp_path / "current"
-    monkeypatch.setattr(memory, "GROUP_LIMIT", limit)
-    monkeypatch.setattr(memory, "GROUP_USE", use)
-    whole = memory.free_memory()  # there are no such files
-    limit.write_text("max\n", "utf-8")
-    use.write_text("1000\n", "utf-8")
-    assert memory.free_memory() > whole / 2
-    limit.write_text("5000\n", "utf-8")
-    assert memory.free_memory() == 4000
+    monkeypatch.setattr("utils.memory.GROUP", tmp_path)
+    whole = free_memory()  # there are no such files
+    files = {"max": "max\n", "current": "4000\n", "stat": "active_file 7\ninactive_file 1000\n"}
+    for name, text in files.items():
+        (tmp_path / f"memory.{name}").write_text(text, "ascii")
+    assert free_memory() > whole / 2
+    (tmp_path / "memory.max").write_text("5000\n", "ascii")
+    assert free_memory() == 2000  # the kernel gives up the files that it keeps in memory
 
 
 def test_the_parameters_are_counted_right():
@@ -344,7 +345,7 @@ def test_without_int8_it_is_served_in_float32(monkeypatch, capsys):
     assert int8.is_available()
     monkeypatch.setattr(int8, "_runtime", lambda: broken)
     assert not int8.is_available()
-    assert not published._has_int8()
+    assert not has_int8("SmolLM2")
     said = capsys.readouterr().err
     assert "float32" in said and said.count("\n") == 1
 

@@ -21,7 +21,13 @@ from utils.models.sizes import ModelSize
 from utils.paths import REPOSITORY
 from utils.tasks import scoring
 from utils.tasks.__main__ import main, names_no_file
-from utils.tasks.counting import NaiveBayes, chinese_pieces, english_words, looks_chinese
+from utils.tasks.counting import (
+    LogisticRegressionOfWords,
+    NaiveBayes,
+    chinese_pieces,
+    english_words,
+    looks_chinese,
+)
 from utils.tasks.heads import (
     HeadRecipe,
     TextClassifier,
@@ -39,7 +45,7 @@ from utils.tasks.labelled import (
     split,
     without_duplicates,
 )
-from utils.tasks.own_table import texts_of, verdict
+from utils.tasks.own_table import predict, texts_of, verdict
 from utils.tasks.prompts import Prompt, PromptedModel, PromptRecipe, calibrated, train_prompt
 from utils.tasks.sentence_templates import Templates, sentence
 from utils.tasks.task_data import TASKS, load_task
@@ -222,6 +228,18 @@ def test_a_difference_on_the_same_texts_is_surer_than_two_intervals():
     assert "take naive Bayes" in verdict(swapped)
 
 
+def test_the_interval_of_a_difference_is_that_of_bonett_and_price():
+    these, others = np.array([1] * 8), np.array([1] * 5 + [0] * 3)
+    change, low, high = scoring.difference(these, others)
+    ahead, behind, number = (3 + 1) / 10, (0 + 1) / 10, 8 + 2
+    half = scoring.Z * np.sqrt((ahead + behind - (ahead - behind) ** 2) / number)
+    assert change == pytest.approx(3 / 8)
+    assert (low, high) == pytest.approx((ahead - behind - half, ahead - behind + half))
+    assert low < 0 and "cannot tell" in verdict({"GPT-2 with a head": these, "majority": others})
+    change, low, high = scoring.difference(others, others)
+    assert change == 0 and low < 0 < high and low == pytest.approx(-high)
+
+
 # ---- counting ------------------------------------------------------------------------------------
 
 
@@ -244,6 +262,15 @@ def test_naive_bayes_is_that_of_scikit_learn(parts):
     tested = [one.text for one in parts.test]
     theirs = MultinomialNB().fit(count(texts), classes).predict_proba(count(tested))
     np.testing.assert_allclose(ours.probabilities(tested), theirs, atol=1e-9)
+
+
+def test_logistic_regression_takes_texts_that_share_no_word():
+    model = LogisticRegressionOfWords(english_words)
+    model.fit(["hot sun", "cold ice"], [0, 1])
+    assert model.probabilities(["hot", "ice"]).argmax(1).tolist() == [0, 1]
+    model.fit(["day sun", "day ice"], [0, 1])  # now two texts share one, so the others do not count
+    one, other = model.probabilities(["sun", "ice"])
+    assert one == pytest.approx(other)
 
 
 def test_chinese_is_cut_into_characters_and_pairs():
@@ -521,6 +548,14 @@ def test_what_looks_like_a_path_and_is_no_file_is_no_text(tmp_path, monkeypatch,
 def test_a_text_that_is_no_name_of_a_file_stays_a_text():
     for text in ("x" * 9999, "~such a film", "~such"):
         assert list(texts_of(text)) == [text]
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\f", "\x1c"])
+def test_each_line_of_a_file_has_one_prediction(sign, tokenizer, tmp_path, capsys):
+    path = write(tmp_path / "new.txt", f"hot{sign}sun\r\n\nice\n")
+    assert list(texts_of(str(path))) == [f"hot{sign}sun", "ice"]
+    predict(classifier_of(tokenizer), str(path))
+    assert capsys.readouterr().out.count("\n") == 2
 
 
 def save_tiny(folder, parts):

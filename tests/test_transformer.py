@@ -136,6 +136,20 @@ def test_gpt_learns_from_every_word_and_bert_from_the_blanks_alone():
     assert weights.mean() == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("row", "column", "told"),
+    [
+        ([5, 6, 7, 5], 0, False),  # once more, but only to the right
+        ([7, 5, 5, 6], 1, False),
+        ([7, 5, 6, 5], 3, True),
+        ([5, 5, 6, 5], 1, True),  # on both sides
+        ([6, 6, 5, 7], 2, False),  # once in all
+    ],
+)
+def test_a_word_is_told_before_only_to_the_left_of_the_blank(row, column, told):
+    assert lesson.told_before(np.array([row]), np.array([column])).tolist() == [told]
+
+
 def test_the_first_mistake_is_found():
     words = lesson.split(TALES[0].text)[:32]
     ids = np.array([lesson.id_of[word] for word in words])

@@ -10,7 +10,7 @@ from utils.paths import REPOSITORY
 
 UTILS = REPOSITORY / "utils"
 # The small files beside the wings that every wing may import.
-SHARED = {"errors", "paths", "files", "command_line", "quiet", "code_digest", "loopback"}
+SHARED = {"errors", "paths", "memory", "files", "command_line", "quiet", "code_digest", "loopback"}
 
 
 def allowed():

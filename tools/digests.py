@@ -8,13 +8,16 @@ from pathlib import Path
 from utils.code_digest import digest_of_source, imported_files
 
 DIGITS = 8
-# Modules that cannot change what a notebook printed: they read a command line, or keep files.
-WITHOUT_EFFECT = {
+# Modules that cannot change what a notebook printed: they read a command line, keep files, or judge
+# answers, of which a notebook of the course has none. (A test holds what it prints instead.)
+WITHOUT_EFFECT = (
     "utils/command_line.py",
     "utils/course/hyperparameters.py",
+    "utils/exercises",
     "utils/files.py",
     "utils/paths.py",
-}
+    "utils/training/presets.py",
+)
 
 
 def digest(text: str) -> str:
@@ -50,12 +53,13 @@ def used_files(source: str, root: Path) -> list[Path]:
     modules = imported_files(source, root)
     texts = [source, *(module.read_text(encoding="utf-8") for module in modules)]
     found = modules | {file for text in texts for file in _data_files(text, root)}
-    return sorted(found - {root / name for name in WITHOUT_EFFECT})
+    without_effect = {root / name for name in WITHOUT_EFFECT}
+    return sorted(file for file in found if without_effect.isdisjoint([file, *file.parents]))
 
 
 def _data_files(source: str, root: Path) -> Iterator[Path]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "/" not in node.value:
             path = root / "datasets" / node.value
-            if path.suffix in (".csv", ".jsonl", ".txt") and path.is_file():
+            if path.suffix in (".csv", ".json", ".jsonl", ".txt") and path.is_file():
                 yield path

@@ -289,7 +289,7 @@ def _first_changed_cell(notebook: NotebookNode, before: NotebookNode) -> str:
     known = {code_digest(source) for source in _code(before)}
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "code" and code_digest(cell.source) not in known:
-            return f"cell {number}, {cell.source.splitlines()[0]!r}"
+            return f"cell {number}, {(cell.source.splitlines() or [''])[0]!r}"
     return "the order or number of its cells"
 
 
@@ -367,7 +367,13 @@ def _read(course: Course, target: Path) -> NotebookNode | None:
     """
     if not target.exists():
         return None
-    notebook = nbformat.read(target, 4)
+    try:
+        notebook = nbformat.read(target, 4)
+    except nbformat.reader.NotJSONError:
+        raise CourseError(
+            f"{course.name(target)} is no notebook (a merge conflict?): restore it with git, and"
+            " build again."
+        ) from None
     if notebook.metadata.get("course", {}).get("page") != _page(notebook):
         raise CourseError(
             f"{course.name(target)} was edited by hand: move the change to codes/ (or keep a "

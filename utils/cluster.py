@@ -15,13 +15,17 @@ has begun, the other one goes on with, in any number of processes.
 import sys
 from argparse import Namespace
 from dataclasses import fields
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
+
+from packaging.version import Version
 
 from utils.command_line import run
 from utils.errors import CourseError
 from utils.models.sizes import SIZES, ModelSize
-from utils.small_gpt2 import SNAPSHOTS, recipe_from, show
+from utils.small_gpt2 import SNAPSHOTS, floor_of, recipe_from, show
 from utils.training.recipes import Recipe
+
+OLDEST_JAX = Version("0.8")  # with which Keras 3.15 trains in several processes
 
 
 def main() -> None:
@@ -52,23 +56,37 @@ def main() -> None:
     place = Place(args.processes, args.process_id, args.coordinator)
     snapshots = SNAPSHOTS if recipe.size == SIZES["small"] else ()
     if trained := train(args.corpus, corpus, recipe, snapshots, place):
-        show(trained, corpus.floor, args.seed)
+        show(trained, floor_of(corpus, recipe.size.context), args.seed)
     else:
         print("The model is trained; it is on the machine of process 0.")
 
 
-def check(args: Namespace) -> None:
-    """Raise CourseError if the processes that the settings ask for cannot be had."""
-    if find_spec("jax") is None:
-        raise CourseError(
+def jax_problem() -> str | None:
+    """Why processes cannot train together with the JAX that is installed; None if they can."""
+    try:
+        found = Version(version("jax"))
+    except PackageNotFoundError:
+        return (
             "Training in several processes needs JAX, which is not installed: run python -m pip"
             " install -c requirements.txt -e '.[cluster]' in the folder of the course."
         )
+    if found < OLDEST_JAX:
+        return (
+            f"Training in several processes needs JAX {OLDEST_JAX} or newer, and this is {found},"
+            " the newest that an Intel Mac can have: use Linux, or a Mac with Apple Silicon."
+        )
     if sys.platform == "win32":
-        raise CourseError(
+        return (
             "On Windows the processes cannot reach each other, because JAX has no Gloo there: use"
             " Linux, such as WSL, or macOS."
         )
+    return None
+
+
+def check(args: Namespace) -> None:
+    """Raise CourseError if the processes that the settings ask for cannot be had."""
+    if problem := jax_problem():
+        raise CourseError(problem)
     if (args.coordinator is None) != (args.process_id is None):
         raise CourseError(
             "Several machines need both --coordinator and --process-id, one machine neither."

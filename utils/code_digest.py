@@ -26,7 +26,7 @@ def digest_of_source(source: str, *, docstrings: bool) -> str:
     Raises:
         SyntaxError: for a text that is not Python.
     """
-    return hashlib.sha256(_canonical(_parse(source), docstrings).encode()).hexdigest()
+    return _digest(source, docstrings)
 
 
 def imported_files(source: str, root: Path, skip: Collection[Path] = ()) -> set[Path]:
@@ -53,9 +53,15 @@ def imported_files(source: str, root: Path, skip: Collection[Path] = ()) -> set[
     return found
 
 
-@lru_cache(maxsize=256)  # both functions above are usually asked about the same text
+# Both functions above are asked about the same texts again and again.
+@lru_cache(maxsize=256)
 def _parse(source: str) -> ast.Module:
     return ast.parse(source)
+
+
+@lru_cache(maxsize=4096)
+def _digest(source: str, docstrings: bool) -> str:
+    return hashlib.sha256(_canonical(_parse(source), docstrings).encode()).hexdigest()
 
 
 def _canonical(node: object, docstrings: bool) -> str:
@@ -78,13 +84,16 @@ def _canonical(node: object, docstrings: bool) -> str:
     return f"{type(node).__name__}({','.join(parts)})"
 
 
-def _imports(source: str) -> Iterator[str]:
+@lru_cache(maxsize=1024)
+def _imports(source: str) -> tuple[str, ...]:
     """The dotted names that may be modules of the package."""
+    names: list[str] = []
     for node in ast.walk(_parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(names)
 
 
 def _files(name: str, root: Path) -> Iterator[Path]:

@@ -61,17 +61,22 @@ def compress(model: str, bits: int, to: Path) -> None:
     from utils.files import atomic_write
     from utils.models.compressed import FILE, save_compressed
     from utils.serving.__main__ import load_model
-    from utils.training.checkpoints import cannot_write
 
     if to.exists():
         raise CourseError(f"{to} exists already: give --to the name of a new folder.")
     gpt2 = load_model(preset_of(model))
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(to, cannot_write) as part:
+    with atomic_write(to, _cannot_write) as part:
         save_compressed(gpt2, part, bits)
     before, after = 4 * gpt2.backbone.count_params(), (to / FILE).stat().st_size
     print(f"{before:,} bytes of weights have become {after:,}, in {to}.")
     print(f"`python -m utils.serving --preset {shlex.quote(str(to))}` serves it.")
+
+
+def _cannot_write(path: Path, error: OSError) -> CourseError:
+    reason = error.strerror or error
+    return CourseError(
+        f"{path} cannot be written ({reason}): free some space, or give --to another folder."
+    )
 
 
 def main(words: list[str] | None = None) -> int:

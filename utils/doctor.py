@@ -13,12 +13,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from utils.python_version import OLDEST, python_problem, under_rosetta
+
+if sys.version_info < OLDEST:
+    raise SystemExit(python_problem(sys.version_info[:3], platform.system(), platform.machine()))
+
+import tomllib
 
 try:
     import psutil
@@ -35,8 +41,7 @@ except ModuleNotFoundError as error:  # the doctor in another Python than that o
 
 from utils.command_line import OneSentenceParser, run
 from utils.keras_backend import choose_backend, keras_json, keras_json_problem, overridden
-from utils.paths import REPOSITORY, data_dir
-from utils.python_version import python_problem, under_rosetta
+from utils.paths import REPOSITORY, checkpoints_dir, data_dir
 from utils.quiet import import_tensorflow, stderr_held_back
 
 GIB = 1 << 30  # bytes
@@ -165,7 +170,7 @@ def check_folder(name: str, folder: Path, may_be_shared: bool = False) -> Findin
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        if may_be_shared and folder.is_dir():
+        if may_be_shared and os.path.isdir(folder):
             return Finding(name, f"{folder} can be read, but nothing can be added to it")
         remedy = f"Nothing can be written there ({error.strerror}): change its permissions."
         return Finding(name, str(folder), remedy)
@@ -178,8 +183,9 @@ def check_folder(name: str, folder: Path, may_be_shared: bool = False) -> Findin
 def installed_versions() -> dict[str, str]:
     """The version of every package that is installed in this Python, by its name."""
     return {
-        canonicalize_name(package.metadata["Name"]): package.version
+        canonicalize_name(name): package.version
         for package in metadata.distributions()
+        if (name := package.metadata["Name"])  # an interrupted pip leaves folders without one
     }
 
 
@@ -363,10 +369,13 @@ def machine_checks(machine: Machine) -> Iterator[Finding]:
     yield check_cpu(machine, cpu_features(machine))
     memory = psutil.virtual_memory()
     yield check_memory(memory.available, memory.total)
-    yield check_disk(shutil.disk_usage(REPOSITORY).free)
-    yield check_folder("Figures", Path("outputs").absolute())
-    yield check_folder("Data folder", data_dir(), may_be_shared=True)
-    downloads = {name: (data_dir() / entry.file).exists() for name, entry in DOWNLOADS.items()}
+    figures = check_folder("Figures", Path("outputs").absolute())
+    data = check_folder("Data folder", data_dir(), may_be_shared=True)
+    models = check_folder("Models", checkpoints_dir(), may_be_shared=True)
+    places = [p for p in (REPOSITORY, data_dir(), checkpoints_dir()) if os.path.isdir(p)]
+    yield check_disk(min(shutil.disk_usage(place).free for place in places))
+    yield from (figures, data, models)
+    downloads = {name: os.path.exists(data_dir() / entry.file) for name, entry in DOWNLOADS.items()}
     yield check_downloads(downloads)
     yield check_proxy(os.environ)
 

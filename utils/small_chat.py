@@ -185,6 +185,8 @@ def main() -> None:
     )
     if args.lora and not args.dialogues:
         raise CourseError("--lora adapts the chat model to your dialogues: give --dialogues FILE.")
+    if args.base and not args.dialogues:
+        raise CourseError("--base is the model that learns your dialogues: give --dialogues FILE.")
     if args.dialogues:
         chat_on_own_dialogues(args)
     else:
@@ -237,6 +239,8 @@ def chat_on_own_dialogues(args: Namespace) -> None:
             raise CourseError(
                 f"{path}: dialogue {number} has half of a character: an emoji may have been cut."
             )
+    different = list(dict.fromkeys(dialogues))  # what is held out must not be learnt as well
+    duplicates = len(dialogues) - len(different)
 
     from utils.data.chat_template import Template
     from utils.data.dialogue_rows import fit_context
@@ -255,7 +259,7 @@ def chat_on_own_dialogues(args: Namespace) -> None:
     model = load_preset(base)
     context = model.backbone.max_sequence_length
     template = Template(from_keras(model.preprocessor.tokenizer))
-    fitted = fit_context(dialogues, template, context)
+    fitted = fit_context(different, template, context)
     if not fitted.dialogues:
         raise CourseError(
             f"The last turn of every dialogue in {path} is longer than the context of {context}"
@@ -266,6 +270,7 @@ def chat_on_own_dialogues(args: Namespace) -> None:
         f"{path.name}: {len(train)} dialogues to learn from, {len(held_out)} held out;"
         f" {fitted.shortened} were longer than the context of {context} tokens and lost their"
         f" oldest turns, {fitted.left_out} were left out, as their last turn alone is too long"
+        + (f"; {duplicates} duplicates were left out" if duplicates else "")
     )
     recipe = recipe_from(args, AdapterRecipe(rank=args.lora) if args.lora else OWN_DIALOGUES)
     if args.steps is None:

@@ -9,6 +9,7 @@ A training can be stopped at any time; the same command goes on with it. What is
 trained again: then the command just draws the curve and writes.
 """
 
+import signal
 import subprocess
 import sys
 from argparse import Namespace
@@ -28,6 +29,7 @@ SNAPSHOTS = tuple(range(0, Recipe.steps, Recipe().steps_per_evaluation))
 # Wider models need smaller steps.
 LEARNING_RATES = {"small": Recipe.learning_rate, "medium": 0.01, "gpt2": 0.005}
 GIB = 1 << 30  # bytes
+GOODBYE = 15  # seconds that a stopped training has to end
 
 
 def pretrained(corpus_name: str = "tales") -> "Run":
@@ -65,7 +67,11 @@ def train_by(module: str, *flags: str) -> None:
             for line in process.stdout or ():
                 print(line, end="", file=sys.stderr)
         except KeyboardInterrupt:  # Ctrl-C reaches that process, too, which says so
-            process.wait()
+            try:
+                process.wait(GOODBYE)
+            except subprocess.TimeoutExpired:  # it was sent to this one alone
+                process.send_signal(signal.SIGINT)
+                process.wait()
             raise KeyboardInterrupt("the training has stopped") from None
     if process.returncode != 0:
         raise CourseError(
@@ -106,7 +112,8 @@ def main() -> None:
     corpus = load_corpus(args.corpus, args.vocabulary_size)
     announce(corpus, recipe)
     snapshots = SNAPSHOTS if recipe.size == SIZES["small"] else ()
-    show(pretrain(corpus, recipe, snapshots, announce=True), corpus.floor, args.seed)
+    run = pretrain(corpus, recipe, snapshots, announce=True)
+    show(run, floor_of(corpus, recipe.size.context), args.seed)
 
 
 def recipe_from(args: Namespace) -> Recipe:
@@ -133,11 +140,31 @@ def announce(corpus: "Corpus", recipe: Recipe) -> None:
     from utils.training.budget import training_memory
 
     parameters = recipe.size.parameters(corpus.vocabulary_size)
+    steps = recipe.steps // recipe.steps_per_evaluation * recipe.steps_per_evaluation
     memory = training_memory(recipe, corpus.vocabulary_size, recipe.size.context)
     print(
-        f"{corpus.name}: {len(corpus.train):,} tokens to learn from, {recipe.steps} steps\n"
+        f"{corpus.name}: {len(corpus.train):,} tokens to learn from, {steps:,} steps\n"
         f"GPT-2 with {parameters:,} parameters, about {memory / GIB:.1f} GiB of memory"
     )
+
+
+def floor_of(corpus: "Corpus", context: int) -> float | None:
+    """The loss that no model can beat; None, with a sentence, if the context cuts the texts.
+
+    Of a text that is cut only the beginning counts, which is harder to predict than the rest: the
+    floor of whole texts would be too low for it.
+    """
+    import numpy as np
+
+    ends = np.flatnonzero(corpus.validation == corpus.tokenizer.end_id)
+    longest = int(np.diff(ends).max(initial=0))
+    if corpus.documents and longest > context:
+        print(
+            f"The longest text has {longest} tokens and the context {context}. What is cut off"
+            " counts for nothing, so the lowest possible loss is not known."
+        )
+        return None
+    return corpus.floor
 
 
 def show(run: "Run", floor: float | None, seed: int) -> None:

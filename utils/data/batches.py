@@ -40,7 +40,9 @@ class Windows:
         return max(1, (len(self.ids) - 1) // self.context - 1)
 
     def in_order(self) -> tuple[np.ndarray, np.ndarray]:
-        """Every window once, so that each id is a target once: for validation.
+        """Every window once, for validation: each id is a target once.
+
+        Of a document longer than the context only the beginning is there.
 
         Returns:
             rows: (windows, context + 1), int32.

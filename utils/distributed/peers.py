@@ -97,8 +97,8 @@ class Line:
             data = self.connection.recv(1 << 16)
             *lines, self.unfinished = (self.unfinished + data).split(b"\n")
             messages = [json.loads(line) for line in lines]
-        except (OSError, ValueError):
-            raise Gone from None
+        except (OSError, ValueError) as error:
+            raise Gone from error
         sensible = all(isinstance(message, dict) for message in messages)
         if not data or not sensible or len(self.unfinished) > LONGEST:
             raise Gone
@@ -115,6 +115,15 @@ class Line:
         while not self.arrived:
             self.receive()
         return self.arrived.pop(0)
+
+    def has_ended(self) -> bool:
+        """Whether the other side has hung up, or said that it has failed. Waits for nothing."""
+        self.connection.settimeout(0)
+        try:
+            self.receive()
+        except Gone as gone:
+            return not isinstance(gone.__cause__, BlockingIOError)
+        return any("failed" in message for message in self.arrived)
 
     def hang_up(self) -> None:
         """Close the connection when the other side has closed it, too, or after a moment.
@@ -274,6 +283,7 @@ def gather(
                 ) from None
             except (Gone, OSError, KeyError, TypeError, ValueError):
                 continue  # a stranger
+            peers.lines[:] = [other for other in peers.lines if not other.has_ended()]
             known = [other.rank for other in peers.lines]
             peers.lines.append(line)
             _check(hello, known, world, identity)

@@ -11,7 +11,8 @@ from utils.distributed.jobs import Job
 from utils.distributed.launcher import Workers
 from utils.distributed.peers import Address, Meeting, Peers, alone, gather, join
 from utils.files import exclusive_lock
-from utils.training.budget import GIB, TooLarge, available_memory, training_memory
+from utils.memory import free_memory
+from utils.training.budget import GIB, TooLarge, training_memory
 from utils.training.checkpoints import (
     cannot_write,
     forget_checkpoints,
@@ -134,7 +135,7 @@ def _check_memory(corpus: Corpus, recipe: Recipe, place: Place) -> None:
     """Raise TooLarge if the processes of this machine do not fit into its memory together."""
     share = replace(recipe, batch_size=recipe.batch_size // place.world)
     each = training_memory(share, corpus.vocabulary_size, recipe.size.context)
-    available = available_memory()
+    available = free_memory()
     if each * len(place.ranks) > available:
         raise TooLarge(
             f"Each of the {len(place.ranks)} processes on this machine takes about"

@@ -29,9 +29,10 @@ from utils.errors import CourseError
 from utils.files import exclusive_lock
 from utils.paths import data_dir
 
-FORMAT = 1  # of the tables; an index of another format is made anew
+FORMAT = 2  # of the tables; an index of another format is made anew
 CANDIDATES = 100  # passages of each ranking that are looked at
 MOST_WORDS = 64  # of a question
+FEWEST = 50  # passages; fewer say little about how rare a word is
 COMPARED = 4096  # vectors in the memory at a time
 EMBEDDED = 64  # passages whose vectors are made and saved together
 LONGEST_NAME = 200  # bytes of the folder's name in that of its index; most systems allow 255
@@ -358,7 +359,7 @@ class DocumentIndex:
         query = "SELECT doc FROM vocabulary WHERE term = ?"
         asked = keywords(question)[:MOST_WORDS]
         counts = {word: sum(doc for (doc,) in self._all(query, word)) for word in asked}
-        return {word: rarity(total, containing) for word, containing in counts.items()}
+        return {word: rarity(max(total, FEWEST), n) for word, n in counts.items()}
 
     def search(self, question: str, limit: int = 5, encoder: Encoder | None = None) -> list[Found]:
         """The passages that fit a question best, the best first.
@@ -445,7 +446,7 @@ def _check_folder(folder: Path) -> None:
 
 def _name(path: Path, folder: Path) -> str:
     """The name of a file in the index: relative to the folder, and text whatever its bytes are."""
-    return path.relative_to(folder).as_posix().encode(errors="replace").decode()
+    return path.relative_to(folder).as_posix().encode(errors="backslashreplace").decode()
 
 
 def _state(file: Path) -> list[int]:

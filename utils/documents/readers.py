@@ -22,7 +22,9 @@ ENDS = ("\n\n", "\n", " ")  # where a block ends, best first
 HIDDEN = {"script", "style", "template", "noscript"}  # elements of HTML that nobody sees
 # Elements after which a new line begins.
 BLOCKS = {"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "table", "ul"}
-BLOCKS |= {"ol", "section", "article", "blockquote", "dt", "dd", "title", "hr"}
+BLOCKS |= {"ol", "section", "article", "blockquote", "dt", "dd", "title", "hr", "main", "header"}
+BLOCKS |= {"footer", "nav", "aside", "figure", "figcaption", "form", "caption", "summary", "option"}
+CELLS = {"td", "th", "button"}  # elements after which the line goes on, but not the word
 
 
 class Unreadable(CourseError):
@@ -112,6 +114,8 @@ class _Visible(HTMLParser):
         self.hidden = max(0, self.hidden - (tag in HIDDEN))
         if tag in BLOCKS:
             self.parts.append("\n\n")
+        elif tag in CELLS:
+            self.parts.append(" ")
 
     def handle_data(self, data: str) -> None:
         if not self.hidden:
@@ -136,17 +140,29 @@ def _read_html(path: Path) -> Iterator[Section]:
 def _read_pdf(path: Path) -> Iterator[Section]:
     pypdf = _library("pypdf")
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # its remarks on what it mends
-    reader = pypdf.PdfReader(path)
-    if reader.is_encrypted and not reader.decrypt(""):
-        raise Unreadable("it is protected by a password")
-    for number, page in enumerate(reader.pages, 1):
-        yield Section(page.extract_text(), place=f"page {number}")
+    try:
+        reader = pypdf.PdfReader(path)
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise Unreadable("it is protected by a password")
+        for number, page in enumerate(reader.pages, 1):
+            yield Section(_whole_characters(page.extract_text()), place=f"page {number}")
+    except pypdf.errors.DependencyError:
+        raise Unreadable(
+            "it is encrypted: reading it needs `python -m pip install cryptography` in this"
+            " environment"
+        ) from None
+
+
+def _whole_characters(text: str) -> str:
+    """A text in which a PDF may have put two halves for a character, or a single one."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _read_docx(path: Path) -> Iterator[Section]:
     document = _library("docx").Document(str(path))
-    yield Section(_paragraphs(document))
-    for number, table in enumerate(document.tables, 1):
+    body = document.element.body
+    yield Section(_paragraphs(body))
+    for number, table in enumerate(_within(body, "tbl", "tbl"), 1):
         yield Section(_rows(table), place=f"table {number}")
     for part in document.sections:
         kinds = {"header": (part.first_page_header, part.header)}
@@ -154,21 +170,43 @@ def _read_docx(path: Path) -> Iterator[Section]:
         for place, blocks in kinds.items():
             for block in blocks:
                 if not block.is_linked_to_previous:  # else it is that of the section before
-                    texts = [_paragraphs(block), *map(_rows, block.tables)]
-                    yield Section("\n\n".join(texts), place)
+                    yield Section(_all_text(block._element), place)
+    for relation in document.part.rels.values():
+        place = relation.reltype.rpartition("/")[2]
+        if place in ("footnotes", "endnotes"):
+            oxml = importlib.import_module("docx.oxml")
+            notes = oxml.OxmlElement("w:body")  # python-docx cannot search their own root
+            notes.extend(oxml.parse_xml(relation.target_part.blob))
+            yield Section(_all_text(notes), place)
 
 
-def _paragraphs(block) -> str:
-    return "\n\n".join(paragraph.text for paragraph in block.paragraphs)
+def _within(element, kind: str, container: str) -> list:
+    """Elements of a .docx inside another one, but not those in a `container` inside it.
+
+    Their text counts in a content control, in a text box and where changes are tracked, too; what
+    has been moved away, and the second form of a text box for old programs, does not.
+    """
+    depth = len(element.xpath(f"ancestor-or-self::w:{container}"))
+    return element.xpath(
+        f".//w:{kind}[count(ancestor::w:{container}) = {depth}]"
+        "[not(ancestor::w:moveFrom or ancestor::*[local-name() = 'Fallback'])]"
+    )
+
+
+def _all_text(element) -> str:
+    return "\n\n".join([_paragraphs(element), *map(_rows, _within(element, "tbl", "tbl"))])
+
+
+def _paragraphs(element) -> str:
+    """The paragraphs outside of tables."""
+    paragraphs = _within(element, "p", "tbl")
+    return "\n\n".join("".join(run.text for run in _within(p, "r", "p")) for p in paragraphs)
 
 
 def _rows(table) -> str:
     """A table of a .docx, a line for each row; a table in a cell follows the text of that cell."""
-    lines = []
-    for row in table.rows:
-        cells = dict.fromkeys(row.cells)  # a cell that spans two columns is there twice
-        lines.append(" | ".join("\n".join([c.text, *map(_rows, c.tables)]) for c in cells))
-    return "\n".join(lines)
+    rows = [_within(row, "tc", "tbl") for row in _within(table, "tr", "tbl")]
+    return "\n".join(" | ".join(_all_text(cell) for cell in cells) for cells in rows)
 
 
 def _library(name: str):

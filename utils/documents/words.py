@@ -7,6 +7,7 @@ Chinese does not separate its words, so each pair of neighbouring characters cou
 """
 
 import re
+import unicodedata
 
 CHINESE = "\u3400-\u9fff"
 WORD = re.compile(rf"[{CHINESE}]+|[^\W_{CHINESE}]+")
@@ -14,9 +15,13 @@ IS_CHINESE = re.compile(f"[{CHINESE}]")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in their order, without capitals and punctuation."""
+    """The words of a text in their order, without capitals and punctuation.
+
+    Characters that look alike are made equal (Unicode's form NFKC): a PDF may hold ⽂ for 文, and
+    ２ for 2.
+    """
     found: list[str] = []
-    for word in WORD.findall(text.casefold()):
+    for word in WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
         if IS_CHINESE.match(word) and len(word) > 1:
             found += [word[at : at + 2] for at in range(len(word) - 1)]
         else:

@@ -2,7 +2,8 @@
 
 Source: Rajpurkar and others, *SQuAD*, 2016, section 6.1. Chinese has no spaces, so there a token is
 a character, as in Cui and others, *A Span-Extraction Dataset for Chinese Machine Reading
-Comprehension*, 2019, section 4.1.
+Comprehension*, 2019, section 4.1. (Their own program counts the longest common part of both texts,
+so its F1 depends on the order, too.)
 """
 
 import re

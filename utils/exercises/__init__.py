@@ -41,7 +41,7 @@ class Exercise:
     Args:
         solution: the right answer: a function, or for a value a function without parameters.
         cases: the arguments to try, one tuple a trial; a value has the single case `()`.
-        hints: from a nudge to nearly everything.
+        hints: from a first idea to nearly everything.
     """
 
     def __init__(self, solution: Callable, cases: Sequence[tuple], hints: Sequence[str]):
@@ -90,9 +90,9 @@ class Exercise:
             return f"a function is wanted here, not {_kind(answer)}."
         try:
             results = [_evaluate(answer, case) for case in self.cases]
-            return self._compare(results, is_function)
         except (Exception, SystemExit) as error:
             return f"your code raised {type(error).__name__}: {error}"
+        return self._compare(results, is_function)
 
     def _compare(self, results: list, is_function: bool) -> str | None:
         expected = [self.answer(*copy.deepcopy(case)) for case in self.cases]
@@ -165,7 +165,9 @@ def _agree(result: Any, expected: Any) -> bool:
     if isinstance(expected, list | tuple) and not _is_numeric(expected):
         same_length = isinstance(result, list | tuple) and len(result) == len(expected)
         return same_length and all(map(_agree, result, expected))
-    result, expected = np.asarray(result), np.asarray(expected)
+    if _shape_of(result) is None:
+        return False
+    result, expected = _mask_as_numbers(result), np.asarray(expected)
     tolerance = 0 if np.issubdtype(expected.dtype, np.integer) else TOLERANCE  # counts are exact
     return (
         np.issubdtype(result.dtype, np.number)
@@ -178,9 +180,18 @@ def _difference(case: tuple | None, result: Any, expected: Any) -> str:
     """Say how `result` is wrong; the right value is shown only for one trial of a function."""
     if result is None:
         return "your function returned nothing: did you forget `return`?"
-    if _is_numeric(expected) and not _is_numeric(result):
-        return f"expected {_shape(np.shape(expected))}, got {_kind(result)}."
-    shape, wanted = np.shape(result), np.shape(expected)
+    several = isinstance(expected, tuple) and any(
+        isinstance(e, np.ndarray | list) for e in expected
+    )
+    if several and isinstance(result, tuple) and len(result) == len(expected):
+        parts = enumerate(zip(result, expected, strict=True), 1)
+        number, (mine, right) = next(part for part in parts if not _agree(*part[1]))
+        return f"result {number} of {len(expected)}: {_difference(case, mine, right)}"
+    shape, wanted = _shape_of(result), _shape_of(expected)
+    if shape is None and wanted is not None:
+        return "the parts of your answer differ in length, or are no numbers."
+    if _is_numeric(expected) and not _is_numeric(_mask_as_numbers(result)):
+        return f"expected {_shape(wanted)}, got {_kind(result)}."
     if shape != wanted:
         return f"expected {_shape(wanted)}, got {_shape(shape)}."
     if case is None:
@@ -196,11 +207,27 @@ def _is_numeric(value: Any) -> bool:
         return False
 
 
+def _shape_of(value: Any) -> tuple | None:
+    """The shape of a value as an array; None if it has none, as lists of different lengths."""
+    try:
+        return np.asarray(value).shape
+    except Exception:  # of any kind: the value may be a learner's own object
+        return None
+
+
+def _mask_as_numbers(value: Any) -> np.ndarray:
+    """A value as an array, a mask of True and False as one of 1 and 0."""
+    array = np.asarray(value)
+    return array.astype(int) if array.dtype == bool and array.ndim else array
+
+
 def _kind(value: Any) -> str:
     return f"{'an' if type(value).__name__[0] in 'aeiou' else 'a'} {type(value).__name__}"
 
 
-def _shape(shape: tuple) -> str:
+def _shape(shape: tuple | None) -> str:
+    if shape is None:
+        return "parts of different lengths"
     return f"an array of shape {shape}" if shape else "a single number"
 
 
@@ -208,6 +235,7 @@ def _short(value: Any) -> str:
     if not _is_numeric(value):
         return repr(value)
     if np.ndim(value) == 0:
-        return f"{value:.6g}"
+        whole = not np.iscomplexobj(value) and float(value).is_integer()
+        return str(int(value)) if whole else f"{value:.6g}"
     text = np.array2string(np.asarray(value), precision=4, separator=", ", threshold=8)
     return " ".join(text.split())

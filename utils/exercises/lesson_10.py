@@ -37,7 +37,14 @@ def _(roles):
 
 
 @exercise(
-    cases=[([3, 4, 5, 2], 8), ([8, 8], 8), ([5, 5, 5], 8), ([1], 10), ([4, 4, 4], 8)],
+    cases=[
+        ([3, 4, 5, 2], 8),
+        ([8, 8], 8),
+        ([5, 5, 5], 8),
+        ([1], 10),
+        ([4, 4, 4], 8),
+        ([6, 5, 2, 3], 8),
+    ],
     hints=[
         "Go through the lengths and remember how much of the last row is used.",
         "If the next one does not fit any more, begin a row: `rows += 1; used = 0`.",
@@ -55,6 +62,18 @@ def rows_needed(lengths, length):
 @rows_needed.mistake("a conversation is never cut: what does not fit goes to a new row as a whole.")
 def _(lengths, length):
     return -(-sum(lengths) // length)
+
+
+@rows_needed.mistake("they come in their order: a row that has been left is not filled later.")
+def _(lengths, length):
+    rows = []
+    for needed in lengths:
+        i = next((i for i, used in enumerate(rows) if used + needed <= length), None)
+        if i is None:
+            rows.append(needed)
+        else:
+            rows[i] += needed
+    return len(rows)
 
 
 @rows_needed.mistake("the last row counts too, or the first: you are one short.")

@@ -69,7 +69,13 @@ def _(data):
 
 
 @exercise(
-    cases=[([6, 2, 3, 4, 2], 3), ([5, 5, 5], 1), ([1, 2, 3], 5), ([4, 4, 4, 4, 1], 2), ([7], 1)],
+    cases=[
+        ([6, 2, 3, 4, 2], 3),
+        ([5, 5, 5], 1),
+        ([1, 2, 3], 5),
+        ([4, 4, 4, 4, 1], 2),
+        ([1, 1, 4], 2),
+    ],
     hints=[
         "Remember for each slot when it becomes free. The next text takes the earliest.",
         "`free = [0] * slots`; for each length: `i = free.index(min(free))`, `free[i] += length`.",
@@ -90,6 +96,14 @@ def _(lengths, slots):
 @last_end.mistake("those are static batches: a slot is free as soon as its own text has ended.")
 def _(lengths, slots):
     return sum(max(lengths[i : i + slots]) for i in range(0, len(lengths), slots))
+
+
+@last_end.mistake("the texts come in their order; you have begun with the longest.")
+def _(lengths, slots):
+    free = [0] * slots
+    for length in sorted(lengths, reverse=True):
+        heapq.heappush(free, heapq.heappop(free) + length)
+    return max(free)
 
 
 @last_end.mistake(

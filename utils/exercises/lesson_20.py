@@ -12,6 +12,8 @@ RANKINGS = [
     (["a", "b", "c", "d"], ["b", "d", "a", "c"], 60),
     (["x", "y", "z"], ["z", "x", "y"], 1),
     (["p", "q", "r", "s"], ["q", "s", "p", "r"], 0),
+    (list("abcdeg"), list("bdcega"), 0),  # here sums of ranks, or another constant,
+    (list("abcdeg"), list("bdcega"), 60),  # give another order
 ]
 SCORES = [
     ([0.9, 0.8, 0.4, 0.7], [0.1, 0.5, 0.3]),
@@ -93,6 +95,19 @@ def _(first, second, constant):
         return sum(1 / (constant + ranking.index(name) + 1) for ranking in (first, second))
 
     return sorted(first, key=score)
+
+
+@fuse_rankings.mistake("those are the sums of the ranks: add their reciprocals.")
+def _(first, second, constant):
+    return sorted(first, key=lambda name: first.index(name) + second.index(name))
+
+
+@fuse_rankings.mistake("the constant is missing: 1 / (constant + rank).")
+def _(first, second, constant):
+    def score(name):
+        return sum(1 / (ranking.index(name) + 1) for ranking in (first, second))
+
+    return sorted(first, key=score, reverse=True)
 
 
 @fuse_rankings.mistake("that is the first ranking alone.")

@@ -1,6 +1,6 @@
 """One GPT-2 and several adapters in one batch: each text is written with the adapter of its slot.
 
-    parts = adapted_gpt2(base, [pirate, poet])      # a CachedModel for `Generator`
+    parts = adapted_gpt2(base, [pirate, poet])      # for `Generator.stream` and for an `Engine`
     # texts of adapter 0 are the base's own, 1 the pirate's, 2 the poet's
 
 The weights of the base are there once. What an adapter adds to a weight matrix is a product of two

@@ -48,10 +48,12 @@ def main(words: list[str] | None = None) -> None:
     base = Path(args.base or chat_run().preset)
     kept, rows = encode(pairs, base)
     train, held_out = split(len(kept))
-    left_out = len(pairs) - len(kept)
+    different = len(set(pairs))
+    left_out, duplicates = different - len(kept), len(pairs) - different
     print(
         f"{Path(args.pairs).name}: {len(train)} pairs to learn from, {len(held_out)} held out;"
         f" {left_out} are longer than the context and were left out"
+        + (f"; {duplicates} duplicates were left out" if duplicates else "")
     )
     recipe = recipe_from(args, DpoRecipe(), len(train))
     trained = train_on_pairs(rows, Path(args.pairs).stem, base, recipe)
@@ -123,7 +125,7 @@ def recipe_from(args: Namespace, usual: "DpoRecipe", pairs: int) -> "DpoRecipe":
 
 
 def encode(pairs: Sequence[Pair], base: Path) -> tuple[list[Pair], "PairRows"]:
-    """The pairs that fit into the context of a model, and their ids.
+    """The pairs that fit into the context of a model, each once, and their ids.
 
     Raises:
         PairsError: if none fits, or for an empty prompt where the model is to reply to it.
@@ -141,7 +143,7 @@ def encode(pairs: Sequence[Pair], base: Path) -> tuple[list[Pair], "PairRows"]:
     template = None
     if isinstance(model.preprocessor.tokenizer, ChatTokenizer):
         template = Template(tokenizer)
-    kept, found = [], []
+    found = {}  # a pair that is there twice must not be learnt and held out
     for number, pair in enumerate(pairs, 1):
         if template and not pair.prompt.strip():
             raise PairsError(f"Pair {number} has an empty prompt, and a chat model replies to one.")
@@ -151,11 +153,10 @@ def encode(pairs: Sequence[Pair], base: Path) -> tuple[list[Pair], "PairRows"]:
         else:
             ids = [text_ids(pair.prompt, text, tokenizer) for text in texts]
         if all(len(start) + len(rest) <= longest + 1 for start, rest in ids):
-            kept.append(pair)
-            found.append((ids[0], ids[1]))
+            found[pair] = (ids[0], ids[1])
     if not found:
         raise PairsError(f"No pair fits into the context of {longest} tokens: shorten the texts.")
-    return kept, as_rows(found, tokenizer.end_id)
+    return list(found), as_rows(list(found.values()), tokenizer.end_id)
 
 
 def show(pairs: Sequence[Pair], *presets: Path) -> None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from utils.command_line import OneSentenceParser, folder, one_of, run, whole_number
 from utils.errors import CourseError
 from utils.quiet import import_tensorflow
+from utils.serving.access import is_address, name_in
 from utils.serving.published import WEIGHTS, smollm2
 from utils.serving.server import Server, listen, run_until_stopped
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:  # takes seconds to import, which --help need not wait for
 
 
 SLOTS, LARGE_MODEL_SLOTS = 16, 8
-GPT2_CACHE = 2 * 12 * 1024 * 768 * 4  # bytes of a text: keys and values, layers, tokens, width
 MODELS = ("small", "smollm2", "gpt2")
 Adapters = Sequence[tuple[str, Path]]  # names in requests, and files
 
@@ -100,7 +100,7 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     cors = "let web pages of this origin use the server; * for all; may be repeated"
     add("--cors", action="append", type=origin, default=unset, metavar="ORIGIN", help=cors)
     host = "answer for this host name, too, such as that of a proxy; may be repeated"
-    add("--allow-host", action="append", default=unset, metavar="NAME", help=host)
+    add("--allow-host", action="append", type=host_name, default=unset, metavar="NAME", help=host)
     args = parser.parse_args(words)
     args.preset, args.docs = (path and Path(path) for path in (args.preset, args.docs))
     asked = [name for name in ("preset", "adapter", "weights", "context") if getattr(args, name)]
@@ -108,6 +108,8 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     if args.docs and asked:
         say = f"--docs answers with words of the documents, without a model: leave out --{asked[0]}"
         parser.error(say)
+    if args.docs and (args.cors or args.slots):
+        parser.error(f"--{'cors' if args.cors else 'slots'} is for a model, not for --docs")
     if args.preset and args.model != "small":
         parser.error("--preset and --model name two models: give one of them")
     if args.context and args.model != "smollm2":
@@ -120,11 +122,19 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     if args.adapter and args.model != "small":
         parser.error(f"--adapter is for a GPT-2 of the course, not for {args.model}: leave one out")
     names = [name for name, _ in args.adapter]
-    if len({*names, f"small-chat-{args.language}", f"small-gpt2-{args.language}"}) < 2 + len(names):
+    own = [f"small-chat-{args.language}", f"small-gpt2-{args.language}"]
+    if args.preset:
+        own = [args.preset.resolve().name]
+    if len({*names, *own}) < len(names) + len(own):
         parser.error("--adapter: each adapter needs a name that no other model has")
     if args.slots is None:
         args.slots = SLOTS if args.model == "small" else LARGE_MODEL_SLOTS
     return args
+
+
+def host_name(text: str) -> str:
+    """A converter for argparse: the name of a host; a port behind it does not matter."""
+    return text if is_address(text) else name_in(text) or text  # 2001:db8::1 has no port
 
 
 def named_adapter(text: str) -> tuple[str, Path]:
@@ -186,11 +196,8 @@ def official_gpt2(slots: int, queue: int, weights: str = "float32") -> Models:
         CourseError: if it cannot be downloaded, is damaged, or does not fit into memory.
     """
     from utils.data.downloads import download
-    from utils.serving.memory import check_memory, free_memory
 
     folder = download("gpt2")
-    size = (folder / "model.safetensors").stat().st_size
-    check_memory("GPT-2", size, slots * GPT2_CACHE, free_memory())
     print("Reading and compiling GPT-2, which takes up to a minute.", flush=True)
     engine, render = load_engine(folder, "gpt2", slots, queue, tells_tales=False, weights=weights)
     return Models(engine, render, engine)
@@ -217,16 +224,22 @@ def load_engine(
     from utils.data.chat_template import Template, role_token
     from utils.data.keras_tokenizers import from_keras
     from utils.generation.generator import Generator
+    from utils.memory import free_memory
     from utils.serving.engine import Engine
     from utils.serving.int8_gpt2 import has_int8, in_int8
+    from utils.serving.memory import BYTES, check_memory
 
     model = load_model(folder)
+    gpt2 = model.backbone
+    numbers = 2 * gpt2.num_layers * gpt2.max_sequence_length * gpt2.hidden_dim  # of a text's cache
+    parameters = BYTES * gpt2.count_params()
+    check_memory(name, parameters, slots * BYTES * numbers, free_memory() + parameters)
     in_keras = model.preprocessor.tokenizer
     tokenizer = from_keras(in_keras)
     template = Template(tokenizer)
     roles = {role_token(role): number for role, number in template.role_ids.items()}
     knows_roles = roles.items() <= in_keras.vocabulary.items()
-    if weights == "int8" and has_int8():
+    if weights == "int8" and has_int8("GPT-2"):
         engine = in_int8(model, tokenizer, name, slots, queue, tells_tales)
     else:
         generator = Generator(with_adapters(model, folder, adapters), tokenizer.end_id)

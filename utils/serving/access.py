@@ -25,7 +25,8 @@ def refuse_foreign_hosts(app: Flask, hosts: Collection[str]) -> None:
     def check_host() -> None:
         host = request.headers.get("Host")
         if host is not None and not is_own(host, hosts):  # every browser sends one
-            say = f"This server does not answer for the host {shown(host)}: open it at its own"
+            name = shown(name_in(host) or host)
+            say = f"This server does not answer for the host {name}: open it at its own"
             raise Problem(421, f"{say} address, or start it with --allow-host.", "Host")
 
 
@@ -38,16 +39,21 @@ def is_own(host: str, hosts: Collection[str]) -> bool:
             end so; "0.0.0.0" and "::" stand for all addresses, since a page needs a name for DNS
             rebinding.
     """
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
+    name = name_in(host)
     if name in {own.lower() for own in hosts}:
         return True
     if is_address(name):
         return ip_address(name).is_loopback or any(map(_is_every_address, hosts))
     endings = (".localhost", *(own.lower() for own in hosts if own.startswith(".")))
     return name == "localhost" or name.endswith(endings)
+
+
+def name_in(host: str) -> str:
+    """The name in a Host header, without its port; "" if there is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def is_address(host: str) -> bool:

@@ -126,7 +126,11 @@ class Answer:
         Waits for the first piece, so that a failure before it becomes an answer of its own.
         """
         pieces = self._pieces()
-        first = next(pieces)
+        try:
+            first = next(pieces)
+        except BaseException:
+            self.cancel()  # the other choices, which nobody reads now
+            raise
         events = self._events(chain([first], pieces), with_usage)
         # No proxy on the way may keep the events back until there are many.
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}

@@ -10,12 +10,14 @@ if TYPE_CHECKING:  # takes seconds to import, which a wrong folder need not wait
     from utils.serving.engine import Engine
 
 
-def has_int8() -> bool:
-    """Whether this installation multiplies in int8; if not, a sentence says so."""
+def has_int8(name: str) -> bool:
+    """Whether this installation multiplies in int8; if not, a sentence says so of the model."""
     from utils.generation.int8 import is_available
 
     if not (available := is_available()):
-        print("This TensorFlow does not multiply in int8: GPT-2 runs in float32.", file=sys.stderr)
+        print(
+            f"This TensorFlow does not multiply in int8: {name} runs in float32.", file=sys.stderr
+        )
     return available
 
 

@@ -1,9 +1,5 @@
 """How long a text may be: the KV caches of all slots have to fit into memory."""
 
-from pathlib import Path
-
-import psutil
-
 from utils.errors import CourseError
 from utils.models.llama import Config
 
@@ -12,18 +8,6 @@ SMALLEST = 512  # tokens; with less, a chat forgets its beginning after a few tu
 STEP = 256  # tokens; a context is a multiple of these
 BYTES = 4  # of a number in float32
 COPIES = 3  # of the weights at the same time, while the model is being made
-GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container on Linux
-GROUP_USE = Path("/sys/fs/cgroup/memory.current")
-
-
-def free_memory() -> int:
-    """Bytes that this process may still take: what the machine has, and what its container may."""
-    free = psutil.virtual_memory().available
-    try:
-        limit, used = GROUP_LIMIT.read_text("utf-8").strip(), int(GROUP_USE.read_text("utf-8"))
-    except (OSError, ValueError):
-        return free
-    return free if limit == "max" else max(0, min(free, int(limit) - used))
 
 
 def capped_context(config: Config, slots: int, free: int) -> tuple[int, str]:

@@ -1,6 +1,5 @@
 """SmolLM2-135M-Instruct of lesson 16 behind the chat page."""
 
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # takes seconds to import, which a wrong file need not wait for
@@ -33,8 +32,10 @@ def smollm2(
     from utils.data.downloads import download
     from utils.data.gguf_reader import read_gguf
     from utils.data.smollm2 import ChatTemplate, read_tokenizer
+    from utils.memory import free_memory
     from utils.models.llama import read_config
-    from utils.serving.memory import capped_context, free_memory
+    from utils.serving.int8_gpt2 import has_int8
+    from utils.serving.memory import capped_context
 
     file = read_gguf(download("smollm2"))
     config, tokenizer = read_config(file.metadata), read_tokenizer(file.metadata)
@@ -43,20 +44,9 @@ def smollm2(
     if sentence:
         print(sentence, flush=True)
     config = config._replace(context=context)
-    make = _in_int8 if weights == "int8" and _has_int8() else _in_float32
+    make = _in_int8 if weights == "int8" and has_int8("SmolLM2") else _in_float32
     engine = make(file, config, tokenizer, slots, queue)
     return engine, ChatTemplate(tokenizer).prompt
-
-
-def _has_int8() -> bool:
-    """Whether this installation multiplies in int8; if not, a sentence says so."""
-    from utils.generation.int8 import is_available
-
-    if not (available := is_available()):
-        print(
-            "This TensorFlow does not multiply in int8: SmolLM2 runs in float32.", file=sys.stderr
-        )
-    return available
 
 
 def _in_int8(

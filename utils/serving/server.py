@@ -8,6 +8,7 @@ threads work. It sends each piece of a stream at once. A single process is right
 would hold a second copy of the model and compete for the same cores.
 """
 
+import errno
 import logging
 import select
 import signal
@@ -47,12 +48,16 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server((host, port), family=family)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise ServerError(f"There is no host {host!r}: take 127.0.0.1 or 0.0.0.0.") from None
     except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            say = f"{host} is no address of this machine: take 127.0.0.1 or 0.0.0.0."
+            raise ServerError(say) from None
+        other = port + 1 if 1024 <= port < 65535 else 8000  # the lower ones are the system's
         raise ServerError(
             f"Port {port} of {host} cannot be used ({error.strerror}): another program may have it,"
-            f" so choose another one, such as --port {port + 1 if port < 65535 else 8000}."
+            f" so choose another one, such as --port {other}."
         ) from None
 
 

@@ -9,6 +9,7 @@ neighbours.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -99,21 +100,24 @@ class NaiveBayes:
 
 
 class LogisticRegressionOfWords:
-    """scikit-learn's logistic regression on TF-IDF.
+    """scikit-learn's logistic regression on TF-IDF, of the words that two texts have.
 
     Args:
         pieces: cuts a text into words.
     """
 
     def __init__(self, pieces: Callable[[str], list[str]]):
+        self._pieces = pieces
         self._model = make_pipeline(
             TfidfVectorizer(analyzer=pieces, min_df=2, sublinear_tf=True),
             LogisticRegression(C=LARGE, max_iter=1000),
         )
 
     def fit(self, texts: Sequence[str], classes: Sequence[int]) -> None:
-        """Learn a weight for each word and class."""
-        self._model.fit(texts, classes)
+        """Learn a weight for each word and class; for all words, if no two texts share any."""
+        texts_with = Counter(word for text in texts for word in set(self._pieces(text)))
+        fewest = min(2, max(texts_with.values(), default=1))
+        self._model.set_params(tfidfvectorizer__min_df=fewest).fit(texts, classes)
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """The softmax of the sums of weights."""

@@ -198,7 +198,7 @@ def texts_of(wanted: str) -> Iterator[str]:
     """
     path = os.path.expanduser(wanted)
     # os.path raises nothing for a text that is no possible name, such as one that is too long.
-    lines = read_text(path, CourseError).splitlines() if os.path.isfile(path) else [wanted]
+    lines = read_text(path, CourseError).split("\n") if os.path.isfile(path) else [wanted]
     yield from (line.strip() for line in lines if line.strip())
 
 

@@ -1,20 +1,19 @@
 """What a training will take of this machine: memory from arithmetic, time from its first steps."""
 
+import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import keras
-import psutil
 
 from utils.errors import CourseError
+from utils.memory import free_memory
 from utils.training.recipes import Recipe
 
 GIB = 1 << 30  # bytes
 FLOAT = 4  # bytes
 # Python and TensorFlow, and what the compiler takes for each layer.
 PROCESS, PROGRAM = 0.9 * GIB, 0.125 * GIB
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container on Linux
 # How many arrays of each kind are kept for the backward pass, fitted to peaks that were measured
 # for the three named sizes; tests/test_budget.py has them.
 VECTORS, HIDDEN, ATTENTION, LOGITS = 8, 3, 0.3, 4
@@ -47,23 +46,13 @@ def training_memory(recipe: Recipe, vocabulary_size: int, context: int) -> float
     return PROCESS + size.layers * PROGRAM + FLOAT * (copies + activations)
 
 
-def available_memory() -> float:
-    """Bytes that this process may still take."""
-    available = psutil.virtual_memory().available
-    try:
-        limit = int(CGROUP_LIMIT.read_text(encoding="ascii"))
-    except (OSError, ValueError):  # no container, or no limit: "max"
-        return available
-    return min(available, limit)
-
-
 def check_memory(recipe: Recipe, vocabulary_size: int, context: int) -> float:
     """About how many bytes a pretraining takes.
 
     Raises:
         TooLarge: if they are more than this machine has left, with flags that make it fit.
     """
-    needed, available = training_memory(recipe, vocabulary_size, context), available_memory()
+    needed, available = training_memory(recipe, vocabulary_size, context), free_memory()
     if needed <= available:
         return needed
     raise TooLarge(
@@ -77,7 +66,7 @@ def _what_fits(recipe: Recipe, vocabulary_size: int, context: int) -> str:
     for parts in range(recipe.accumulate + 1, recipe.batch_size + 1):
         if recipe.batch_size % parts == 0:
             smaller = replace(recipe, accumulate=parts)
-            if training_memory(smaller, vocabulary_size, context) <= available_memory():
+            if training_memory(smaller, vocabulary_size, context) <= free_memory():
                 return f"give --accumulate {parts}, which takes the same batch in smaller parts"
     return "give a smaller --size, --context or --batch-size"
 
@@ -108,7 +97,9 @@ class TimeEstimate(keras.callbacks.Callback):
             seconds = (time.perf_counter() - self.started) / self.measured
             steps = self.params["epochs"] * self.params["steps"]
             left = steps - self.first_step - self.done
-            print(f"{seconds:.2g} s a step on this machine, so about {_duration(left * seconds)}.")
+            after = "\n" if sys.stdout.isatty() else ""  # Keras's bar stands on the line there
+            took = f"{seconds:.2g} s a step on this machine"
+            print(f"{after}{took}, so about {_duration(left * seconds)}.")
 
 
 def _duration(seconds: float) -> str:

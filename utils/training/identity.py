@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.code_digest import digest_of_source, imported_files
+from utils.files import atomic_write
 from utils.paths import REPOSITORY, checkpoints_dir
 from utils.training.recipes import TrainingRecipe
 
@@ -67,9 +68,16 @@ class Identity:
         return checkpoints_dir() / f"{self.name}-{digest[:8]}"
 
     def save(self) -> None:
-        """Write it into the folder, which has to be there."""
+        """Write it into the folder.
+
+        Raises:
+            CheckpointError: if it cannot be written.
+        """
+        from utils.training.checkpoints import cannot_write  # imports Keras
+
         text = json.dumps(asdict(self), indent=1)
-        (self.folder / FILE).write_text(text, encoding="utf-8")
+        with atomic_write(self.folder / FILE, cannot_write) as part:
+            part.write_text(text, encoding="utf-8")
 
 
 def identify(
@@ -130,8 +138,10 @@ def what_differs(other: Identity, wanted: Identity) -> list[str]:
     for library, number in wanted.versions.items():
         if (old := other.versions.get(library)) != number:
             words.append(f"{library} {old}, not {number}")
-    for setting, value in _flat(wanted.recipe).items():
-        if (old := _flat(other.recipe).get(setting)) != value:
+    # As JSON: what was read from a file has lists where a recipe has tuples.
+    theirs, ours = (json.loads(json.dumps(_flat(run.recipe))) for run in (other, wanted))
+    for setting, value in ours.items():
+        if (old := theirs.get(setting)) != value:
             words.append(f"{setting.replace('_', ' ')} {old}, not {value}")
     if other.data != wanted.data:
         words.append("other data")

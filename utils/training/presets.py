@@ -44,10 +44,14 @@ def load_preset(folder: Path | str) -> keras_nlp.models.GPT2CausalLM:
     if not (folder / CONFIG).is_file():
         raise CourseError(f"{folder} holds no preset: there is no {CONFIG} in it.")
     try:
-        return keras_nlp.models.GPT2CausalLM.from_preset(str(folder))
+        # The full path: a name such as gpt2_base_en would make keras-nlp download that model.
+        model = keras_nlp.models.GPT2CausalLM.from_preset(str(folder.resolve()))
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise CourseError(f"{folder} holds no GPT-2 that can be read ({reason}).") from None
+    if model.preprocessor is None:
+        raise CourseError(f"{folder} holds a GPT-2 without its tokenizer: save both together.")
+    return model
 
 
 def preset_digest(folder: Path) -> str:

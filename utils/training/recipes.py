@@ -16,7 +16,7 @@ class TrainingRecipe:
     """What every run has.
 
     Attributes:
-        steps: gradient steps.
+        steps: gradient steps; those after the last whole evaluation are left out.
         batch_size: rows in a step.
         learning_rate: the highest one of the schedule.
         seed: of the first weights and of the order of the rows.
