@@ -433,7 +433,7 @@ for name, value in optimizer.items():
 # accumulation** (`accumulate`) splits a batch into parts and adds up their gradients, for when a
 # batch does not fit into memory. **Mixed precision** (`dtype`) would multiply in 16 bits, which is
 # fast on GPUs. Muon moves the matrices of the blocks and AdamW the other parameters; lesson 13
-# explains their settings.
+# explains their settings and finds the learning rate by a sweep.
 
 # %%
 windows, validation = windows_of(corpus, recipe.size.context)

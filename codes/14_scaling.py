@@ -26,7 +26,6 @@ import socket
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 
 import keras
 import matplotlib.pyplot as plt
@@ -39,6 +38,7 @@ from utils.data.batches import Windows, as_examples
 from utils.data.bpe import Tokenizer
 from utils.data.downloads import shipped
 from utils.data.keras_tokenizers import VOCABULARY_SIZE, folder
+from utils.distributed.availability import jax_problem
 from utils.errors import CourseError
 from utils.evaluation.losses import TokenLosses
 from utils.exercises import lesson_14 as check
@@ -933,9 +933,8 @@ def together(kind, world, patience=240):
 
 # %%
 reports = {}
-if find_spec("jax") is None:
-    print("JAX is not installed, so this part is skipped. In the folder of the course,")
-    print("python -m pip install -c requirements.txt -e '.[cluster]' installs it.")
+if problem := jax_problem():
+    print("This part is skipped.", problem)
 else:
     jobs = [("data", 1), ("data", 2), ("data", 3), ("model", 2)]
     for kind, world in jobs if args.steps >= 100 else jobs[:2]:
@@ -996,8 +995,7 @@ for (kind, world), report in reports.items():
 # * **Your runs are far from the file's.** Are `steps`, `batch_size` and `seed` the default
 #   values?
 # * **The processes could not work together.** A firewall may stop them, or the name `localhost`
-#   does not resolve to 127.0.0.1. On Windows and on Intel Macs the JAX that can be installed here
-#   cannot train in several processes.
+#   does not resolve to 127.0.0.1.
 
 # %% [markdown]
 # ## Recap

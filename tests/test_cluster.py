@@ -19,9 +19,10 @@ import psutil
 import pytest
 from tiny_gpt2 import RECIPE
 
-from utils.cluster import check, jax_problem
+from utils.cluster import check
 from utils.command_line import address
 from utils.data.corpora import load_corpus
+from utils.distributed.availability import jax_problem
 from utils.distributed.jobs import UNEXPECTED, Job
 from utils.distributed.launcher import COMMAND, Workers
 from utils.distributed.peers import Address, ClusterError, Meeting, Peers, gather, join
@@ -76,7 +77,7 @@ def asked_for(**changes):
     ({"processes": 32}, "give --batch-size 32"),
 ])  # fmt: skip
 def test_settings_that_do_not_fit_together_are_told(changes, sentence, monkeypatch):
-    monkeypatch.setattr("utils.cluster.version", lambda name: "0.10.2")
+    monkeypatch.setattr("utils.distributed.availability.version", lambda name: "0.10.2")
     check(asked_for())
     with pytest.raises(CourseError, match=sentence):
         check(asked_for(**changes))
@@ -86,13 +87,13 @@ def test_without_jax_one_sentence_says_how_to_install_it(monkeypatch):
     def version(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("utils.cluster.version", version)
+    monkeypatch.setattr("utils.distributed.availability.version", version)
     with pytest.raises(CourseError, match=r"JAX, which is not installed: run .*'\.\[cluster\]'"):
         check(asked_for())
 
 
 def test_the_jax_of_an_intel_mac_is_refused_before_anything_waits(monkeypatch):
-    monkeypatch.setattr("utils.cluster.version", lambda name: "0.4.34")
+    monkeypatch.setattr("utils.distributed.availability.version", lambda name: "0.4.34")
     with pytest.raises(CourseError, match=r"needs JAX 0\.8 or newer, and this is 0\.4\.34"):
         check(asked_for())
 

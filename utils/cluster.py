@@ -12,20 +12,15 @@ The flags are those of `python -m utils.small_gpt2`, and so are the runs: what o
 has begun, the other one goes on with, in any number of processes.
 """
 
-import sys
 from argparse import Namespace
 from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
-
-from packaging.version import Version
 
 from utils.command_line import run
+from utils.distributed.availability import jax_problem
 from utils.errors import CourseError
 from utils.models.sizes import SIZES, ModelSize
 from utils.small_gpt2 import SNAPSHOTS, floor_of, recipe_from, show
 from utils.training.recipes import Recipe
-
-OLDEST_JAX = Version("0.8")  # with which Keras 3.15 trains in several processes
 
 
 def main() -> None:
@@ -59,28 +54,6 @@ def main() -> None:
         show(trained, floor_of(corpus, recipe.size.context), args.seed)
     else:
         print("The model is trained; it is on the machine of process 0.")
-
-
-def jax_problem() -> str | None:
-    """Why processes cannot train together with the JAX that is installed; None if they can."""
-    try:
-        found = Version(version("jax"))
-    except PackageNotFoundError:
-        return (
-            "Training in several processes needs JAX, which is not installed: run python -m pip"
-            " install -c requirements.txt -e '.[cluster]' in the folder of the course."
-        )
-    if found < OLDEST_JAX:
-        return (
-            f"Training in several processes needs JAX {OLDEST_JAX} or newer, and this is {found},"
-            " the newest that an Intel Mac can have: use Linux, or a Mac with Apple Silicon."
-        )
-    if sys.platform == "win32":
-        return (
-            "On Windows the processes cannot reach each other, because JAX has no Gloo there: use"
-            " Linux, such as WSL, or macOS."
-        )
-    return None
 
 
 def check(args: Namespace) -> None:
