@@ -123,6 +123,8 @@ class Line:
             self.receive()
         except Gone as gone:
             return not isinstance(gone.__cause__, BlockingIOError)
+        finally:
+            self.connection.settimeout(SILENCE)
         return any("failed" in message for message in self.arrived)
 
     def hang_up(self) -> None:
