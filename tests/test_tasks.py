@@ -219,9 +219,10 @@ def test_calibration_error_of_known_probabilities():
 
 def test_a_difference_on_the_same_texts_is_surer_than_two_intervals():
     these = np.array([1] * 90 + [0] * 10)
-    others = np.array([1] * 85 + [0] * 15)
+    others = np.array([1] * 82 + [0] * 18)
+    assert scoring.wilson(82, 100).high > scoring.wilson(90, 100).low
     change, low, high = scoring.difference(these, others)
-    assert change == pytest.approx(0.05) and 0 < low < change < high
+    assert change == pytest.approx(0.08) and 0 < low < change < high
     hits = {"GPT-2 with a head": these, "naive Bayes": others}
     assert verdict(hits).endswith("it is better on these texts.")
     swapped = {"GPT-2 with a head": others, "naive Bayes": these}
