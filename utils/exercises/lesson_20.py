@@ -12,8 +12,9 @@ RANKINGS = [
     (["a", "b", "c", "d"], ["b", "d", "a", "c"], 60),
     (["x", "y", "z"], ["z", "x", "y"], 1),
     (["p", "q", "r", "s"], ["q", "s", "p", "r"], 0),
-    (list("abcdeg"), list("bdcega"), 0),  # here sums of ranks, or another constant,
-    (list("abcdeg"), list("bdcega"), 60),  # give another order
+    # Here the sums of the ranks, or another constant, give another order.
+    (list("abcdeg"), list("bdcega"), 0),
+    (list("abcdeg"), list("bdcega"), 60),
 ]
 SCORES = [
     ([0.9, 0.8, 0.4, 0.7], [0.1, 0.5, 0.3]),
