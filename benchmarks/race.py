@@ -30,6 +30,7 @@ from pathlib import Path
 
 from benchmarks.optimizers import FILE
 from benchmarks.results import write
+from utils.command_line import any_path
 from utils.command_line import run as run_command
 from utils.errors import CourseError
 
@@ -95,7 +96,7 @@ def main() -> None:
     parser.add_argument("--module", default="utils.small_gpt2", help="the entry")
     parser.add_argument("--flags", default="", help="its flags, in quotation marks")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--out", type=Path, default=FILE, help="the file with the table")
+    parser.add_argument("--out", type=any_path(), default=FILE, help="the file with the table")
     args = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):  # the entry inherits it
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])

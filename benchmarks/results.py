@@ -13,6 +13,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from utils.command_line import any_path
 from utils.errors import CourseError
 from utils.files import atomic_write
 
@@ -101,5 +102,5 @@ def command(description: str | None, file: Path) -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="list the runs of the file")
     parser.add_argument("--again", action="store_true", help="make all runs anew")
-    parser.add_argument("--out", type=Path, default=file, help="the file of results")
+    parser.add_argument("--out", type=any_path(), default=file, help="the file of results")
     return parser

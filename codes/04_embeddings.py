@@ -748,9 +748,9 @@ assert np.allclose(first.mean(axis=0), second.mean(axis=0), atol=1e-6)
 # Our position embeddings are untrained, random numbers, which is enough to see what they do.
 
 # %%
-PLACES = 16  # the longest sentence that this layer can take
-layer = keras_nlp.layers.TokenAndPositionEmbedding(len(words), PLACES, args.embedding_dim)
-layer.build((None, PLACES))
+MAX_POSITIONS = 16  # the longest sentence that this layer can take
+layer = keras_nlp.layers.TokenAndPositionEmbedding(len(words), MAX_POSITIONS, args.embedding_dim)
+layer.build((None, MAX_POSITIONS))
 layer.token_embedding.set_weights([trained])
 [positions] = layer.position_embedding.get_weights()  # (16, dim)
 print("tokens", trained.shape, "positions", positions.shape)

@@ -97,9 +97,10 @@ assert difference < 1e-5
 #
 # Given the attention weights, attention only averages values. That is a linear operation, and
 # linear operations alone cannot compute much. So after it each token passes through a small
-# network, the **feed-forward network**: a `Dense` layer that makes the vector wider, usually four
-# times, a non-linear function, and a `Dense` layer that brings it back to its old width. Without
-# the function in between, two `Dense` layers could be replaced by one.
+# network, the **feed-forward network** (`mlp` in code, for *multilayer perceptron*): a `Dense`
+# layer that makes the vector wider, usually four times, a non-linear function, and a `Dense` layer
+# that brings it back to its old width. Without the function in between, two `Dense` layers could be
+# replaced by one.
 #
 # A common choice for this function, the **activation**, is **ReLU**: negative numbers become zero.
 # GPT-2 and BERT use a smooth one, **GELU**: multiply $x$ by $\Phi(x)$, the probability that a
@@ -143,9 +144,9 @@ plt.show()
 
 
 # %%
-def feed_forward(x, widen, widen_bias, narrow, narrow_bias):
+def feed_forward(x, mlp_up_kernel, mlp_up_bias, mlp_down_kernel, mlp_down_bias):
     """Each token on its own: (..., features) -> (..., hidden) -> (..., features)."""
-    return gelu(x @ widen + widen_bias) @ narrow + narrow_bias
+    return gelu(x @ mlp_up_kernel + mlp_up_bias) @ mlp_down_kernel + mlp_down_bias
 
 
 # %% [markdown]
@@ -180,8 +181,9 @@ print("last token unchanged:", np.allclose(before[:, 5], after[:, 5]))
 def feed_forward_stack(x, depth, kind, rng):
     """`depth` untrained feed-forward networks; kind: what happens to x at each of them."""
     for _ in range(depth):
-        widen, narrow = rng.normal(size=(32, 128)) / 32**0.5, rng.normal(size=(128, 32)) / 128**0.5
-        weights = widen.astype("float32"), 0.0, narrow.astype("float32"), 0.0
+        mlp_up_kernel = (rng.normal(size=(32, 128)) / 32**0.5).astype("float32")
+        mlp_down_kernel = (rng.normal(size=(128, 32)) / 128**0.5).astype("float32")
+        weights = mlp_up_kernel, 0.0, mlp_down_kernel, 0.0
         if kind in ["f(x)", "2 f(x)"]:
             x = feed_forward(x, *weights) * (2 if kind == "2 f(x)" else 1)
         elif kind == "x + f(x)":
@@ -252,19 +254,21 @@ plt.show()
 
 
 # %%
-def attention(x, query, query_bias, key, key_bias, value, value_bias, out, out_bias, causal):
+def attention(
+    x, q_kernel, q_bias, k_kernel, k_bias, v_kernel, v_bias, out_kernel, out_bias, causal
+):
     """Multi-head self-attention of x (batch, time, features) with Keras's eight arrays."""
-    queries = ops.einsum("btf,fhd->bthd", x, query) + query_bias  # (batch, time, heads, head_dim)
-    keys = ops.einsum("bsf,fhd->bshd", x, key) + key_bias
-    values = ops.einsum("bsf,fhd->bshd", x, value) + value_bias
+    queries = ops.einsum("btf,fhd->bthd", x, q_kernel) + q_bias  # (batch, time, heads, head_dim)
+    keys = ops.einsum("bsf,fhd->bshd", x, k_kernel) + k_bias
+    values = ops.einsum("bsf,fhd->bshd", x, v_kernel) + v_bias
     scores = ops.einsum("bthd,bshd->bhts", queries, keys)  # (batch, heads, time, time)
-    scores = scores / query.shape[-1] ** 0.5
+    scores = scores / q_kernel.shape[-1] ** 0.5
     if causal:
         mask = np.tri(x.shape[1], dtype=bool)  # (time, time): True where the key is not later
         scores = ops.where(mask, scores, -1e9)
     weights = ops.softmax(scores)  # each row adds to 1
     mixed = ops.einsum("bhts,bshd->bthd", weights, values)
-    return ops.einsum("bthd,hdf->btf", mixed, out) + out_bias  # (batch, time, features)
+    return ops.einsum("bthd,hdf->btf", mixed, out_kernel) + out_bias  # (batch, time, features)
 
 
 # %% [markdown]
@@ -432,11 +436,12 @@ assert gradients["post-norm"][-1][-1] > 0.7 * gradients["post-norm"][0][-1]
 
 
 # %%
-def learn_partners(depth, pre_norm, warmup=1, steps=48, learning_rate=0.005):
+def learn_partners(depth, pre_norm, warmup=1, learning_rate=0.005):
     """Train a stack to name each token's partner; return the loss at each step."""
     keras.utils.set_random_seed(args.seed)
     rng = np.random.default_rng(args.seed)
     partner = rng.permutation(50)
+    steps = min(48, args.steps)
     batches = rng.integers(0, 50, size=(steps, 16, 16))  # (steps, batch, time)
     layers, optimizer = stack_of_blocks(depth, pre_norm), keras.optimizers.Adam()
     loss_of(layers, batches[0], partner[batches[0]])  # the first call creates the weights
@@ -458,7 +463,7 @@ def learn_partners(depth, pre_norm, warmup=1, steps=48, learning_rate=0.005):
 
 
 # %%
-DEEP = 8 if args.steps >= 100 else 4  # a short run takes fewer
+DEEP = 8 if args.steps >= 100 else 3  # a short run takes fewer
 races = {
     (name, depth): learn_partners(depth, pre_norm)
     for depth in [2, DEEP]
@@ -479,7 +484,8 @@ for (name, depth), losses in races.items():
     panel.plot(losses, styles[name], label=name)
     panel.set(title=f"{depth} blocks", xlabel="step")
 panels[0].set_ylabel("loss, nats per token")
-figure.suptitle(f"2 blocks train in either order, {DEEP} in post-norm only with a warm-up")
+if DEEP == 8:
+    figure.suptitle("2 blocks train in either order, 8 in post-norm only with a warm-up")
 panels[1].legend()
 plt.show()
 

@@ -131,16 +131,16 @@ def softmax(scores):
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def feed_forward(x, widen, widen_bias, narrow, narrow_bias):
-    return gelu(x @ widen + widen_bias) @ narrow + narrow_bias
+def feed_forward(x, mlp_up_kernel, mlp_up_bias, mlp_down_kernel, mlp_down_bias):
+    return gelu(x @ mlp_up_kernel + mlp_up_bias) @ mlp_down_kernel + mlp_down_bias
 
 
 # %%
-def attention(x, joint, joint_bias, out, out_bias, num_heads):
+def attention(x, qkv_kernel, qkv_bias, out_kernel, out_bias, num_heads):
     """Causal self-attention of x (batch, time, width)."""
     batch, time, width = x.shape
     head_dim = width // num_heads
-    qkv = x @ joint + joint_bias  # (batch, time, 3 * width)
+    qkv = x @ qkv_kernel + qkv_bias  # (batch, time, 3 * width)
     qkv = qkv.reshape(batch, time, 3, num_heads, head_dim)
     qkv = qkv.transpose(2, 0, 3, 1, 4)  # (3, batch, heads, time, head_dim)
     query, key, value = qkv
@@ -148,7 +148,7 @@ def attention(x, joint, joint_bias, out, out_bias, num_heads):
     scores = np.where(np.tri(time, dtype=bool), scores, -np.inf)
     mixed = softmax(scores) @ value  # (batch, heads, time, head_dim)
     mixed = mixed.transpose(0, 2, 1, 3).reshape(batch, time, width)
-    return mixed @ out + out_bias
+    return mixed @ out_kernel + out_bias
 
 
 # %% [markdown]
@@ -641,7 +641,7 @@ tale_ids = rows[0][None]  # (1, time)
 inputs, targets = tale_ids[:, :-1], tale_ids[:, 1:]
 
 
-def learn_by_heart(targets):
+def memorise(targets):
     """Train a new small GPT-2 on the one tale; return it and the loss at each step."""
     keras.utils.set_random_seed(args.seed)
     model = build_gpt2(VOCABULARY_SIZE)
@@ -662,10 +662,10 @@ def learn_by_heart(targets):
 
 
 # %%
-right_model, right_losses = learn_by_heart(targets)
+right_model, right_losses = memorise(targets)
 
 # %%
-wrong_model, wrong_losses = learn_by_heart(inputs)
+wrong_model, wrong_losses = memorise(inputs)
 
 # %% [markdown]
 # Both losses fall to almost nothing. How low could a model get that knows how tales are made but

@@ -28,6 +28,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 from keras import ops
+from scipy import stats
 
 from utils.course.plots import BLUE, ORANGE, STYLE
 from utils.data.batches import Windows, as_examples
@@ -549,8 +550,7 @@ for name in ("GPT-2", "all"):
 # %%
 def t_limit(freedom, comparisons, risk=0.05):
     """How many standard errors a difference may be off, all comparisons taken together."""
-    ratios = np.abs(np.random.default_rng(0).standard_t(freedom, 1_000_000))
-    return np.quantile(ratios, 1 - risk / comparisons)
+    return stats.t.ppf(1 - risk / comparisons / 2, freedom)  # a difference has two sides
 
 
 def differences(losses):

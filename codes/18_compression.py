@@ -16,8 +16,9 @@ args = settings(texts=100, steps=60, batch_size=8, seed=18)
 print(args)
 
 # %% [markdown]
-# `texts` is how many stories each model tells to be judged. `steps` and `batch_size` belong to four
-# short trainings near the end, and `seed` to the stories and to the random examples.
+# `texts` is how many stories each model tells to be judged, and how many unseen tales its loss is
+# measured on. `steps` and `batch_size` belong to four short trainings near the end, and `seed` to
+# the stories and to the random examples.
 
 # %%
 import json
@@ -255,10 +256,9 @@ plt.show()
 # 3. How many tokens a second does it generate? *What is faster* measures that for some models.
 
 # %%
-TALES = 100
 windows = Windows(text.validation, 256, END, documents=True)
-rows, mask = (part[:TALES] for part in windows.in_order())  # (tales, time + 1), (tales, time)
-FLOOR, _ = floor(corpus("en", "validation", TALES), mask.sum(axis=1).astype(int).tolist())
+rows, mask = (part[: args.texts] for part in windows.in_order())  # (tales, time + 1), (tales, time)
+FLOOR, _ = floor(corpus("en", "validation", len(rows)), mask.sum(axis=1).astype(int).tolist())
 
 
 @tf.function(jit_compile=True)
@@ -465,7 +465,8 @@ for row in toy:  # one output at a time: its scale is that of `quantize`
 # on other tales, in the mean over all matrices? And does it help the model?
 
 # %%
-CALIBRATION = Windows(text.train, 256, END, documents=True).in_order()[0][:64, :-1]
+CALIBRATION = Windows(text.train, 256, END, documents=True).in_order()[0]
+CALIBRATION = CALIBRATION[: min(64, args.texts), :-1]
 seen = inputs_of_matrices(weights, HEADS, rows[:32, :-1])
 
 
@@ -795,8 +796,9 @@ assert error < 0.05 and same > 0.95 and abs(losses[1] - losses[0]) < 0.005
 
 # %%
 exact_model = Int8GPT2(weights, HEADS, END, product=lambda kernel: lambda x: x @ kernel.T)
+beginnings = rows[:20, :31].tolist()
 same, valid = 0, np.zeros(2, int)
-for begun in rows[:20, :31].tolist():
+for begun in beginnings:
     texts = [list(writer.continued(begun, 256)) for writer in (exact_model, int8)]
     valid += [is_valid(begun + ids) for ids in texts]
     part = next((i for i, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), None)
@@ -809,7 +811,8 @@ for begun in rows[:20, :31].tolist():
     assert p[texts[1][part]] > 0.7 * p[texts[0][part]]
     ways = [f"{text.tokenizer.decode([ids[part]])!r} {p[ids[part]]:.3f}" for ids in texts]
     print(f"they part after {part:3} tokens: {ways[0]:16} in int8 {ways[1]}")
-print(f"{same} of 20 greedy texts are the same; valid: {valid[0]} in float32, {valid[1]} in int8")
+print(f"{same} of {len(beginnings)} greedy texts are the same;", end=" ")
+print(f"valid: {valid[0]} in float32, {valid[1]} in int8")
 assert abs(valid[0] - valid[1]) < 8
 
 # %% [markdown]

@@ -870,7 +870,7 @@ def talk_of(split):
     return [text for text, u in said if not u], [text for text, u in said if u]
 
 
-def training_texts(number=600):
+def training_texts(number):
     """Of each intent `number` messages; `wording` asks about a topic in one of many ways.
 
     Questions about a tale have its topics, and general knowledge has the topic `world`.
@@ -899,7 +899,7 @@ def test_texts():
 
 
 # %%
-train, test = training_texts(), test_texts()
+train, test = training_texts(600 if FULL else 200), test_texts()
 for intent, learnt, tested in zip(INTENTS, train, test, strict=True):
     print(f"{intent:18}training: {learnt[0]}\n{'':18}test: {tested[0]}")
 targets = np.repeat([0, 1, 2], [len(part) for part in train])
@@ -935,8 +935,8 @@ print(f"always the commonest intent: {always:.1%}")
 print(f"\n{name + ', predicted:':18}", *[f"{intent:>18}" for intent in INTENTS])
 for intent, row in zip(INTENTS, confusion, strict=True):
     print(f"{intent:18}", *[f"{count:18}" for count in row])
-assert accuracy["small GPT-2"] > always + 0.1
-assert accuracy.get("MiniLM", 1) > 0.95
+assert accuracy["small GPT-2"] > always + 0.1 or not FULL
+assert accuracy.get("MiniLM", 1) > 0.95 or not FULL
 
 # %% [markdown]
 # The vectors of the small GPT-2 are much better than always saying the commonest intent, and with
@@ -1048,7 +1048,8 @@ def has_evidence(sentence, evidence):
 
 
 best_method = "fused" if encoder else "BM25"
-tops = rank_passages(found[best_method])[:, 0]
+order = rank_passages(found[best_method])  # (questions, passages)
+cases = list(zip(known, python_gold, order[:, 0], strict=True))[: None if FULL else 20]
 
 
 def quote(number, one):
@@ -1058,27 +1059,30 @@ def quote(number, one):
 
 
 golden = [
-    bool(right) and has_evidence(quote(min(right), one), one["evidence"])
-    for one, right in zip(known, python_gold, strict=True)
+    bool(right) and has_evidence(quote(min(right), one), one["evidence"]) for one, right, _ in cases
 ]
-quotes = [quote(number, one) for number, one in zip(tops, known, strict=True)]
-evident = np.array([has_evidence(t, one["evidence"]) for t, one in zip(quotes, known, strict=True)])
-is_top = np.array([top in right for top, right in zip(tops, python_gold, strict=True)])
-among_five = recall(ranks_of_gold(found[best_method], python_gold), 5)
-print(f"{len(known)} questions: the first passage is gold {is_top.mean():.0%},", end=" ")
+quotes = [quote(top, one) for one, _, top in cases]
+evident = np.array(
+    [has_evidence(t, one["evidence"]) for t, (one, *_) in zip(quotes, cases, strict=True)]
+)
+is_top = np.array([top in right for _, right, top in cases])
+among_five = recall(ranks_of_gold(found[best_method], python_gold)[: len(cases)], 5)
+print(f"{len(cases)} questions: the first passage is gold {is_top.mean():.0%},", end=" ")
 print(f"one of the first five {among_five:.0%}")
 print(f"right quotation: from the gold passage {np.mean(golden):.0%},", end=" ")
 print(f"from the first passage {evident.mean():.0%}")
 good = halves(evident)[1]  # now only the half of the questions that did not choose the threshold
-said, passed = (halves(scores[best_by])[1] >= chosen[best_by] for scores in (inside, outside))
+best = inside[best_by][: len(cases)], outside[best_by]
+said, passed = (halves(scores)[1] >= chosen[best_by] for scores in best)
 print(f"with the threshold, other half: {np.mean(good & said):.1%} right,", end=" ")
 print(f"{np.mean(~good & said):.1%} wrong, {np.mean(~said):.1%} not answered;", end=" ")
 print(f"of the unanswerable questions {np.mean(~passed):.0%} not answered")
 for i in (0, 1, evident.argmax()):  # the first two, and the first that is right
-    print(f"\n> {python_questions[i]}\n  {quotes[i]}   [{chunks[tops[i]][0]}]")
+    print(f"\n> {python_questions[i]}\n  {quotes[i]}   [{chunks[cases[i][2]][0]}]")
     print(f"  {'right' if evident[i] else 'wrong'}; evidence: … {known[i]['evidence']} …")
-assert is_top.mean() < 0.4 and evident.mean() < 0.3 and 0.3 < np.mean(golden) < 0.75
-assert among_five > 1.4 * is_top.mean() and np.mean(~good & said) > 0.5
+assert not FULL or (is_top.mean() < 0.4 and evident.mean() < 0.3)
+assert not FULL or (0.3 < np.mean(golden) < 0.75 and np.mean(~good & said) > 0.5)
+assert among_five > 1.4 * is_top.mean() or not FULL
 assert np.mean(~passed) > 0.6
 
 # %% [markdown]

@@ -79,7 +79,15 @@ def test_a_size_by_its_name_with_numbers_changed():
     assert custom_size("gpt2", context=256) == replace(SIZES["gpt2"], context=256)
     wide = custom_size("small", width=256)
     assert (wide.heads, wide.feed_forward) == (4, 1024)
-    with pytest.raises(SizeError, match="3 heads cannot share a width of 128 evenly: give --heads"):
+    with pytest.raises(SizeError, match="3 heads cannot share a width of 128 .*, such as 2"):
         custom_size("small", heads=3)
+    with pytest.raises(SizeError, match="such as 2"):
+        custom_size("small", width=200, heads=3)
+
+
+@pytest.mark.parametrize(("width", "heads"), [(64, 1), (200, 2), (131, 1), (384, 6), (1600, 25)])
+def test_a_width_alone_always_makes_a_model(width, heads):
+    """Also where 64 does not divide it; GPT-2 XL has 1,600 and 25."""
+    assert custom_size("small", width=width).heads == heads
     assert 10_000_000 < SIZES["medium"].parameters(1536) < 12_000_000
     assert SIZES["gpt2"].parameters(50257) == 124_439_808  # as published

@@ -19,7 +19,7 @@ from utils.data.bpe import Tokenizer
 from utils.data.chat_template import ChatTokenizer, Template
 from utils.data.conversations import tales_with_room
 from utils.data.dialogue_rows import (
-    MOST_LEARNT,
+    MAX_LOSS_SHARE,
     PackedRows,
     Row,
     as_arrays,
@@ -94,7 +94,7 @@ def test_a_row_takes_no_dialogue_beyond_its_length_or_the_context():
     endless = fill_row(iter(lambda: ([4, 5], [0, 0]), None), 9, 20, ([7, 8], [0, 0]))
     assert len(endless.ids) == 8
     learnt = fill_row(iter(lambda: short, None), 9, 20, ([7, 8], [0, 0])).weights
-    assert sum(learnt) == int(MOST_LEARNT * 9)
+    assert sum(learnt) == int(MAX_LOSS_SHARE * 9)
 
 
 def test_padding_is_a_segment_that_nothing_learns():
@@ -134,7 +134,7 @@ def test_a_step_depends_on_its_number_and_the_seed_alone(tale_rows):
 
 def test_no_row_has_more_to_learn_than_it_says(tale_rows):
     learnt = [tale_rows.batch(step, 1, 1)[2].sum() for step in range(36)]
-    assert max(learnt) <= tale_rows.most_learnt
+    assert max(learnt) <= tale_rows.max_loss_tokens
 
 
 # ---- the model -----------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def test_own_dialogues_are_packed_and_every_row_comes_once_in_a_pass():
         seen = [rows.batch(start + step, 2, seed=1)[0] for step in range(2)]
         ids = np.concatenate(seen).ravel()
         assert sorted(set(ids.tolist()) - {END}) == list(range(1, 9))
-    assert max(rows.batch(step, 1, 1)[2].sum() for step in range(9)) <= rows.most_learnt
+    assert max(rows.batch(step, 1, 1)[2].sum() for step in range(9)) <= rows.max_loss_tokens
 
 
 def test_a_dialogue_that_is_too_long_loses_its_oldest_turns():
@@ -304,6 +304,24 @@ def test_a_dialogue_that_is_too_long_loses_its_oldest_turns():
     assert kept.messages[1].role == "user" and len(kept.kinds) < 9
     assert len(template.encode(kept.messages)[0]) <= 61 < len(template.encode(long.messages)[0])
     assert fitted.dialogues[0] is short
+
+
+def test_a_dialogue_of_very_many_turns_is_not_encoded_as_often():
+    encodings = 0
+
+    class Counted(Template):
+        def encode(self, messages):
+            nonlocal encodings
+            encodings += 1
+            return super().encode(messages)
+
+    template = Counted(Tokenizer.load(folder("en")))
+    fitted = fit_context([conversation(1, turns=500)], template, 60)
+    assert (fitted.shortened, fitted.left_out) == (1, 0)
+    kept = fitted.dialogues[0]
+    longer = Dialogue(conversation(1, turns=500).messages[-len(kept.messages) - 2 :], kept.kinds)
+    assert encodings < 20
+    assert len(template.encode(kept.messages)[0]) <= 61 < len(template.encode(longer.messages)[0])
 
 
 def test_a_tenth_is_held_out():

@@ -10,7 +10,7 @@ import tensorflow as tf
 from lesson_code import definitions
 
 from utils.course.settings import read_command_line
-from utils.errors import CourseError
+from utils.errors import CourseError, GenerationError
 from utils.generation.cached_gpt2 import LARGE
 from utils.generation.generator import CHUNK, CachedModel, Generator
 from utils.generation.plain_gpt2 import plain_logits, read_weights
@@ -422,6 +422,26 @@ def test_a_wrong_setting_is_one_sentence(generator, wrong, sentence):
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(CourseError):
         generator.stream(prompts[-1], **settings)  # at once, not at the first token
+
+
+def test_weights_that_are_not_numbers_are_one_sentence(generator, model):
+    broken = random_model(0)
+    weights = broken.get_weights()
+    weights[-1][0] = np.nan
+    broken.set_weights(weights)
+    with pytest.raises(GenerationError, match="NaN or infinite"):
+        Generator(broken, END)
+    before = generator([[1]], LENGTH)
+    with pytest.raises(GenerationError, match="NaN or infinite"):
+        generator.update(broken)
+    assert generator([[1]], LENGTH) == before
+
+
+def test_sampling_ends_whatever_the_logits_are():
+    logits = np.zeros((4, 300), "float32")
+    logits[0], logits[1, 7], logits[2, 9], logits[3, 5] = np.nan, np.nan, np.inf, 100
+    drawn = sample_tokens(logits, np.full((4, ATTEMPTS), 0.5, "float32"), as_sampling(1.0, 1, 1.0))
+    assert drawn[3] == 5
 
 
 def test_no_prompts_give_no_texts(generator):

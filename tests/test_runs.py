@@ -140,6 +140,13 @@ def test_a_run_of_other_code_is_told_and_can_be_used_by_name(corpus, run):
         run_by_name("typo")
 
 
+def test_the_note_about_a_run_in_a_renamed_folder_can_be_typed(corpus, run):
+    folder = run.folder.rename(run.folder.with_name("my run"))
+    said = what_is_there(identity_of(corpus, QUICK, SNAPSHOT))
+    assert said.endswith("--run 'my run'") and f"was called {run.folder.name}" in said
+    folder.rename(run.folder)
+
+
 def test_why_other_settings_train_anew(corpus, run):
     said = what_is_there(identity_of(corpus, replace(QUICK, steps=21), SNAPSHOT))
     assert "steps 20, not 21" in said and "training starts anew" in said

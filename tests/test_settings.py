@@ -58,8 +58,11 @@ def test_a_notebook_gets_the_same_sentence(monkeypatch):
         settings(epochs=-3)
 
 
-def test_a_script_looks_for_data_where_the_flag_says(monkeypatch, tmp_path):
-    monkeypatch.setattr("sys.argv", [str(LESSON), "--data-dir", str(tmp_path)])
+@pytest.mark.parametrize("flag", ["--data-dir={home}", "--data-dir=~"], ids=["path", "tilde"])
+def test_a_script_looks_for_data_where_the_flag_says(flag, monkeypatch, tmp_path):
+    """A shell leaves the ~ of `--data-dir=~/data` to the program."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("sys.argv", [str(LESSON), flag.format(home=tmp_path)])
     monkeypatch.setattr("sys.excepthook", sys.excepthook)  # settings() sets these; put them back
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setenv("COURSE_DATA", "elsewhere")

@@ -105,6 +105,6 @@ def _prepare_script(show: bool, data_dir: str | None) -> None:
     """What a notebook has by itself: figures that appear, UTF-8 text, short error messages."""
     speak_plainly()
     if data_dir:
-        os.environ["COURSE_DATA"] = os.path.abspath(data_dir)
+        os.environ["COURSE_DATA"] = os.path.abspath(os.path.expanduser(data_dir))
     if not show:
         os.environ["MPLBACKEND"] = "module://utils.course.saved_figures"

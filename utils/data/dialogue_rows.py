@@ -1,5 +1,6 @@
 """Dialogues as rows of ids with a loss mask: packed, padded, and those of each training step."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from utils.data.chat_template import Template
 from utils.data.dialogues import Dialogue
 
 PATIENCE = 16  # a row is full when so many dialogues in turn have no room in it
-MOST_LEARNT = 0.33  # of a row's ids; a bound, so that the targets of a step have one shape
+MAX_LOSS_SHARE = 0.33  # of a row's ids; a bound, so that the targets of a step have one shape
 
 Encoded = tuple[list[int], list[int]]  # ids, and for each of them a weight: to learn or not
 
@@ -103,7 +104,7 @@ def fill_row(
 def _fits(row: Row, ids: list[int], weights: list[int], length: int) -> bool:
     return (
         len(row.ids) + len(ids) <= length
-        and sum(row.weights) + sum(weights) <= MOST_LEARNT * length
+        and sum(row.weights) + sum(weights) <= MAX_LOSS_SHARE * length
     )
 
 
@@ -152,7 +153,7 @@ class PackedRows:
         return self.rows[int(order[position])]
 
     @property
-    def most_learnt(self) -> int:
+    def max_loss_tokens(self) -> int:
         """No row has more targets of weight 1 than this."""
         return max(sum(weights[1:]) for _, weights in self.rows)
 
@@ -191,19 +192,24 @@ def fit_context(dialogues: Iterable[Dialogue], template: Template, context: int)
     """
     fitting, shortened, left_out = [], 0, 0
     for dialogue in dialogues:
-        short: Dialogue | None = dialogue
-        while short and len(template.encode(short.messages)[0]) > context + 1:
-            short = _without_oldest_turn(short)
-        if short is None:
+
+        def fits(turns: int, dialogue: Dialogue = dialogue) -> bool:
+            messages = _without_oldest_turns(dialogue, turns).messages
+            return len(template.encode(messages)[0]) <= context + 1
+
+        turns = len(dialogue.kinds)
+        # By bisection, so that a dialogue of a thousand turns is not encoded a thousand times.
+        forgotten = 0 if fits(0) else bisect_left(range(turns), True, key=fits)
+        if forgotten == turns:
             left_out += 1
         else:
-            shortened += short is not dialogue
-            fitting.append(short)
+            shortened += forgotten > 0
+            fitting.append(_without_oldest_turns(dialogue, forgotten) if forgotten else dialogue)
     return Fitted(fitting, shortened, left_out)
 
 
-def _without_oldest_turn(dialogue: Dialogue) -> Dialogue | None:
-    """A dialogue without its first question and reply; None if there is only one."""
+def _without_oldest_turns(dialogue: Dialogue, number: int) -> Dialogue:
+    """A dialogue without the first of its questions and replies; the system's message stays."""
     system = [message for message in dialogue.messages if message.role == "system"]
-    talk = dialogue.messages[len(system) + 2 :]
-    return replace(dialogue, messages=(*system, *talk), kinds=dialogue.kinds[1:]) if talk else None
+    talk = dialogue.messages[len(system) + 2 * number :]
+    return replace(dialogue, messages=(*system, *talk), kinds=dialogue.kinds[number:])

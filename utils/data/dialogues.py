@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from utils.command_line import OneSentenceParser, one_of, run, whole_number
+from utils.command_line import OneSentenceParser, any_path, one_of, run, whole_number
 from utils.data.bpe import Tokenizer
 from utils.errors import CourseError
 from utils.files import atomic_write, read_text
@@ -64,9 +64,9 @@ class Dialogue:
 
     def replies(self) -> Iterator[tuple[tuple[Message, ...], str, str]]:
         """Each reply with what came before it: (messages, right reply, kind)."""
-        places = (n for n, message in enumerate(self.messages) if message.role == "assistant")
-        for place, kind in zip(places, self.kinds, strict=True):
-            yield self.messages[:place], self.messages[place].content, kind
+        numbers = (n for n, message in enumerate(self.messages) if message.role == "assistant")
+        for number, kind in zip(numbers, self.kinds, strict=True):
+            yield self.messages[:number], self.messages[number].content, kind
 
 
 def num_tokens(messages: Iterable[Message], tokenizer: Tokenizer) -> int:
@@ -316,7 +316,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--language", type=one_of(*LANGUAGES), default="en", help="default: en")
     tales = "tales of each split (default: 1; with --write, all)"
     parser.add_argument("--tales", type=whole_number(1), help=tales)
-    parser.add_argument("--write", type=Path, metavar="FOLDER", help="write JSON Lines there")
+    parser.add_argument("--write", type=any_path(), metavar="FOLDER", help="write JSON Lines there")
     parser.add_argument("--describe", action="store_true", help="print the files in numbers")
     args = parser.parse_args(words)
     if args.write:

@@ -5,7 +5,7 @@ from random import Random
 
 from utils.data.chat_template import Template
 from utils.data.conversations import new_turns, short_conversations, small_talk_turns
-from utils.data.dialogue_rows import MOST_LEARNT, Arrays, Row, as_arrays, fill_row
+from utils.data.dialogue_rows import MAX_LOSS_SHARE, Arrays, Row, as_arrays, fill_row
 from utils.data.dialogues import LONGEST_DIALOGUE, Dialogue, Message
 from utils.data.typing_noise import as_typed
 from utils.tales import Story
@@ -66,6 +66,6 @@ class TaleRows:
             yield new_turns([(as_typed(said, rng), reply, kind) for said, reply, kind in turns])[0]
 
     @property
-    def most_learnt(self) -> int:
+    def max_loss_tokens(self) -> int:
         """No row has more targets of weight 1 than this."""
-        return int(MOST_LEARNT * self.length)
+        return int(MAX_LOSS_SHARE * self.length)

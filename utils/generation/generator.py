@@ -81,7 +81,7 @@ class Generator:
         end_id: the id of the token that ends a text.
 
     Raises:
-        GenerationError: if a keras-nlp model is not a GPT-2.
+        GenerationError: if a keras-nlp model is not a GPT-2, or weights are NaN or infinite.
     """
 
     def __init__(self, model: keras.Model | CachedModel, end_id: int):
@@ -93,7 +93,11 @@ class Generator:
         self.end_id = end_id
 
     def update(self, model: keras.Model | CachedModel) -> None:
-        """Copy the weights of a model of the same size; compiles nothing anew."""
+        """Copy the weights of a model of the same size; compiles nothing anew.
+
+        Raises:
+            GenerationError: if weights are NaN or infinite. Those of before stay.
+        """
         tf.nest.map_structure(
             lambda variable, array: variable.assign(array), self.weights, _parts(model).weights
         )
@@ -276,4 +280,11 @@ class Generator:
 
 
 def _parts(model: keras.Model | CachedModel) -> CachedModel:
-    return model if isinstance(model, CachedModel) else CachedModel.from_gpt2(model)
+    parts = model if isinstance(model, CachedModel) else CachedModel.from_gpt2(model)
+    for array in map(tf.convert_to_tensor, tf.nest.flatten(parts.weights)):
+        if array.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(array)):
+            raise GenerationError(
+                "The model has weights that are NaN or infinite, as after a training that failed:"
+                " no text can come of it. Take a checkpoint from before."
+            )
+    return parts

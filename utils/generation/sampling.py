@@ -66,7 +66,7 @@ def sample_tokens(logits: tf.Tensor, uniform: tf.Tensor, sampling: Sampling) -> 
             temperature (batch, 1), top_k and top_p (batch,).
 
     Returns:
-        Token ids, (batch,), int32.
+        Token ids, (batch,), int32. A row of logits that are not finite gets any token.
     """
     batch, vocabulary = logits.shape
     largest = tf.reduce_max(logits, axis=-1, keepdims=True)
@@ -94,7 +94,8 @@ def sample_tokens(logits: tf.Tensor, uniform: tf.Tensor, sampling: Sampling) -> 
         return attempt + 1, token, accepted, tf.where(accepted, excluded, p_sampled)
 
     excluded = _excluded_by_top_k(p, sampling.top_k)
-    start = (0, tf.zeros(batch, tf.int32), tf.zeros(batch, tf.bool), excluded)
+    hopeless = ~tf.math.is_finite(allowed_sum)  # no token would ever be accepted
+    start = (0, tf.zeros(batch, tf.int32), hopeless, excluded)
     return tf.while_loop(is_unfinished, sample, start)[1]
 
 

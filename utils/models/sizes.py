@@ -41,7 +41,7 @@ class ModelSize:
         if self.width % self.heads:
             raise SizeError(
                 f"{self.heads} heads cannot share a width of {self.width} evenly: give --heads a"
-                f" divisor of the width, such as {max(1, self.width // HEAD_DIM)}."
+                f" divisor of the width, such as {usual_heads(self.width)}."
             )
 
     def parameters(self, vocabulary_size: int) -> int:
@@ -51,6 +51,12 @@ class ModelSize:
         attention = 4 * width * width + 4 * width
         network = 2 * width * feed_forward + feed_forward + width
         return embeddings + self.layers * (attention + network + 4 * width) + 2 * width
+
+
+def usual_heads(width: int) -> int:
+    """As many heads as can share a width evenly, none with fewer than GPT-2's 64 features."""
+    most = max(1, width // HEAD_DIM)
+    return next(heads for heads in range(most, 0, -1) if width % heads == 0)
 
 
 # Of `small`, two layers are the least with which a model can copy what was said before (lesson 5),
@@ -76,15 +82,15 @@ def custom_size(
 ) -> ModelSize:
     """A named size with some numbers changed; None leaves a number as it is.
 
-    A new width brings heads of 64 features and a feed-forward network four times as wide along,
-    unless these are given, too.
+    A new width brings its usual heads and a feed-forward network four times as wide along, unless
+    these are given, too.
 
     Raises:
         SizeError: if the numbers make no GPT-2.
     """
     size = SIZES[name]
     if width is not None:
-        heads = heads or max(1, width // HEAD_DIM)
+        heads = heads or usual_heads(width)
         feed_forward = feed_forward or 4 * width
     return ModelSize(
         layers=layers or size.layers,

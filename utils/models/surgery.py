@@ -40,11 +40,13 @@ def packed_logits(model: keras_nlp.models.GPT2CausalLM) -> keras.Model:
     all of them share. Few tokens of such a row are targets, and nothing else needs the output of
     the last layer: so that layer and the logits are computed where something is to be learnt only.
 
-    The inputs are ids, positions and segments, (batch, time) each, and in each row the places of
+    The inputs are ids, positions and segments, (batch, time) each, and in each row the positions of
     the targets, (batch, chosen); see `utils.data.dialogue_rows.Row`. The output are the logits
     there, (batch, chosen, vocabulary).
     """
-    ids, positions, segments, places = (keras.Input((None,), dtype="int32") for _ in range(4))
+    ids, positions, segments, target_positions = (
+        keras.Input((None,), dtype="int32") for _ in range(4)
+    )
     backbone = model.backbone
     tokens = backbone.token_embedding(ids)  # (batch, time, width)
     hidden = backbone.embeddings_add(
@@ -54,9 +56,9 @@ def packed_logits(model: keras_nlp.models.GPT2CausalLM) -> keras.Model:
     *first_layers, last_layer = backbone.transformer_layers
     for layer in first_layers:
         hidden = _InBlocks(layer)(hidden, segments)
-    hidden = backbone.layer_norm(_layer_at(places, last_layer, hidden, segments))
+    hidden = backbone.layer_norm(_layer_at(target_positions, last_layer, hidden, segments))
     logits = backbone.token_embedding(hidden, reverse=True)
-    return keras.Model([ids, positions, segments, places], logits)
+    return keras.Model([ids, positions, segments, target_positions], logits)
 
 
 class _InBlocks(keras.layers.Layer):
@@ -99,18 +101,18 @@ def _in_view(of_queries, of_keys):
     return ops.cast(ops.logical_or(same, ops.equal(of_keys, 0)), "int32")
 
 
-def _layer_at(places, layer, hidden, segments):
-    """The output of a layer of GPT-2 at some places of each row only: (batch, chosen, width)."""
+def _layer_at(target_positions, layer, hidden, segments):
+    """The output of a layer of GPT-2 at some positions of each row only: (batch, chosen, width)."""
     normed = layer._self_attention_layer_norm(hidden)
     number = ops.cumsum(ops.ones_like(segments), axis=1) - 1  # of each token in its row
-    causal = number[:, None, :] <= places[:, :, None]  # (batch, chosen, time)
-    in_view = _in_view(ops.take_along_axis(segments, places, axis=1), segments)
+    causal = number[:, None, :] <= target_positions[:, :, None]  # (batch, chosen, time)
+    in_view = _in_view(ops.take_along_axis(segments, target_positions, axis=1), segments)
     attended = layer._self_attention_layer(
-        query=_take(normed, places),
+        query=_take(normed, target_positions),
         value=normed,
         attention_mask=in_view * ops.cast(causal, "int32"),
     )
-    return _rest_of_layer(layer, _take(hidden, places), attended)
+    return _rest_of_layer(layer, _take(hidden, target_positions), attended)
 
 
 def _rest_of_layer(layer, hidden, attended):
@@ -120,6 +122,6 @@ def _rest_of_layer(layer, hidden, attended):
     return hidden + layer._feedforward_dropout(layer._feedforward_output_dense(inner))
 
 
-def _take(hidden, places):
-    """The vectors at some places of each row: (batch, chosen, width)."""
-    return ops.take_along_axis(hidden, places[:, :, None], axis=1)
+def _take(hidden, target_positions):
+    """The vectors at some positions of each row: (batch, chosen, width)."""
+    return ops.take_along_axis(hidden, target_positions[:, :, None], axis=1)

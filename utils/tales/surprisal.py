@@ -14,9 +14,9 @@ END = ""  # stands behind the last word of a tale; no word is empty
 def surprisals(text: str, language: str, split: Callable[[str], list[str]]) -> list[float]:
     """−log of the exact probability of each word, given the words before it, in nats.
 
-    All tellings together have the probability 1. Each agrees with the text for some words and then
-    leaves it, so the first k words are as probable as all tellings that leave it later. No model
-    that reads from left to right is less surprised on average.
+    All derivations together have the probability 1. Each agrees with the text for some words and
+    then leaves it, so the first k words are as probable as all derivations that leave it later. No
+    model that reads from left to right is less surprised on average.
 
     Args:
         text: a tale.

@@ -202,12 +202,12 @@ def packed_batches(
         seed: of what is sampled.
         first_step: number of the step to begin with.
     """
-    number = rows.most_learnt
+    number = rows.max_loss_tokens
 
     def choose(ids, targets, weights, positions, segments):
-        weights, places = tf.math.top_k(weights, number)  # (batch, chosen)
-        inputs = (ids, positions, segments, places)
-        return inputs, tf.gather(targets, places, batch_dims=1), weights
+        weights, target_positions = tf.math.top_k(weights, number)  # (batch, chosen)
+        inputs = (ids, positions, segments, target_positions)
+        return inputs, tf.gather(targets, target_positions, batch_dims=1), weights
 
     batches = every_step(lambda step: rows.batch(step, batch_size, seed), first_step)
     return batches.map(choose).prefetch(2)  # rows are written while the model trains

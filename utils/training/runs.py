@@ -10,6 +10,7 @@ no longer finite, and is made once, however many processes want it.
 
 import json
 import math
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -312,9 +313,10 @@ def what_is_there(identity: Identity) -> str:
     if not others or (identity.folder / FILE).exists():
         return ""
     differences, name = min(others, key=lambda other: len(other[0]))
+    why = "; ".join(differences) or f"its folder was called {identity.folder.name}"
     return (
-        f"{name} is another run ({'; '.join(differences)}), so training starts anew; that one can"
-        f" still be used by its name, with --run {name}."
+        f"{name} is another run ({why}), so training starts anew. That one is kept; a command with"
+        f" the flag --run can still use it: --run {shlex.quote(name)}"
     )
 
 
