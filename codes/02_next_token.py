@@ -502,7 +502,8 @@ lengths = [0, 1, 2, 3, 4, 6, 8, 10, 12]
 train_losses, validation_losses = [], []
 part_of_training = train_text[: len(validation_text)]  # equally long, which saves time
 for length in lengths:
-    runs, contexts = count_runs(train_text, length + 1), count_runs(train_text, length)
+    runs = count_runs(train_text, length + 1)
+    contexts = count_runs(train_text[:-1], length)  # after the last character comes nothing
     train_losses.append(ngram_loss(part_of_training, length, runs, contexts))
     validation_losses.append(ngram_loss(validation_text, length, runs, contexts))
     times = np.median(list(contexts.values()))

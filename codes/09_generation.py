@@ -10,10 +10,10 @@
 # some minutes.
 
 # %% [markdown]
-# The first three settings control the **sampling**; `top_k=0` and `top_p=1.0` mean that these two
-# are off. The next two, a **prompt** and a maximum length in tokens, are for three tales that the
-# lesson shows; with an empty prompt the model begins a tale of its own. `texts` says how many are
-# measured.
+# The first three settings control the **sampling**; `top_k=0` means off, as would `top_p=1.0`; all
+# three are explained below. The next two, a **prompt** and a maximum length in tokens, are for
+# three tales that the lesson shows; with an empty prompt the model begins a tale of its own.
+# `texts` says how many are measured.
 
 # %%
 from utils.course.settings import settings
@@ -218,8 +218,8 @@ for width in [1, 2]:
     print(f"width {width}: {' '.join(words[i] for i in ids):14} probability {np.exp(score):.3f}")
 
 # %% [markdown]
-# A beam of width one is greedy decoding. A beam as wide as there are texts would find the likeliest
-# of all; widths in between find a text that is likely but not always the likeliest. But is the
+# A beam of width one is greedy decoding. A beam that keeps every text would find the likeliest of
+# all; widths in between find a text that is likely but not always the likeliest. But is the
 # *likeliest* text what one wants? For a translation, a narrow beam often gives a good text. (Longer
 # texts have more factors below 1, so real implementations divide the score by a power of the
 # length; otherwise texts come out too short.) For a story, hardly: the likeliest texts resemble one
@@ -360,10 +360,10 @@ def as_text(ids):
 # To generate a token, send the whole text through the model and use the logits at its last
 # position. For the next token, send the whole text again, one token longer. That is what lesson 7
 # did. Here is GPT-2 in NumPy once more, for one text. One matrix, `qkv_kernel`, holds the weights
-# of query, key and value, one below the other. All weight matrices are stored transposed, (outputs,
-# inputs), like the token embedding. One thing is new: attention may get a `past`, the keys and
-# values from earlier calls, and it returns all of them, with the new ones appended. The new tokens
-# see the past and, causally, each other.
+# of query, key and value, one below the other. All weight matrices are stored as (outputs, inputs),
+# hence `.T`. One thing is new: attention may get a `past`, the keys and values from earlier calls,
+# and it returns all of them, with the new ones appended. The new tokens see the past and, causally,
+# each other.
 
 # %%
 weights = keras.tree.map_structure(np.array, read_weights(model))
@@ -449,11 +449,11 @@ print(f"the cache of a layer: keys {keys.shape}, values {values.shape}  (heads, 
 assert difference < 1e-4
 
 # %% [markdown]
-# The logits are the same. How much work is saved? Count multiplications, for a model of width $d$
-# with $V$ tokens in its vocabulary. A token that goes through a block costs $12 d^2$ in the weight
-# matrices (lesson 6) and $2d$ for each token that it attends to: $d$ for the scores and $d$ for the
-# weighted mean of the values. The logits cost $V d$. Our `gpt2` computes them at every position; we
-# count only the last one, which is all that is needed.
+# The logits are the same but for rounding. How much work is saved? Count multiplications, for a
+# model of width $d$ with a vocabulary of $V$ tokens. A token that goes through a block costs
+# $12 d^2$ in the weight matrices (lesson 6) and $2d$ for each token that it attends to: $d$ for the
+# scores and $d$ for the weighted mean of the values. The logits cost $V d$. Our `gpt2` computes
+# them at every position; we count only the last one, which is all that is needed.
 
 
 # %%
@@ -538,9 +538,10 @@ print(as_text(compiled))
 # %% [markdown]
 # That is the greedy tale: at each position the likeliest token, which need not give the likeliest
 # tale, as the crow has shown. `top_k=1` always gives this one. Now with sampling. The usual order
-# is: first the temperature changes the probabilities, then top-k and top-p cut their tail. Generate
-# three tales with the settings at the top. The prompt there is empty, so the model gets only the
-# END of a previous text. Such tales are called **unconditional** samples.
+# is: first the temperature changes the probabilities, then top-k and top-p cut their tail (our
+# generator applies each to the whole distribution). Generate three tales with the settings at the
+# top. The prompt there is empty, so the model gets only the END of a previous text. Such tales are
+# called **unconditional** samples.
 
 # %%
 sampling = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
@@ -615,11 +616,11 @@ print(f"copies         {np.mean([text in known for text in texts]):6.1%}", end="
 print(f"   different from each other {len(set(texts)) / len(texts):.1%}")
 
 # %% [markdown]
-# No tale is an exact copy; one with a few words changed would not be found in this way. Where a
-# tale fails, `parse` says why. Here are the first three reasons, each with the sentence.
+# No tale is an exact copy; one with a few words changed would not be found in this way.
 # *Inconsistent* tales contradict what was told before. *Ungrammatical* means that the grammar of
 # the tales cannot make this text, even if it is correct English; a tale without an end is one of
-# these, too.
+# these, too. Where a tale fails, `parse` says why. Here are the first three reasons, each with the
+# sentence.
 
 # %%
 for text in [text for text, kind in zip(texts, kinds, strict=True) if kind != "valid"][:3]:
@@ -636,7 +637,8 @@ for text in [text for text, kind in zip(texts, kinds, strict=True) if kind != "v
 # every method continue the same beginnings: the first eight tokens of real tales. So few texts give
 # rough shares: with 100, a difference of ten points may be chance, and with 16, one text is six
 # points. (For the settings at the top, the 500 tales above are the better measurement.) The third
-# number, the mean log-probability of the continuations, says how likely they are for the model.
+# number, the mean log-probability of whole continuations (not of tokens), says how likely they are
+# for the model.
 
 # %%
 beginnings = [[END, *np.asarray(tokenizer(text))[:8].tolist()] for text in real[:MANY]]
@@ -703,7 +705,7 @@ def library_generate(sampler):
     given = len(beginnings[0])
     ids = np.zeros((FEW, CONTEXT), "int32")
     ids[:, :given] = beginnings[:FEW]
-    mask = np.zeros(ids.shape, bool)  # with 0 and 1, the first END would count as the end of a tale
+    mask = np.zeros(ids.shape, bool)  # contrastive search applies ~ to it, wrong for 0 and 1
     mask[:, :given] = True
     model.compile(sampler=sampler, jit_compile=True)
     inputs = {"token_ids": ids, "padding_mask": mask}
@@ -770,14 +772,14 @@ if args.texts >= 100:  # fewer texts do not tell
 
 # %% [markdown]
 # Look at the grey band first: it shows how diverse groups of real tales are. A perfect model would
-# be in it, at the top.
+# be in it, at the top. Ten points of validity may be chance.
 #
 # * **Greedy decoding, beam search and contrastive search** are on the left: they choose the same
 #   for similar beginnings, so their tales resemble one another. They do not repeat themselves as
 #   the toy did, because our tales are short and the model has learnt to end them. Contrastive
 #   search was made against repetition within long texts, which our tales do not have. Beam search
-#   finds tales about as likely as the greedy ones (`log p`), not always likelier: it compares texts
-#   of equal length, so a complete tale can lose to one whose unlikely choices are still to come.
+#   finds tales about as likely as the greedy ones (`log p`), not always likelier: it compares
+#   beginnings, so a complete tale can lose to one whose unlikely choices are still to come.
 # * **Temperature.** As it rises, the points move to the right until they reach the real tales. From
 #   there on they only fall: more chance adds mistakes, and hardly any diversity.
 # * **Top-k** keeps equally many tokens at each position. With a small $k$ the tales resemble one
@@ -788,8 +790,8 @@ if args.texts >= 100:  # fewer texts do not tell
 #
 # A temperature of 0.6 comes close to that, too; so few texts cannot tell which is better. The
 # course samples with temperature 1 and top-p for another reason: the tokens that are kept keep the
-# ratios that the model has learnt, and only the tail is removed, where a model that was trained for
-# a few minutes is least reliable.
+# ratios that the model has learnt, and only the tail is removed, where a model trained for minutes
+# is least reliable. At the top, top-p is 0.8: more certain than 0.9, less diverse.
 
 # %% [markdown]
 # | method | random | good for |
@@ -797,7 +799,7 @@ if args.texts >= 100:  # fewer texts do not tell
 # | greedy | no | short exact answers, results that can be repeated |
 # | temperature | yes | more or less variety |
 # | top-k | yes | a simple cut of the tail |
-# | top-p | yes | most texts; the default here |
+# | top-p | yes | most texts; used in this course |
 # | beam search | no | translation |
 # | contrastive search | no | long texts without repetition |
 #
@@ -827,7 +829,7 @@ if args.texts >= 100:  # fewer texts do not tell
 #
 # 1. What does the temperature change, and what happens near zero?
 # 2. Why cut off the tail of the probabilities, and how does top-p differ from top-k?
-# 3. Why can greedy decoding miss the likeliest text, and how does beam search avoid that?
+# 3. Why can greedy decoding miss the likeliest text, and what does beam search do about it?
 # 4. Why does a KV cache not change the logits, and what does it cost?
 # 5. Why is validity alone not enough to judge a sampling method?
 

@@ -3,7 +3,7 @@
 #
 # At the end of this lesson you will have computed by hand, and in agreement with the libraries that
 # papers use, four kinds of measures for language models. You will know what each does not see, and
-# how far chance may have moved it.
+# how far chance may have moved it. `questions` is how many the report asks.
 #
 # You need: the loss from [lesson 2](02_next_token.ipynb), the small GPT-2 of [lesson
 # 8](08_pretraining.ipynb), sampling from [lesson 9](09_generation.ipynb), and the chat model of
@@ -132,8 +132,8 @@ for pieces in [2, 4, 8]:
 # of the whole text by the number of its characters or words, then take $e$ to that power.
 #
 # Now your own GPT-2. Lesson 8 kept its loss on the held-out tales, and the floor that comes from
-# the random choices of the grammar: on average over its tales, no model gets below it. (A single
-# tale may, if its choices are likely ones.)
+# the random choices of the grammar: on average, no model gets below it. (A single tale may, if its
+# choices are likely ones.)
 
 # %%
 run = pretrained("tales")
@@ -183,7 +183,7 @@ some = slice(0, 20)
 metric = keras_nlp.metrics.Perplexity(from_logits=True)
 metric.update_state(rows[some, 1:], reader(rows[some, :-1]), weights[some])
 by_hand = perplexity(losses[some], weights[some])
-print(f"by hand {by_hand:.5f}, keras-nlp {float(metric.result()):.5f}")
+print(f"20 tales: by hand {by_hand:.5f}, keras-nlp {float(metric.result()):.5f}")
 assert abs(by_hand - float(metric.result())) < 1e-4
 
 # %% [markdown]
@@ -233,14 +233,15 @@ for height, (values, color) in enumerate(
     axes.plot(values, spread, ".", color=color, markersize=4)
     axes.plot(np.median(values), height, "|", color="black", markersize=24, markeredgewidth=2)
 axes.set_yticks(range(4), ["real tales", "model's: valid", "inconsistent", "ungrammatical"])
-axes.set(xlabel="perplexity of a tale", title="Contradictions do not stand out")
+axes.set(xlabel="perplexity of a tale", title="Most contradictions do not stand out")
 axes.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# Each dot is a tale, each black mark a median. Bad grammar shows a little. The tales that
-# contradict themselves are few, and lie among the real ones: perplexity does not point them out.
-# Here is the least perplexing one, and its mistake.
+# Each dot is a tale, each black mark a median. The model's own valid tales suit it better than real
+# ones; bad grammar shows a little. The tales that contradict themselves are few, and lie mostly
+# among the real ones, where perplexity does not point them out. Here is the one of lowest
+# perplexity, and its mistake.
 
 # %%
 lowest = int(measured["inconsistent"].argmin())
@@ -263,7 +264,7 @@ assert value < np.median(measured["real"])
 # (Rajpurkar and others, *SQuAD: 100,000+ Questions for Machine Comprehension of Text*, 2016.)
 #
 # Chinese has punctuation marks of its own, and no articles or spaces between words. So each Chinese
-# character is a token, and each run of Latin letters or digits.
+# character, and each run of Latin letters or digits, is a token.
 
 # %% tags=["nbval-check-output"]
 PUNCTUATION = {
@@ -340,7 +341,8 @@ for (language, reference), candidates in examples.items():
 #
 # A comparison with a library needs many pairs, from right to quite wrong. So spoil right texts:
 # *drop* a share of their tokens, *swap* them with the token before, or *replace* them by tokens
-# from elsewhere. Tokens are words here, or single characters: Chinese ones and punctuation marks.
+# from elsewhere. (Short ones may vanish or stay unchanged.) Tokens are words here, or single
+# characters: Chinese ones and punctuation marks.
 
 
 # %%
@@ -391,9 +393,9 @@ for language in SPACE:
         print(f"{HOW[number]:9} {correct[language][number]}  ->  {spoilt[language][number]}")
 
 # %% [markdown]
-# The library is *rouge-score*. With our tokens, its ROUGE-1 is this F1, and its ROUGE-L (explained
-# below) is 1 only if both lists of tokens are equal. Its first argument is the reference. Lesson 10
-# used both measures, from [scores.py](../utils/evaluation/scores.py).
+# The library is *rouge-score*. With our tokens, its ROUGE-1 is this F1, and its ROUGE-L is 1 only
+# if both lists of tokens are equal (both explained below). Its first argument is the reference.
+# Lesson 10 used exact match and F1, from [scores.py](../utils/evaluation/scores.py).
 
 # %%
 for language in SPACE:
@@ -479,10 +481,10 @@ def bleu_counts(candidate, reference):
 
 
 # %% [markdown]
-# Few pairs may have no quadruple in common, and the mean would be zero, however good the rest.
-# **Smoothing** puts a small number there. As in sacrebleu, the first precision without a match gets
-# half a match, the next one a quarter, and so on. Two cases stay zero: no token is right, or no
-# candidate is long enough for a quadruple.
+# A handful of pairs may have no quadruple in common, and the mean would be zero, however good the
+# rest. **Smoothing** puts a small number there. As in sacrebleu, the first precision without a
+# match gets half a match, the next one a quarter, and so on. Two cases stay zero: no token is
+# right, or no candidate is long enough for a quadruple.
 
 
 # %% tags=["nbval-check-output"]
@@ -641,17 +643,17 @@ for text in ["the cat sat on a mat.", "on the mat sat the cat.", "the cat"]:
 # %% [markdown]
 # ### ROUGE-L: the longest common subsequence
 #
-# `the cat sat on the mat` and `the old cat sat down on the mat` have no quadruple in common,
-# although one has only two words more. **ROUGE-L** allows gaps: it asks for the longest list of
-# words that both texts contain *in the same order*, the **longest common subsequence**.
+# `the cat sat on the mat` and `the old cat sat down on the mat` have no quadruple of words in
+# common, although one has only two words more. **ROUGE-L** allows gaps: it asks for the longest
+# list of words that both texts contain *in the same order*, the **longest common subsequence**.
 #
 # A text of $n$ words has $2^n$ subsequences, too many to try. Instead build up a table:
 # `table[i][j]` is the answer for the first `i` words of one text and the first `j` of the other.
-# Compare the last words of these two beginnings. If they are equal, take both: no solution without
-# this pair is longer. The answer is one more than that for the beginnings without them. If they
-# differ, they cannot both end the common subsequence: leave out the one or the other, and take the
-# larger of the two answers. That is **dynamic programming**: each answer is made of smaller ones,
-# and each is computed once.
+# Compare the last words of these two beginnings. If they are equal, take both (leaving them out
+# never helps): one more than the answer for the beginnings without them. If they differ, they
+# cannot both end the common subsequence: leave out the one or the other, and take the larger of the
+# two answers. That is **dynamic programming**: each answer is made of smaller ones, and each is
+# computed once.
 
 
 # %% tags=["nbval-check-output"]
@@ -1031,12 +1033,12 @@ right.minorticks_off()
 plt.show()
 
 # %% [markdown]
-# On the left, the intervals in orange have missed. On the right: with fifty questions or more the
-# promise is kept, as nearly as a thousand exams can tell; with ten or fewer it is not. The worst
-# case is a perfect result: every resample has only right answers, and the interval has no width.
-# With five questions a third of all exams are perfect ($0.8^5$), and their intervals miss.
+# On the left, orange marks a miss. On the right: with fifty questions or more the promise is kept,
+# as nearly as a thousand exams can tell; with ten or fewer it is not. The worst case is a perfect
+# result: every resample has only right answers, and the interval has no width. With five questions
+# a third of all exams are perfect ($0.8^5$), and their intervals miss.
 #
-# From fifty questions on, half the width takes about four times as many.
+# From fifty questions on, four times as many about halve the width.
 
 # %% [markdown]
 # ## The report
@@ -1096,7 +1098,8 @@ assert report["fine-tuned"]["match"][1] > report["copy"]["match"][2]
 # %% [markdown]
 # Nobody need doubt who is best. The copy shows what overlap alone is worth: a question shares words
 # with its answer, and F1 and ROUGE pay for them. The base model ends nearly every text at once, so
-# only the full stop is left. Normalization removes it; BLEU counts it as a right token.
+# only the full stop is left, which our code appends. Normalization removes it; BLEU counts it as a
+# right token.
 #
 # One number hides much, so count each kind of question:
 
@@ -1112,9 +1115,9 @@ for kind in kinds:
     print(f"   95 % interval {low:.0%} to {high:.0%}")
 
 # %% [markdown]
-# Where all answers are right, the interval has no width and cannot be believed. Questions about
-# order are easy for a reason. Here are those that say *before or after*, with X for each name, and
-# the right answers; then some wrong replies to other questions.
+# Where all answers are right, the interval has no width and cannot be believed. Most questions
+# about order are easy for a reason. Here are those that say *before or after*, with X for each
+# name, and the right answers; then some wrong replies to other questions.
 
 # %%
 wordings = Counter()
@@ -1135,17 +1138,17 @@ for question, reply in [pair for hit, *pair in told if not hit][:5]:
 # In every tale the child tries alone first and is helped afterwards, so a wording always has the
 # same answer: no need to read the tale. Look for a **shortcut** like that where a score is too
 # good. And read the replies that count as wrong: exact match also rejects right facts in other
-# words. (Many of these would raise F1 above it.)
+# words. (If F1 were much higher, many would share words with the answer.)
 #
 # ## Hallucination
 #
-# To state what has no source is called **hallucination**. The loss of a language model rewards a
-# likely continuation, and after a question that is an answer, whether the model can know it or not.
-# It looks like any other answer. To measure this, ask what the text does not say.
+# To state what has no source is called **hallucination**. Training rewards a likely continuation;
+# in a chat, after a question, that is an answer, whether the model can know it or not. Nothing
+# marks it as invented. To measure this, ask what the text does not say.
 #
-# Two shares belong together: of questions *without* an answer, those that get one; of questions
-# *with* an answer, those that are refused. Each alone is easily zero: refuse everything, or
-# nothing.
+# Two shares belong together: of questions *without* an answer, those that get one (`no answer`,
+# `wrong`); of questions *with* an answer, those that are refused (`other words`, `refused`). Each
+# alone is easily zero: refuse everything, or nothing.
 #
 # The questions are from lesson 10's examination, in words that no training text has used. *Refused*
 # is one of the three refusals of the training, *right* an exact match, *small talk* a sentence of
@@ -1222,10 +1225,9 @@ for name, pairs in wrong_replies.items():
 # 1. Two models have a different perplexity on the same text. When does the comparison mean nothing?
 # 2. When is exact match too strict, and what does F1 give instead?
 # 3. Why does BLEU clip its counts, and why does it need a brevity penalty?
-# 4. Model A is right in 2 of 100 questions more than model B. What has to be known before one of
+# 4. Of 100 questions, model A gets 2 more right than model B. What has to be known before one of
 #    them is called better?
-# 5. Why does a language model answer a question that nobody can answer, and which two numbers show
-#    it?
+# 5. Why does a chat model answer a question that nobody can answer, and which two numbers show it?
 
 # %%
 question = None  # answer in your own words first; then 1 to 5 shows ours

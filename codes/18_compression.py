@@ -500,7 +500,7 @@ for bits in (4, 3):
     assert w_1 > w_0 and x_1 < x_0
 assert abs(by_inputs[4, "GPTQ"][2] - by_inputs[4, "nearest"][2]) < 0.02
 lost, left = (by_inputs[3, name][2] - live["32 bits"][0] for name in ("nearest", "GPTQ"))
-assert left < lost / 2
+assert left < lost / 2 or args.texts < 100
 assert by_inputs[3, "GPTQ"][3] > by_inputs[3, "nearest"][3] + 0.1 or args.texts < 100
 
 # %% [markdown]

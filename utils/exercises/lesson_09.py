@@ -183,7 +183,8 @@ answer = Answers(
     (
         "Beam search",
         "It decides word by word, and a less likely word may begin a likelier text. Beam search"
-        " keeps several beginnings at once and compares their probabilities as a whole.",
+        " keeps several beginnings at once and compares their probabilities as a whole; it need not"
+        " find the likeliest text either.",
     ),
     (
         "With a cache",

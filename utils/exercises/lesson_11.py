@@ -212,7 +212,8 @@ answer = Answers(
     (
         "Answers: exact match and F1",
         "Where several strings are right, or an answer is partly right: one missing word counts as"
-        " entirely wrong. F1 gives a part of the point for the tokens that agree.",
+        " entirely wrong. F1 gives a part of the point for the tokens that agree, so little for a"
+        " right answer in quite other words.",
     ),
     (
         "Clipping",
@@ -226,8 +227,8 @@ answer = Answers(
     ),
     (
         "Hallucination",
-        "After a question, an answer is the likeliest continuation, known or not. The share of"
-        " questions without an answer that get one shows it, beside the share of questions with an"
-        " answer that are refused.",
+        "In a chat, after a question, an answer is the likeliest continuation, known or not. The"
+        " share of questions without an answer that get one shows it, beside the share of questions"
+        " with an answer that are refused.",
     ),
 )
