@@ -772,7 +772,7 @@ if args.texts >= 100:  # fewer texts do not tell
 
 # %% [markdown]
 # Look at the grey band first: it shows how diverse groups of real tales are. A perfect model would
-# be in it, at the top. Ten points of validity may be chance.
+# be in it, at the top. Differences of ten points in validity may be chance.
 #
 # * **Greedy decoding, beam search and contrastive search** are on the left: they choose the same
 #   for similar beginnings, so their tales resemble one another. They do not repeat themselves as

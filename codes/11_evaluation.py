@@ -239,9 +239,9 @@ plt.show()
 
 # %% [markdown]
 # Each dot is a tale, each black mark a median. The model's own valid tales suit it better than real
-# ones; bad grammar shows a little. The tales that contradict themselves are few, and lie mostly
-# among the real ones, where perplexity does not point them out. Here is the one of lowest
-# perplexity, and its mistake.
+# ones; bad grammar shows a little. The few tales that contradict themselves lie mostly among the
+# real ones, where perplexity does not point them out. Here is the one of lowest perplexity, and its
+# mistake.
 
 # %%
 lowest = int(measured["inconsistent"].argmin())
