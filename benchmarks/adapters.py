@@ -1,6 +1,6 @@
 """LoRA beside full fine-tuning and other ways to adapt a model, each with tuned learning rates.
 
-    python -m benchmarks.adapters             # all runs, about half an hour of CPU time
+    python -m benchmarks.adapters             # all runs, about an hour of CPU time
     python -m benchmarks.adapters --list      # what there is so far
 
 Lesson 17 shows the result, `datasets/adapters.json`. Each run is written when it is complete; a

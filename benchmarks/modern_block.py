@@ -6,10 +6,10 @@
 Lesson 15 shows the result, `datasets/modern_block.json`. Each run is written when it is complete; a
 command that was stopped goes on with the next one. `--again` begins from nothing.
 
-All models but one have as many parameters as the small GPT-2, up to a hidden unit in each block:
-what a part saves goes into the feed-forward network, what it costs is taken from there. All see the
-same batches in the same order, with the same optimizer, and are judged by the same held-out tales,
-whose own floor is known. A seed decides the first weights and the order of the batches.
+The models of the comparison have as many parameters as the small GPT-2, up to a hidden unit in each
+block: what a part saves goes into the feed-forward network, what it costs is taken from there. All
+see the same batches in the same order, with the same optimizer, and are judged by the same held-out
+tales, whose own floor is known. A seed decides the first weights and the order of the batches.
 
 Another set of runs trains on windows of running text that are shorter than those of the evaluation:
 what does a model make of positions that it never saw?

@@ -1,6 +1,6 @@
 """The runs behind a scaling law: many small GPT-2s, several numbers of tokens, two languages.
 
-    python -m benchmarks.scaling             # all runs, about 40 CPU minutes
+    python -m benchmarks.scaling             # all runs, about 45 CPU minutes
     python -m benchmarks.scaling --list      # what there is so far
 
 Lesson 14 fits its law to the result, `datasets/scaling.json`. Each run is written when it is
@@ -87,7 +87,7 @@ class Setting:
 
 
 def size_of(layers: int, width: int) -> ModelSize:
-    """A GPT-2 with heads of at most 64 features, two at least."""
+    """A GPT-2 with a head for each 64 features, two at least."""
     return ModelSize(layers, max(2, width // 64), width, 4 * width, CONTEXT)
 
 
