@@ -46,13 +46,15 @@ print(f"characters: {len(text)} tokens of {len(set(text))} kinds")
 print(f"words: {len(text.split())} tokens of {len(set(text.split()))} kinds")
 
 # %% [markdown]
-# Characters make a small vocabulary but long texts. Long texts have two costs. The model has to
-# make many more predictions, many of which only spell out words. And it can look back only on a
-# fixed number of tokens, its **context window**, so with small tokens it sees less of the story.
+# Characters make a vocabulary that stays small, but long texts. Long texts have two costs. The
+# model has to make many more predictions, many of which only spell out words. And it can look back
+# only on a fixed number of tokens, its **context window**, so with small tokens it sees less of the
+# story.
 #
 # Words make short texts, but they have two costs as well. Each different word needs a token of its
-# own, so the vocabulary grows with the text from which it is made. And all **out-of-vocabulary**
-# words, those not in that text, get the same token, "unknown": their meaning is lost.
+# own, so the vocabulary, still small here, grows with the text from which it is made. And all
+# **out-of-vocabulary** words, those not in that text, get the same token, "unknown": their meaning
+# is lost.
 
 # %% tags=["nbval-check-output"]
 known = set(text.split())
@@ -308,7 +310,7 @@ print("last merges: ", learnt[-8:])
 # %% [markdown]
 # The first merges are parts of common English words: *he*, *the*, the *nd* of *and*. Among the last
 # ones are words of these tales, such as ` stuck`, and four steps on the way to ` birthday`. A space
-# is part of the token: ` the` and `the` are two different tokens. Next we check on five very
+# is part of the token: ` he` and `he` are two different tokens. Next we check on five very
 # different texts that decoding gives back the text.
 
 # %% tags=["nbval-check-output"]
@@ -329,8 +331,8 @@ for text in texts:
 #
 # GPT-2's tokenizer was published as two files: `vocab.json` has the id of each token, and
 # `merges.txt` the merges in their order. In both files each byte is written as a visible character;
-# a space is `Ġ` and a line break is `Ċ`. GPT-2 numbers the bytes whose characters are visible
-# first, so the id of a single byte is not its value.
+# a space is `Ġ` and a line break is `Ċ`. GPT-2 first numbers the bytes whose characters are
+# visible, so the id of a single byte is not its value.
 
 # %% tags=["nbval-check-output"]
 print(tokenizer.merge_lines[:6])  # as in merges.txt
@@ -507,7 +509,7 @@ for name, text, values in [
 #
 # Each further token also has a cost. The model has to learn one more vector ([lesson
 # 4](04_embeddings.ipynb)) and one more class to predict, and it sees fewer examples of each class:
-# the table shows how often a token occurs in these 50 tales, on average.
+# the last column shows how often a token occurs in these 50 tales, on average.
 
 # %% tags=["nbval-check-output"]
 print("vocabulary  tokens in a tale  tales of up to 256  occurrences of a token")

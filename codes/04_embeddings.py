@@ -65,8 +65,8 @@ by_product = one_hot @ toy_table  # (5, 5) @ (5, 3) -> (5, 3)
 print(by_product)
 
 # %% [markdown]
-# The first and the fourth row are equal, because both belong to "the". Nearly all multiplications
-# are by zero, so it is much cheaper to read the rows directly, which is called a **look-up**.
+# The first and the fourth row are equal, because both belong to "the". Most multiplications are by
+# zero, so it is much cheaper to read the rows directly, which is called a **look-up**.
 #
 # NumPy takes the id −1 to mean "the last row" and reports no error, so we check the ids.
 
@@ -102,9 +102,9 @@ for word, row in zip(toy_words, table_gradient, strict=True):
     print(f"{word:6} {row}")
 
 # %% [markdown]
-# "dog" was not looked up, so the gradient of its row is zero, and a training step does not change
-# it. For "the", the gradients from two positions are added. This needs no matrix product either:
-# add each row of `upstream` to the row of its word.
+# "dog" was not looked up, so the gradient of its row is zero, and a step of gradient descent does
+# not change it. For "the", the gradients from two positions are added. This needs no matrix product
+# either: add each row of `upstream` to the row of its word.
 #
 # As in lesson 1, we check the gradient by changing each number of the table by a tiny amount. The
 # simplest loss whose gradient at the vectors is `upstream` is the sum of `upstream` times the
@@ -263,7 +263,8 @@ assert max(differences) < 1e-5
 # %% [markdown]
 # ## Real text: the tales
 #
-# Each run of letters, in lower case, is a word. The most frequent word gets the id 0.
+# Each run of letters and apostrophes, in lower case, is a word. The most frequent word gets the
+# id 0.
 
 
 # %% tags=["nbval-check-output"]
@@ -449,7 +450,8 @@ for word in common_words("duck lucy pip kite lake brave mother pancake she"):
 # other helpers.
 #
 # Words that occur in the same contexts are neighbours, whether they mean nearly the same, something
-# different ("brave" and "lively") or the opposite ("she" and "he").
+# different ("brave" and other traits) or the opposite ("she" and "he"). (The rest of the five
+# beside "she" are far less similar.)
 
 # %% [markdown]
 # ## How good? A number
@@ -526,9 +528,10 @@ for word in common_words("grey golden red sunny misty"):
 # %% [markdown]
 # "grey" has words for the weather as neighbours, because in the tales it is days that are grey. It
 # is also a neighbour of "sunny" and "misty", which lowers the share of the class "weather".
-# Likewise, "red" has "apple" as a neighbour: in the tales, apples are red. A person puts the
-# colours into one class because of what they mean. The vectors represent only how words are *used*,
-# and only in this text. If it contains a prejudice, so do the vectors.
+# Likewise, "golden" is used like "favourite", and "red" has "apple" as a neighbour: in the tales,
+# apples are red. A person puts the colours into one class because of what they mean. The vectors
+# represent only how words are *used*, and only in this text. If it contains a prejudice, so do the
+# vectors.
 
 # %% [markdown]
 # ## A map of words
@@ -609,9 +612,9 @@ plt.title("The dot products follow the counts")
 plt.show()
 
 # %% [markdown]
-# The dot products follow the counts, but less closely than in lesson 2. The full table of scores
-# has one number for each pair of words. The two short tables, with far fewer parameters, can only
-# approximate it.
+# The dot products follow the counts (on the line both are equal), but less closely than in
+# lesson 2. The full table of scores has one number for each pair of words. The two short tables,
+# with far fewer parameters, can only approximate it.
 
 # %% [markdown]
 # ## What sharing buys
@@ -718,8 +721,8 @@ for word in common_words("duck mother brave"):
         print(f"{word:>7} {words[j]:8} guessed {row[j]:.2f}, in truth {counted_all[i, j]:.2f}")
 
 # %% [markdown]
-# Some predictions are good, others far off: the kind of a word says much about what follows, but
-# not everything.
+# Some guesses are close to the truth, others are not: the kind of a word says much about what
+# follows, but not everything.
 #
 # The vectors were trained on tales that contain the hidden words; only the layer above them has not
 # seen these. That is the idea of **pretraining**: learn once, from plain text, how words are used.
@@ -740,10 +743,9 @@ assert np.allclose(first.mean(axis=0), second.mean(axis=0), atol=1e-6)
 
 # %% [markdown]
 # The mean treats a sentence as a **bag of words**: it depends on which words the sentence contains,
-# not on their order. And no word vector contains its position in the sentence. GPT-2 solves this
-# with a second table. Its rows, the **position embeddings**, one for each position, are added to
-# the word vectors. In keras-nlp both tables are one layer. We check that it is the sum of two
-# look-ups.
+# not on their order. And no word vector contains its position in the sentence. GPT-2 has a second
+# table for this. Its rows, the **position embeddings**, one for each position, are added to the word
+# vectors. In keras-nlp both tables are one layer. We check that it is the sum of two look-ups.
 #
 # Our position embeddings are untrained, random numbers, which is enough to see what they do.
 
@@ -918,8 +920,8 @@ for sentences, token_ids, tokens in [
 #
 # Answer in your own words first; the lesson has said all that you need.
 #
-# 1. A sentence contains "the" twice and "dog" not at all. What does a training step do to their
-#    rows of the embedding table?
+# 1. A sentence contains "the" twice and "dog" not at all. What does a step of gradient descent do
+#    to their rows of the embedding table?
 # 2. Nobody tells skip-gram that a duck and a swan are both animals. Why do they get similar
 #    vectors?
 # 3. The training worked. Why does the class "colours" have the lowest share of neighbours in its

@@ -171,10 +171,10 @@ print("last token unchanged:", np.allclose(before[:, 5], after[:, 5]))
 # In a stack of such layers the vector of a token runs from bottom to top as one running sum: each
 # layer reads it and adds something. It is called the **residual stream**.
 #
-# Its importance shows in the gradient. **Backpropagation** computes gradients from the loss back to
-# the input, layer by layer. Stack untrained feed-forward networks, each of which replaces $x$ by
-# $f(x)$, by $2f(x)$, by $x + f(x)$ or by $x + f(\mathrm{norm}(x))$. Send a random gradient of norm
-# (length) 1 in at the top, and measure its norm at the bottom.
+# The importance of the plus shows in the gradient. **Backpropagation** computes gradients from the
+# loss back to the input, layer by layer. Stack untrained feed-forward networks, each of which
+# replaces $x$ by $f(x)$, by $2f(x)$, by $x + f(x)$ or by $x + f(\mathrm{norm}(x))$. Send a random
+# gradient of norm (length) 1 in at the top, and measure its norm at the bottom.
 
 
 # %%
@@ -319,8 +319,8 @@ def grouped(weights):
 
 # %% [markdown]
 # With the same input and parameters the outputs must agree, and so must the gradients at the input
-# and at all sixteen arrays: those of a sum of the outputs with random weights. Try both orders,
-# with the causal mask and without.
+# and at all sixteen arrays. The loss here is the sum of the outputs, each times a random number.
+# Try both orders, with the causal mask and without.
 
 
 # %%
@@ -424,10 +424,10 @@ assert gradients["post-norm"][-1][-1] > 0.7 * gradients["post-norm"][0][-1]
 
 # %% [markdown]
 # The first block gets a gradient in both orders, at every depth. They differ at the top: in a
-# deeper stack the gradient of the last block is smaller with pre-norm, but not with post-norm.
-# Xiong and others (*On Layer Normalization in the Transformer Architecture*, 2020) see in these
-# large gradients the reason why a deep post-norm stack does not tolerate large steps at first. It
-# needs a **warm-up**: a learning rate that starts very small and rises slowly.
+# deeper stack the gradient of the last block is clearly smaller with pre-norm, but not with
+# post-norm. Xiong and others (*On Layer Normalization in the Transformer Architecture*, 2020) see
+# in large gradients at the top the reason why a deep post-norm stack does not tolerate large steps
+# at first. It needs a **warm-up**: a learning rate that starts very small and rises slowly.
 #
 # Now train both. Each token has a fixed partner, and the model must name it; attention is not even
 # needed. Data, optimizer and learning rate are the same. The deep post-norm stack runs once more
@@ -494,8 +494,8 @@ plt.show()
 # guessing among the 50 tokens, whose loss is $\ln 50 \approx 3.9$. Pre-norm learns them, and so
 # does post-norm with a warm-up.
 #
-# BERT is post-norm, 12 or 24 blocks deep, and was trained with a warm-up, too. The same paper
-# trains pre-norm models without one. GPT-2 and nearly all later models are pre-norm, and so are the
+# BERT is post-norm, 12 or 24 blocks deep, and was trained with a warm-up, too. Xiong and others
+# train pre-norm models without one. GPT-2 and nearly all later models are pre-norm, and so are the
 # models of this course from here on.
 
 
@@ -913,8 +913,8 @@ if args.steps >= 900:  # a shorter training may not get there
 
 # %% [markdown]
 # On *any word* the two are close. At the *first word* of a sentence the right side helps BERT most.
-# With rescoring GPT uses it, too, and over all five kinds it is then ahead of BERT, at many times
-# the cost.
+# With rescoring GPT uses it, too, and over all five kinds together it is then ahead of BERT, at
+# many times the cost. (The last column: always answering with the kind's most common word.)
 #
 # *Who helped* and *names* are hard for both. In "told before" rows the answer also stands before
 # the blank, so that both could copy it, but fewer than half are right. So after so short a training
@@ -947,9 +947,9 @@ assert args.steps < 900 or gpt_next > bert_next + 0.1
 #
 # Both get the same beginnings, the first eight words of 40 held-out tales, and add 24. GPT writes
 # as the bigram model of lesson 2 did: sample a word, append it, repeat. BERT does not predict a
-# next word, but it can be made to write: append 24 blanks, let it fill in the one that it is surest
-# of, give it the result, and repeat until no blank is left. (Ghazvininejad and others,
-# *Mask-Predict*, 2019, fill in several at once.)
+# next word, but it can be made to write: append 24 blanks, let it sample a word where it is surest,
+# give it the result, and repeat until no blank is left. (Ghazvininejad and others, *Mask-Predict*,
+# 2019, fill in several at once.)
 
 
 # %%
@@ -1062,8 +1062,8 @@ assert args.steps < 900 or filled[0] > 1.5 * filled[-1]
 # * **BERT's accuracy stays where it began.** It still guesses the most common word. Give it more
 #   `steps`. If that does not help, halve the `learning_rate`: a rate that is too large has the same
 #   effect.
-# * **GPT's loss falls to nearly nothing.** It reads the answer: the causal mask is missing, or the
-#   targets are not shifted by one. Run the cell that changes the last word.
+# * **GPT's loss falls to nearly nothing.** It reads the answer: the targets are not shifted by one,
+#   or the causal mask is missing. (Then the cell that changes the last word prints False for GPT.)
 
 # %% [markdown]
 # ## Recap

@@ -325,11 +325,11 @@ for weight in backbone.weights[:18]:
     print(f"{weight.path:52} {tuple(weight.shape)}")
 
 # %% [markdown]
-# The list begins with the two embedding tables. The sixteen arrays of the first block follow, then
-# the other block, and last the final normalization. Keras lists each normalization after the part
-# that it precedes; the model still normalizes first. One difference remains: Keras has separate
-# weight matrices for query, key and value, and their heads and head_dim are two axes. We put the
-# three matrices side by side.
+# The list begins with the two embedding tables and the sixteen arrays of the first block. Not
+# printed are the other block and, last, the final normalization. Keras lists each normalization
+# after the part that it precedes; the model still normalizes first. One difference remains: Keras
+# has separate weight matrices for query, key and value, and their heads and head_dim are two axes.
+# We put the three matrices side by side.
 
 
 # %%
@@ -536,8 +536,8 @@ print(f", {large_vocabulary:.0%} with GPT-2's")
 # ## First test: the first loss
 #
 # Before training, a model should know nothing: every token is equally likely, and then the loss is
-# $\ln V$ for any text, as in lesson 2. If the first loss is another, something is wrong with the
-# model or the data. The test costs one forward pass. Here are the first 128 tokens of sixteen
+# $\ln V$ for any text, as in lesson 2. If the first loss is far from that, something is wrong with
+# the model or the data. The test costs one forward pass. Here are the first 128 tokens of sixteen
 # tales.
 
 
@@ -556,11 +556,11 @@ print(f"first loss {first_loss:.3f}, ln({VOCABULARY_SIZE}) = {np.log(VOCABULARY_
 assert abs(first_loss - np.log(VOCABULARY_SIZE)) < 0.05
 
 # %% [markdown]
-# Why is it so close, although all parameters are random? Because they are *small*. The last
-# normalization gives the numbers of every $x$ a mean square of 1, so the length of $x$ is about
-# $\sqrt d$. A logit is the dot product of $x$ with a row of the table. If the numbers in the table
-# have the standard deviation $s$, that of the logits is $s$ times this length:
-# $\sigma = s\sqrt d$.
+# Why is it so close, although the tables and weight matrices are random? Because the numbers in the
+# token table are *small*. The last normalization gives the numbers of every $x$ a mean square of 1,
+# so the length of $x$ is about $\sqrt d$. A logit is the dot product of $x$ with a row of the
+# table. If the numbers in the table have the standard deviation $s$, that of the logits is $s$
+# times this length: $\sigma = s\sqrt d$.
 
 # %%
 table = backbone.token_embedding.embeddings
@@ -612,15 +612,15 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# Up to a factor of 5 the formula is right. Beyond that the loss is far larger, because one logit
-# does not follow the normal distribution. The last column says which: that of the token itself.
-# This is the effect of the three words at the beginning of the lesson. Input and output use one
-# table, and when its rows are long, they outweigh what the blocks add. At factor 5 the token's own
-# logit is already the largest, but too small to matter. Beyond that it takes nearly all the
-# probability, and the loss is about as large as this logit. (At factor 100, $x$ and the token's
-# row are nearly parallel and about $\sqrt{128}$ long, so it is about 128.) The right picture shows
-# a single prediction of each model: with a large factor, an untrained model is sure of its answer.
-# Training would first have to undo that.
+# Up to a factor of 5 the formula fits. Beyond that the loss is far above it, because one logit does
+# not follow the normal distribution. The last column says which: that of the token itself. This is
+# the effect of the three words at the beginning of the lesson. Input and output use one table, and
+# when its rows are long, they outweigh what the blocks add. At factor 5 the token's own logit is
+# already the largest, but too small to matter. Beyond that it soon takes nearly all the
+# probability, and then the loss is about as large as this logit. (At factor 100, $x$ and the
+# token's row are nearly parallel and about $\sqrt{128}$ long, so it is about 128.) The right
+# picture shows a single prediction for each of three factors: with a large one, an untrained model
+# is sure of its answer. Training would first have to undo that.
 #
 # A factor of 100 is not far-fetched: it gives the table a standard deviation of about 1, which is
 # what standard normal random numbers have. The **initialisation** of the published GPT-2 uses 0.02,
@@ -732,8 +732,8 @@ print(f"this tale {right_losses[-1]:.2f}, another one {other_loss:.2f}", end="")
 print(f", guessing {np.log(VOCABULARY_SIZE):.2f}")
 
 # %% [markdown]
-# The result is no better than guessing, or worse: the model is sure, and wrong. Lesson 8 trains on
-# thousands of tales instead.
+# The result is about as bad as guessing, or worse: the model is often sure, and wrong. Lesson 8
+# trains on thousands of tales instead.
 #
 # ### Look inside
 #
@@ -870,12 +870,12 @@ print(tokenizer.detokenize(continue_greedily(loaded, beginning, 40)))
 # %% [markdown]
 # ## The real one
 #
-# So your model differs from the GPT-2 that OpenAI trained only in its size and its numbers. If you
-# have a network connection and half a gigabyte of disk space, download them: in the cell with
-# `settings(...)` near the top set `preset="gpt2_base_en"` and run everything again; or, in a
-# terminal, `python codes/07_gpt2.py --preset gpt2_base_en`. The larger sizes are `gpt2_medium_en`,
-# `gpt2_large_en` and `gpt2_extra_large_en`. They are stored on your machine, so the second time is
-# quick.
+# So your model differs from the GPT-2 that OpenAI trained only in its size, its tokenizer and its
+# numbers. If you have a network connection and half a gigabyte of disk space, download those of the
+# smallest size: in the cell with `settings(...)` near the top set `preset="gpt2_base_en"` and run
+# everything again; or, in a terminal, `python codes/07_gpt2.py --preset gpt2_base_en`. The larger
+# sizes are `gpt2_medium_en`, `gpt2_large_en` and `gpt2_extra_large_en`. They are stored on your
+# machine, so the second time is quick.
 #
 # If your network does not reach them, get the four files named below on another machine and set
 # `preset` to the path of their folder.

@@ -72,10 +72,10 @@ ids = np.array([vocabulary.index(word) for word in words])  # (12,)
 print(ids)
 
 # %% [markdown]
-# We cut *windows* of one token more than the context window. All but its last token are the inputs;
-# all but its first are the **targets**. The model always reads the true previous tokens, never its
-# own predictions. That is called **teacher forcing**, and it is why all positions can be trained at
-# once.
+# We cut *windows* of one token more than the context window. All tokens of a window but the last
+# are the inputs; all but the first are the **targets**. The model always reads the true previous
+# tokens, never its own predictions. That is called **teacher forcing**, and it is why all positions
+# can be trained at once.
 #
 # The last window may be too short. It is filled up with `END`: **padding**. The **loss mask** is 1
 # where a target counts and 0 where it is padding (shown as `·`).
@@ -115,8 +115,8 @@ assert same
 #
 # Running text in full windows is a **packed sequence**: no position is wasted, but one window may
 # show two texts, and the model may look up the hero in the wrong one. If texts are short, give each
-# a row of its own, with an `END` before and after it, and padding. The tales are trained in that
-# way.
+# a row of its own, with an `END` before and after it, and padding. The long training reads the
+# tales in that way.
 
 # %% tags=["nbval-check-output"]
 texts = [ids[:7], ids[7:]]
@@ -260,17 +260,17 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# Here momentum gets nearest to the best line. Adam is made for parameters whose gradients differ in
-# size by large factors.
+# Here momentum gets nearest to the best line; its learning rate is lower because the gradients add
+# up. Adam is made for parameters whose gradients differ in size by large factors.
 #
 # ### Why the learning rate rises first, then falls
 #
 # After bias correction the very first $m$ and $v$ are exactly $g$ and $g^2$, so $m/\sqrt v$ is $+1$
 # or $-1$: the first step is a full one for *every* parameter, even if its gradient is nothing but
-# noise. The left figure below shows the mean step of a thousand such parameters: it becomes shorter
-# as $m$ averages over more gradients. Hence **warm-up**: the learning rate rises from zero. At the
-# end it falls, because the noise of the batches makes the parameters jitter, the more the larger
-# the steps. Half a **cosine** is the usual way down.
+# noise. The left figure below shows the mean step length (*stride*) of a thousand such parameters:
+# it becomes shorter as $m$ averages over more gradients. Hence **warm-up**: the learning rate rises
+# from zero. After that it falls, because the noise of the batches makes the parameters jitter, the
+# more the larger the steps. Half a **cosine** is the usual way down.
 
 
 # %%
@@ -433,7 +433,7 @@ for name, value in optimizer.items():
 # accumulation** (`accumulate`) splits a batch into parts and adds up their gradients, for when a
 # batch does not fit into memory. **Mixed precision** (`dtype`) would multiply in 16 bits, which is
 # fast on GPUs. Muon moves the matrices of the blocks and AdamW the other parameters; lesson 13
-# explains their settings and finds the learning rate by a sweep.
+# explains their settings and finds the learning rate by trying several.
 
 # %%
 windows, validation = windows_of(corpus, recipe.size.context)
@@ -446,7 +446,7 @@ if corpus.documents:
     print(f"{padding:.0%} of the targets are padding")
 
 # %% [markdown]
-# The windows are as long as the longest tale, which is shorter than the context window.
+# The windows are as long as the longest tale needs, which is less than the context window.
 #
 # Training takes some minutes. A finished run is not trained again but prints its **evaluations**:
 # every so many steps the loss on part of the validation text is measured. `loss` is the mean over
@@ -471,8 +471,8 @@ if floor:
 #
 # ### What the curve means
 #
-# A loss needs something to compare it with. Three models that need no training: one that guesses,
-# one that knows how frequent each token is, and lesson 2's bigram, which counts pairs.
+# A loss needs something to compare it with. Three models that need no gradient descent: one that
+# guesses, one that knows how frequent each token is, and lesson 2's bigram, which counts pairs.
 
 
 # %%
@@ -524,7 +524,7 @@ plt.xlabel("step")
 plt.ylabel("loss, nats per token")
 plt.ylim(0, None)
 plt.title("The loss passes guessing, then frequencies, then pairs")
-plt.legend(loc="center right", frameon=True)
+plt.legend(loc="lower left", frameon=True)
 plt.show()
 
 # %% [markdown]
@@ -877,7 +877,7 @@ print("".join(c if c.isprintable() or c == "\n" else "·" for c in sample[:900])
 # This is far from good, although improbable tokens were left out (lesson 9). There are words and
 # short phrases of the manual, but also words that do not exist, and sentences do not hold together.
 # The validation loss ends below `pairs`, the training loss far lower: this gap is the first sign of
-# overfitting, because the text is short and is read several times.
+# overfitting. The text is short and is read several times.
 #
 # ## What a run leaves behind
 

@@ -164,12 +164,12 @@ for mark, line in zip(" *", (toy_weights == 0, toy_weights == 1), strict=True):
     print("learn" if mark == "*" else "read ", *shown)
 
 # %% [markdown]
-# The whole conversation is one row. Both replies are learnt at once, the second, to a follow-up
-# question, with the first exchange before it.
+# The whole conversation is one row. Both replies are learnt at once; the second, to a
+# follow-up question, is learnt with the first exchange before it.
 #
 # ## Only the assistant's tokens
 #
-# Why are the user's words not learnt? The model never has to ask, and it knows the tales already.
+# Why are the other tokens not learnt? The model never has to ask, and it can tell tales already.
 # So the loss is the mean over the tokens whose mask is 1. In the code the mask is called
 # `weights`, as in Keras. In NumPy, with logits from a random "model":
 
@@ -312,9 +312,9 @@ for dialogue in by_length[-2:]:
 # Small talk is short. The model reads at most `CONTEXT` tokens, and a row of that length with one
 # such conversation would be mostly **padding**: `END` ids with mask 0 that fill the row. So several
 # conversations are **packed** into a row ([dialogue_rows.py](../utils/data/dialogue_rows.py)).
-# Below, each still sees those before it; in the training the mask of the next section prevents
-# that, also in rows of small talk. A row has one id more than the model reads: the inputs are all
-# but the last, the targets all but the first.
+# Below, each still sees those before it; in the training the attention mask of the next section
+# prevents that, also in rows of small talk. A row has one id more than the model reads: the inputs
+# are all but the last, the targets all but the first.
 
 # %%
 CONTEXT = model.backbone.max_sequence_length
@@ -459,7 +459,7 @@ assert difference < 1e-3
 
 # %% [markdown]
 # Both give the same losses. They begin above that of a model for which all tokens are equally
-# likely: this one expects more of the tale, not a reply. They need not fall at every step, since
+# likely: ours expects the tale to go on, not a reply. They need not fall at every step, since
 # each step has other rows and the learning rate begins high, without a warm-up.
 #
 # The tokens with mask 0 are no targets, but as inputs they matter: through attention the gradient
@@ -565,7 +565,7 @@ print(f"\nempty answers before: {np.mean(empty):.0%}")
 # answer is empty (last line) and cannot score. After, it finds most answers in a tale that it reads
 # for the first time.
 #
-# Here are wrong answers, six at most. Some may stand in the tale, but elsewhere. Others do not:
+# Here are wrong answers, six at most. Some may stand in the tale, but elsewhere, others not at all:
 # the model predicts token by token, and nothing binds it to the words of the tale.
 
 # %%
@@ -628,8 +628,8 @@ for reply, question in wrong["no answer"][:8]:
 
 # %% [markdown]
 # In *other words*, some topics are understood better than others. For each, here are the share of
-# right replies, worst first, the number of questions, and the first that was not answered right.
-# The numbers are small, so a share is only a rough measure.
+# right replies, worst first, the number of questions, and the first that was not answered right (or
+# just the first, if all were). The numbers are small, so a share is only a rough measure.
 
 # %%
 by_topic = defaultdict(list)

@@ -89,8 +89,8 @@ answer = client.post("/generate", json={"text": beginning})
 print(answer.status_code, answer.json["generated_text"])
 
 # %% [markdown]
-# It works, and for a demonstration that is enough. Now other people send requests, and some of the
-# requests are wrong.
+# It works, and for a demonstration that is enough. Now other people send requests, and some of them
+# are wrong. (Of each response only the beginning is shown.)
 
 # %%
 BAD = {
@@ -161,8 +161,8 @@ def one_at_a_time(arrivals, lengths):
 
 
 # %% [markdown]
-# With **static batching**, a batch of texts begins together, and the next batch begins when all of
-# them have ended.
+# With **static batching**, the texts of a batch begin together, when all of them have arrived and
+# those of the batch before have ended.
 
 
 # %%
@@ -362,12 +362,14 @@ for slots in SLOTS:
     print(f"; each text takes {slots / gain:4.1f} times as long")
 
 # %% [markdown]
-# With more slots a step takes longer, and so does each text; the end of each line says by how much.
-# Sharing pays where there are more tokens per second than with one slot. With two or four slots
-# that may not be so here: our model is so small that its weights stay in the processor's cache, so
-# the arithmetic takes the time (it is **compute-bound**), not loading the weights (*memory-bound*),
-# as in a large model. The server uses sixteen slots: each of sixteen people waits longer than one
-# person would alone, but far less than sixteen times as long.
+# With many slots a step takes longer than with one, and so does each text; the end of each line
+# says by how much. Sharing pays where there are more tokens per second than with one slot. With two
+# or four slots that may not be so here: our model is so small that its weights stay in the
+# processor's cache. So what takes the time is not loading them, as in a large model
+# (*memory-bound*), but the fixed costs of a step, which the slots share, and the arithmetic, which
+# grows with them (a model limited by it is **compute-bound**). The server uses sixteen slots: each
+# of sixteen people waits longer than one person would alone, but far less than sixteen times as
+# long.
 
 # %% [markdown]
 # ## Streaming
@@ -460,8 +462,8 @@ with requests.post(url, json=chat | {"stream": True}, stream=True) as stream:
             print(line)
 
 # %% [markdown]
-# `delta` is the new piece of text. `[DONE]` marks the end; it comes from OpenAI's format, not from
-# the standard.
+# `delta` is what is new: the role, then the text, piece by piece. `[DONE]` marks the end; it comes
+# from OpenAI's format, not from the standard.
 
 # %% [markdown]
 # ### Bad requests
@@ -542,8 +544,8 @@ print(f"the whole tale takes {whole:.1f} s; after the client left, its slot was 
 assert free < 0.8
 
 # %% [markdown]
-# The server has noticed it and freed the slot early: before each step, the engine asks whether the
-# client is still connected.
+# After this share of a whole tale's time, the server had noticed it and freed the slot: before each
+# step, the engine asks whether the client is still connected.
 
 # %% [markdown]
 # ### Many clients at once
@@ -589,12 +591,12 @@ left.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# The server computes all sixteen slots in every step, used or not. So a lone client gets far fewer
+# The server computes all sixteen slots in every step, used or not. So a lone client gets fewer
 # tokens per second than a batch with one slot (above), and up to sixteen clients the throughput
-# grows while the latency grows much less. With many more clients than slots, the throughput stays
-# about the same, and the latency grows with the number of clients: the others wait in the queue.
-# Each line is a single run, so small differences mean nothing; `benchmarks/` has a longer
-# measurement, beside the simple endpoint.
+# grows while the latency grows much less. With many more clients than slots, the throughput changes
+# far less, and the latency grows with the number of clients: the others wait in the queue. Each
+# line is a single run, so small differences mean nothing; `benchmarks/` has a longer measurement,
+# beside a simple endpoint.
 
 # %% [markdown]
 # ### Graceful shutdown

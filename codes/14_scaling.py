@@ -308,8 +308,8 @@ plt.show()
 
 # %% [markdown]
 # Read a line from left to right: at a fixed number of tokens, more parameters help, then less and
-# less, and some of the largest models are worse again (perhaps for their learning rates). Read from
-# line to line: more tokens help at a fixed size.
+# less, and in English some of the largest models are worse again (perhaps for their learning
+# rates). Read from line to line: more tokens help at a fixed size.
 #
 # A law in $N$ takes for granted that only the number of parameters counts, and not the shape of the
 # model. Here are three runs with a third layer, which are not part of the fit, each beside the run
@@ -461,10 +461,10 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# The floor lies inside both intervals, but that is no success, because nearly everything else does,
-# too: they begin at zero and end above the floor. Many of the fits find next to no irreducible
-# loss. So the procedure does not find $E$ from these runs. A single fit would have hidden that: it
-# gives a number that looks like a result.
+# The floor lies inside both intervals, but that is no success, because values far below it do, too:
+# the intervals begin at zero and end above the floor. Many of the fits find next to no irreducible
+# loss. So the procedure does not find $E$ from these runs. A single fit would have hidden that: its
+# one number may look like a result. Counting the embedding tables changes the errors little.
 #
 # Are the runs too few and too far from the floor? Or is the *form* of the law wrong? The bootstrap
 # cannot tell, because it takes the form for granted. If the form is wrong, the truth may lie
@@ -494,12 +494,12 @@ for language in LANGUAGES:
 
 # %% [markdown]
 # For the twins the fit finds an $E$ near the truth, and the law misses them only by about the
-# noise: so many runs, no nearer to the floor, would be enough if the form were right. It is not
+# noise: if the form were right, as many runs, no nearer to the floor, would be enough. It is not
 # right for these runs (whose learning rates were tuned at one number of tokens only): the law
-# misses them several times as far, whether $E$ is free, near 0 or the floor.
+# misses them several times as far, nearly alike with $E$ free, near 0 or at the floor.
 #
-# Where does it miss them? Here are its errors at the sizes that were trained with most numbers of
-# tokens.
+# Where does it miss them? Here are its errors (plus: too high) at the sizes trained with at least
+# four numbers of tokens.
 
 # %%
 for language in LANGUAGES:
@@ -523,7 +523,7 @@ assert endless > L[worst]
 # reduce (the last line above), but they went on learning. In Chinese, where its $E$ is next to
 # nothing, it becomes too low for the largest one.
 #
-# So the fitted law sums up runs like these, and its $E$ is not the entropy of the text. The
+# So the fitted law roughly sums up runs like these, and its $E$ is not the entropy of the text. The
 # published laws were fitted to much longer runs of much larger models; but there, too, nobody can
 # look up the true $E$.
 #
@@ -620,7 +620,7 @@ assert low < floors["en"] / 10 < high < floors["en"]
 # interval is narrower, but it still begins at zero, and now it ends below the floor: where the form
 # of a law is wrong, more runs can make an interval *exclude* the truth. The authors of the law had
 # more than 400 runs, of up to 16 billion parameters. A later analysis found the intervals in their
-# paper much too narrow for so few runs (Besiroglu and others, *Chinchilla Scaling: A replication
+# paper much too narrow for that many runs (Besiroglu and others, *Chinchilla Scaling: A replication
 # attempt*, 2024).
 
 # %% [markdown]
@@ -632,7 +632,7 @@ assert low < floors["en"] / 10 < high < floors["en"]
 # what the forward pass computes and the backward pass needs again. They grow with the tokens of a
 # batch. For each token each layer keeps several vectors, the hidden layer of its feed-forward
 # network, and a row of attention weights for each head; then there are the logits. How many of each
-# are kept was fitted to measured peaks.
+# are kept was fitted to measured peaks, so some are fractions.
 
 # %%
 print(f"kept for each token and layer: {VECTORS} vectors, {HIDDEN} hidden layers, ", end="")
@@ -837,8 +837,8 @@ for P in (2, 4, 8, 64):
 # **Model parallelism** is for a model that is too large for one device. A **layout map** says for
 # each weight matrix along which of its axes it is cut; what it does not name, each process has
 # whole. Each process keeps only its pieces, and the backend adds the exchanges that the matrix
-# products need. Here the table is cut by tokens, attention by heads, and the feed-forward network
-# by hidden units.
+# products need. Here the embedding table is cut by tokens, attention by heads, and the feed-forward
+# network by hidden units.
 
 # %%
 WORKER = """
@@ -965,7 +965,7 @@ for (kind, world), report in reports.items():
                 print(f"model parallel: {path:34} is {shape}, a process holds {piece}")
 
 # %% [markdown]
-# The losses are equal only to a tolerance, because the terms of a sum are added in another order
+# The losses are compared with a tolerance, because the terms of a sum are added in another order
 # and rounded differently. The parameters are equal to the last bit in all processes of a
 # data-parallel training (their SHA-256 was compared): every process has received the same
 # gradients.
@@ -991,7 +991,8 @@ for (kind, world), report in reports.items():
 # * **The fit finds another E.** Look at the interval first. Then look which runs you fit: leave out
 #   the shortest ones and fit again.
 # * **A law with $E$ near zero, or with $\alpha$ above 2.** The runs do not reach the region where a
-#   term becomes visible. More runs of the same kind do not help; longer or larger ones may.
+#   term becomes visible, or the form is wrong. More runs of the same kind do not help; longer or
+#   larger ones may.
 # * **Your runs are far from the file's.** Are `steps`, `batch_size` and `seed` the default
 #   values?
 # * **The processes could not work together.** A firewall may stop them, or the name `localhost`

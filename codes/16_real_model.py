@@ -223,9 +223,9 @@ write_gguf(toy_path, toy_settings, toy)
 print(f"{toy_path.name}: {toy_path.stat().st_size:,} bytes, {len(toy)} tensors")
 
 # %% [markdown]
-# Reading is the reverse. The reader is [gguf_reader.py](../utils/data/gguf_reader.py), some sixty
-# lines without its comments; tensors stay on the disk until they are unpacked. Does it give back
-# what was written?
+# Reading is the reverse. The reader is [gguf_reader.py](../utils/data/gguf_reader.py), fewer than a
+# hundred lines without its comments; tensors stay on the disk until they are unpacked. Does it give
+# back what was written?
 
 # %% tags=["nbval-check-output"]
 toy_file = read_gguf(toy_path)
@@ -375,7 +375,7 @@ ROPE_BASE = config["rope.freq_base"]
 print(f"{sum(array.nbytes for array in weights.values()) / 1e6:.0f} MB in memory")
 
 # %% [markdown]
-# The model has four parts. The first two need no matrices:
+# Beside its token embedding, the model has four parts. The first two need no matrices:
 #
 # * **RMSNorm** divides a vector by the root of its mean square, and multiplies by a gain. It leaves
 #   out two things of layer normalization: subtracting the mean, and the bias.
@@ -676,7 +676,7 @@ class Chat:
 # The generation is **greedy**: always the likeliest token, so the same question gets the same
 # reply. The list of questions was fixed before the model was asked, and every reply is shown. Where
 # we expected a certain answer, the line below says whether it occurs in the reply. Long replies are
-# stopped, some in the middle of a character (�).
+# stopped, even in the middle of a character (�).
 
 # %%
 TALKS = [
@@ -783,8 +783,9 @@ plt.show()
 
 # %% [markdown]
 # The memory is probably the limit if a token took a small multiple of the fetching time, and many
-# tokens lie far below the dotted line. (A jump between one and two tokens may come from NumPy,
-# which has another routine for a matrix times one vector.) Then three things follow.
+# tokens lie far below the dotted line. (A jump between one and two tokens, where the speed may even
+# fall, may come from NumPy, which has another routine for a matrix times one vector.) Then three
+# things follow.
 #
 # * **Prefill is cheap, decoding is expensive.** A question is read at once (**prefill**). The reply
 #   comes token by token (**decoding**), and each token waits for all weights.
@@ -810,7 +811,8 @@ print(f"; without sharing of key and value heads {HEADS / KV_HEADS:.0f} times as
 # The file has its matrices in 4 bits, and the model can speak. Is that the limit? Round all
 # matrices to fewer levels (8 bits serve as a check), in blocks of 32 as before. Then measure the
 # loss on a paragraph of ours, and let each model continue the same sentence. The printed error is
-# that of the first query matrix against the file's, as a share of its size (root mean squares).
+# the root mean square of the changes in the first query matrix, as a share of the root mean square
+# of its numbers in the file.
 
 # %%
 PARAGRAPH = (
@@ -872,12 +874,12 @@ plt.show()
 # What four bits cost is not seen here: the original weights are not in the file, and its matrices
 # stand on sixteen levels already, so only the token embedding gets coarser. With three bits the
 # sentence is still made of words, but it goes astray. Its eight levels are not all among the
-# sixteen, so rounding twice may add to the error; the four levels of two bits are. With two
-# bits the error of a weight is no longer small against the weight, and the errors of thirty
-# transformer blocks probably add up: nothing is left of the language. A loss above that of guessing
-# means less than an equal share for the right token, on the geometric mean. All of this is plain
-# rounding after the training (**post-training quantization**). Better methods, such as **GPTQ**,
-# round so that the *outputs* change little: see [lesson 18](18_compression.ipynb).
+# sixteen, so rounding twice may add to the error; the four levels of two bits are. With two bits
+# the error of a weight is no longer small against the weight, and the errors of thirty transformer
+# blocks probably add up: nothing is left of the language. A loss above that of guessing means that
+# the geometric mean of the right tokens' probabilities is below an equal share. All of this is
+# plain rounding after the training (**post-training quantization**). Better methods, such as
+# **GPTQ**, round so that the *outputs* change little: see [lesson 18](18_compression.ipynb).
 #
 # ## If your result looks different
 #
@@ -898,10 +900,10 @@ plt.show()
 #   read it with the standard library and NumPy.
 # * Its tokenizer is the byte-pair encoding of lesson 3. Special tokens are the program's, and never
 #   what a user types.
-# * The whole model is fifty lines. Equal logits in another implementation are strong evidence that
-#   they are right; the layout of RoPE is a frequent reason why such a comparison fails.
-# * One text at a time is limited by memory bandwidth: more texts at once are faster, fewer bytes
-#   should be.
+# * The whole model is about fifty lines. Equal logits in another implementation are strong evidence
+#   that both are right; the layout of RoPE is a frequent reason why such a comparison fails.
+# * One token at a time is probably limited by memory bandwidth: several at once are faster, fewer
+#   bytes should be.
 # * With four bits a weight this model speaks. With two it does not.
 
 # %% [markdown]

@@ -198,7 +198,8 @@ plt.show()
 
 # %% [markdown]
 # With rank 1 the error cannot fall below the dotted line: the part of the change that belongs to
-# the second singular value. Which rank a real task needs one has to try.
+# the second singular value. (Rank 4 is slower because its $\alpha / r$ is only a half.) Which rank a
+# real task needs one has to try.
 #
 # ## The same in Keras
 #
@@ -253,8 +254,8 @@ assert rank_of_change == 2 * RANK
 # ## On the GPT-2
 #
 # [lora.py](../utils/models/lora.py) freezes a GPT-2 and enables LoRA in its blocks: in the four
-# matrices of attention and the two of the feed-forward network. Because of the heads, the adapter
-# has a few numbers more than $r$ · (outputs + inputs) for each matrix.
+# matrices of attention and the two of the feed-forward network. Because of the heads, query, key
+# and value get more than $r$ · (outputs + inputs) numbers each.
 
 # %%
 base_run, tales = pretrained(), load_corpus("tales")
@@ -505,10 +506,11 @@ plt.show()
 #   model is another one. LoRA of rank 16 forgets less than full fine-tuning on the retold tales,
 #   but more on the help texts; with the tokens trained, more on both. (Without the adapter it is
 #   the old one.)
-# * **Milliseconds.** LoRA saves some time, but no more than full fine-tuning with the tokens
-#   frozen: what is saved here is mostly the work on the token embeddings. The forward pass is the
-#   same and two products more for each matrix; backward, gradients must be computed through all
-#   layers. (The next cell prints the mean of all runs, because the machine had other work.)
+# * **Milliseconds.** LoRA in all six matrices saves some time, but no more than full fine-tuning
+#   with the tokens frozen: what is saved here is mostly the work on the token embeddings. The
+#   forward pass is the same and two products more for each matrix; backward, gradients must be
+#   computed through all layers. (The next cell prints the mean of all runs, because the machine had
+#   other work.)
 
 # %%
 FULL, LORA = ("full", "full, tokens frozen"), ("LoRA r=16", "LoRA r=16, tokens trained")
@@ -531,7 +533,7 @@ assert times["full, tokens frozen"] < 1.05 * times["LoRA r=16"] < 0.95 * times["
 
 # %% [markdown]
 # Why do the embeddings matter so much? Count the tokens that the model has never read in its own
-# training. Nothing has taught it what they mean. When to write them it has learnt: never, since the
+# training. Nothing has taught it what they mean, but it has learnt never to write them, since the
 # embeddings are the weights of the output, too. So its loss at these tokens is far above that of a
 # blind guess among all tokens:
 
@@ -648,8 +650,8 @@ mistakes = [
 print(*mistakes[:1] or ["none"])
 
 # %% [markdown]
-# *Right* alone is 0 with the adapter, since "Arr" is not in the right answer. What the pirate lacks
-# is not the style: some answers are wrong that the chat model had right. Is that the price of LoRA?
+# *Right* alone is 0 with the adapter, since "Arr" is not in the right answer. The style is seldom
+# the mistake: some answers are wrong that the chat model had right. Is that the price of LoRA?
 # `adapters.json` has LoRA and full fine-tuning on many more conversations; its LoRA is that of the
 # paper, with one $A$ for each matrix, so it has fewer numbers than Keras's. The learning rate of
 # each was tuned in short runs, by the replies to questions about validation tales. With the best
@@ -691,11 +693,11 @@ assert best_rates["full"] < best_rates["LoRA r=8"]
 
 # %% [markdown]
 # After these short runs full fine-tuning is ahead. With more steps, the intervals above show no
-# difference: a likely reason for the mistakes of our pirate is its short training, not LoRA. The
-# rate matters as much as the method: too low or too high, and LoRA looks like a failure. Why does
-# LoRA alone keep up here, and not with the new tales? A likely reason is that the new style takes a
-# few decisions that are the same in every reply, while everything else, the token embeddings
-# included, is in the model already.
+# difference: a likely reason for the mistakes of our pirate is not LoRA, but far fewer
+# conversations and a rate that is not tuned. The rate matters as much as the method: too low or too
+# high, and LoRA looks like a failure. Why does LoRA alone keep up here, and not with the new tales?
+# A likely reason is that the new style takes a few decisions that are the same in every reply,
+# while everything else, the token embeddings included, is in the model already.
 #
 # ## Reading: the tokens decide
 #
@@ -735,8 +737,8 @@ assert reading["LoRA r=8, roles trained"].low < reading["LoRA r=8"].high
 # ## A file that knows where it belongs
 #
 # An adapter is a *difference*. It means nothing for other weights, but every GPT-2 of this size
-# would take it. So the file names its base, and holds a digest of the base's weights. Its format is
-# **safetensors**, which is usual for adapters: named arrays, and a header of strings.
+# would take it. So the file names its base, and holds a digest (SHA-256) of the base's weights. Its
+# format is **safetensors**, which is usual for adapters: named arrays, and a header of strings.
 
 # %%
 adapter = read_adapter(pirate)
@@ -841,8 +843,8 @@ for name, (layers, width, parameters) in OFFICIAL.items():
 #   zero, so training begins with the model as it was.
 # * After training the product is added to the matrix: an ordinary model, the same logits.
 # * Compare methods only with the learning rate of each tuned. LoRA then learns a persona about as
-#   well as full fine-tuning, though more slowly. Texts with tokens that the model has never read it
-#   learns as well only if the token embeddings are trained, too.
+#   well as full fine-tuning, though more slowly. On texts with many tokens that the model has never
+#   read, it keeps up only if the token embeddings are trained, too.
 # * It saves memory during training, disk afterwards, and only little of the time of a step.
 # * An adapter belongs to one base; a digest of the weights makes sure of it.
 

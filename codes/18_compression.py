@@ -240,7 +240,8 @@ plt.show()
 
 # %% [markdown]
 # A scale for the whole matrix has to reach the dashed line, a scale for each output only the curve.
-# The lower the curve lies, the finer are the steps of that output.
+# The lower the curve lies, the finer are the steps of that output. (*Typical* is the root mean
+# square.)
 #
 # ### Three prices
 #
@@ -640,10 +641,11 @@ for (name, size), smaller in zip(SIZES.items(), (half, narrow), strict=True):
     assert cut_down[name][2] < prices("4 bits, groups of 32")[2] or args.texts < 100
 
 # %% [markdown]
-# Neither file is half as large, because the embedding tables stay as they are. Healing brings the
-# loss a good part of the way back, but after so short a training far fewer stories are valid than
-# before pruning. Compare both with four bits in groups: that model has a fifth of their bytes, a
-# lower loss and more valid stories. Pruning alone is not the way to a small file here.
+# Neither file is half as large, because the embedding tables stay as they are; in the second, so
+# does attention. Healing brings the loss a good part of the way back, but after so short a training
+# far fewer stories are valid than before pruning. Compare both with four bits in groups: that model
+# has about a fifth of their bytes, a lower loss and more valid stories. Pruning alone is not the
+# way to a small file here.
 #
 # ## A smaller student: distillation
 #
@@ -698,8 +700,9 @@ assert students["taught"][1] < students["alone"][1] or args.steps < 60
 #
 # ## All points
 #
-# Here are all these models by their bytes. Good models are low in the left picture and high in the
-# right one, and small ones are on the left in both. The rounded ones are those of the benchmark.
+# Here are the rounded, pruned and taught models by their bytes. Good models are low in the left
+# picture and high in the right one, and small ones are on the left in both. The rounded ones are
+# those of the benchmark; the one furthest right is float32.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
@@ -759,7 +762,7 @@ assert speeds["keras-nlp float32"] < speeds["keras-nlp int8"] < speeds["float32"
 # %% [markdown]
 # The model with zeros is as fast as the one without: zeros are multiplied like other numbers. The
 # smaller models are only a little faster. One block in place of two saves so little that most of
-# the time must be spent outside the blocks; where, is not measured here. `Int8GPT2` is several
+# the time must be spent outside the blocks; we did not measure where. `Int8GPT2` is several
 # times *slower*. A likely reason is that Python calls each of its products, while our generator is
 # compiled as a whole. In Keras int8 is faster than float32, and still slower than our generator. At
 # this size the program matters more than the number of bits.
@@ -816,10 +819,10 @@ print(f"valid: {valid[0]} in float32, {valid[1]} in int8")
 assert abs(valid[0] - valid[1]) < 8
 
 # %% [markdown]
-# Greedy texts part where float32 gives two tokens nearly equal probabilities, such as two names:
-# rounding decides which one wins, and from there on it is another story. It need not be a worse
-# one: the loss is nearly the same, and about as many stories are valid. (With twenty, a few more or
-# fewer may be chance.) Now the speed at the shape of GPT-2 124M, with random weights, beside
+# Greedy texts part where float32 gives two tokens nearly equal probabilities: rounding decides
+# which one wins, and from there on it is another story. It need not be a worse one: the loss is
+# nearly the same, and about as many stories are valid. (With twenty, a few more or fewer may be
+# chance.) Now the speed, by the clock, at the shape of GPT-2 124M, with random weights, beside
 # CTranslate2, an inference engine in C++ with an int8 of its own.
 
 # %%
@@ -832,16 +835,16 @@ for name, speed in speeds.items():
 assert 2 < speeds["int8"] / speeds["float32"] < 4
 
 # %% [markdown]
-# Here int8 is more than twice as fast as float32. A likely reason is that it has a quarter of the
-# bytes to read. The machine had much other work during this run, so take the ratios as rough, and
-# do not rank the programs by them. `python -m benchmarks.compression --only speeds --out mine.json`
-# measures ours on your machine. (Random weights have no outliers: see *If your result looks
-# different*.)
+# Here our int8 is more than twice as fast as our float32. A likely reason is that it has a quarter
+# of the bytes to read. The machine had much other work during this run, so take the ratios as
+# rough, and do not rank the programs by them.
+# `python -m benchmarks.compression --only speeds --out mine.json` measures ours on your machine.
+# (Random weights have no outliers: see *If your result looks different*.)
 #
 # ### The cache can mislead a benchmark
 #
 # A product with a matrix is fast while the matrix stays in the **CPU cache**, some megabytes of
-# memory beside the arithmetic. A benchmark that multiplies with a few matrices again and again
+# fast memory in the processor. A benchmark that multiplies with a few matrices again and again
 # measures the cache. Here is the time of a product with a matrix of 1024 × 1024, when it is one of
 # several matrices that take turns.
 
@@ -872,11 +875,11 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# The ratio is largest in the middle, where the time in float32 has risen and the time in int8 has
-# not. A likely explanation: there the int8 matrices still fit into the cache, and the float32 ones
-# do not. A benchmark of that size makes int8 look too good. For a large model the right end counts,
-# with a ratio near four, that of the bytes: its weights come from memory at every token. (A whole
-# model gains less, since it does more than these products.)
+# The ratio is largest in the middle, where the time in float32 has risen and the time in int8
+# hardly has. A likely explanation: there the int8 matrices still fit into the cache, and the float32
+# ones do not. A benchmark of that size makes int8 look too good. For a large model the right end
+# counts, with a ratio near four, that of the bytes: its weights come from memory at every token. (A
+# whole model gains less, since it does more than these products.)
 #
 # To compress a model of your own and to serve it, see the [README](../README.md#fewer-bits).
 
@@ -900,10 +903,10 @@ plt.show()
 # * Loss and validity are different prices: a mean over tokens hides what breaks whole texts.
 # * GPTQ keeps the outputs near, not the weights, by compensating each rounding error with the
 #   weights that are still to come.
-# * Scattered zeros save bytes, not time. Smaller matrices and smaller students save both, and have
-#   to be trained again.
-# * Eight bits are faster in a large model, with products made for it, and not in our small one.
-#   Measure at the size that you use.
+# * Scattered zeros save bytes, not time. Smaller matrices and smaller students save both (here only
+#   a little time), and have to be trained.
+# * With products made for it, int8 is faster than our float32 in a large model, and not in a small
+#   one. Measure at the size that you use.
 
 # %% [markdown]
 # ## Check your understanding
@@ -915,7 +918,7 @@ plt.show()
 # 3. What does GPTQ minimise, and how can it be better to round a weight *away* from the nearest
 #    number?
 # 4. What can a student learn from a teacher's probabilities that the text does not tell it?
-# 5. Why is int8 faster for GPT-2 124M, but not for the small GPT-2?
+# 5. Why is our int8 faster than our float32 for GPT-2 124M, but not for the small GPT-2?
 
 # %%
 question = None  # answer in your own words first; then 1 to 5 shows ours

@@ -174,12 +174,12 @@ assert np.allclose(theirs, tf_idf(counts, rarity))
 #
 # $$\frac{n}{n + k_1\,(1 - b + b \cdot \text{length} / \text{average length})}$$
 #
-# which never exceeds 1: it *saturates*, the later the larger $k_1$ is. In a passage that has more
-# words than the average it rises more slowly, because a long passage has more words of any kind;
-# $b$, from 0 to 1, says how much that matters. The usual values are $k_1 = 1.2$ and $b = 0.75$. The
-# IDF becomes $\log(1 + (N - d + 0.5) / (d + 0.5))$, nearly 0 for $d = N$. The score of a passage is
-# the sum of saturated count times IDF over the words of the question. The second passage about
-# vinegar, last by TF-IDF, should rise.
+# which never exceeds 1: it *saturates*; the larger $k_1$, the later. Length is counted in words. In
+# a passage that has more words than the average it rises more slowly, because a long passage has
+# more words of any kind; $b$, from 0 to 1, says how much that matters. The usual values are $k_1 =
+# 1.2$ and $b = 0.75$. The IDF becomes $\log(1 + (N - d + 0.5) / (d + 0.5))$, nearly 0 for $d = N$.
+# The score of a passage is the sum of saturated count times IDF over the words of the question. The
+# second passage about vinegar, last by TF-IDF, should rise.
 
 # %%
 K1, B = 1.2, 0.75
@@ -293,8 +293,8 @@ print("ranks", example, f"recall@1 {recall(example, 1):.2f}, MRR {mrr(example):.
 # query is a reminder and a question. The reminder is what somebody remembers of a tale: the hero,
 # what the hero looks for or saves (the *prize*), and who helped (the *helper*). The question, whose
 # answer is known, does not name the helper. In the query set "same words" the reminder names the
-# helper; in the set "other words" it describes the helper, apart from words such as "of" with words
-# that occur in no tale. All tales in which the three things agree are gold.
+# helper; in the set "other words" it describes the helper in words that occur in no tale, apart
+# from words such as "of". All tales in which the three things agree are gold.
 
 # %%
 DESCRIPTIONS = """
@@ -628,10 +628,10 @@ if encoder:
     assert recall(ranks["MiniLM"], 1) < recall(ranks["BM25"], 1) + 0.05
 
 # %% [markdown]
-# Here MiniLM helps: more gold passages are among the first five, though its recall@1 is no better
-# than that of BM25. It helps where the question and its gold passage share at most one *keyword*, a
-# word that is less common than "the" or "how"; where they share more, BM25 is better. Many of these
-# questions are too hard for both, and nearly all for the small GPT-2.
+# Here MiniLM helps: more gold passages are among the first five, though recall@1 shows no clear
+# difference from BM25. It helps where the question and its gold passage share at most one
+# *keyword*, a word that is less common than "the" or "how"; where they share more, BM25 is better.
+# Many of these questions are too hard for both, and nearly all for the small GPT-2.
 #
 # ## Two rankings, one list
 #
@@ -750,9 +750,9 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# At an equal number of words read, passages of 400 words find no more than those of 100. The
-# differences between 50 words, 100 words, and 100 with overlap are within two standard errors. The
-# lesson goes on with 100 words, without overlap.
+# At an equal number of words read, passages of 400 words find no more than those of 100. Passages
+# of 50 words, or of 100 with overlap, differ from them by less than two standard errors. The lesson
+# goes on with 100 words, without overlap.
 #
 # ## Not in your documents
 #
@@ -843,8 +843,8 @@ plt.show()
 
 # %% [markdown]
 # By all words the two kinds overlap most. Keywords tell them apart better, and MiniLM best,
-# although the shares are rough: half of the unanswerable questions are only thirty. What MiniLM
-# lets pass is mostly similar: other things in programming.
+# although the shares are rough: half of the unanswerable questions are only thirty. Most of what
+# MiniLM lets pass is close to the documents: other things in programming.
 
 # %% [markdown]
 # ## A dialogue system: what does the user want?
@@ -856,7 +856,8 @@ plt.show()
 # message (a *head*, as in lesson 19). Are the vectors of the small GPT-2 good enough for this?
 #
 # The training texts are of the kinds that lesson 10's chat model learnt from. The test has lines
-# that were held out, and questions written by hand.
+# that were held out, and questions written by hand. (Some training texts come from patterns and
+# make little sense.)
 
 # %%
 INTENTS = ["small talk", "about a tale", "general knowledge"]
@@ -990,8 +991,8 @@ assert not FULL or np.sum(right == 0) < np.sum(wrong == 0) / 2  # wrong has all 
 
 # %% [markdown]
 # With the right tale nearly all answers are right. With "other words" most errors come from the
-# search. Without a tale, or with a wrong one, the model is sometimes right by guessing, because
-# tales are alike. It rarely says that it does not know: most of these replies are invented.
+# search. Without a tale, or with a wrong one, the model is sometimes right by chance, because tales
+# are alike. It rarely says that it does not know: most of these replies are wrong.
 #
 # In the complete system the intent decides what is done, and a question about a tale is looked up.
 # There is no threshold: it would have to be chosen on tales.
@@ -1087,9 +1088,9 @@ assert np.mean(~passed) > 0.6
 
 # %% [markdown]
 # Few of these answers are right. Usually the first passage is not gold, and even from the gold
-# passage only about half of the quotations are right. The threshold stops questions without an
-# answer, not wrong quotations. So show several passages with every answer: recall@5 is much higher
-# than recall@1.
+# passage only about half of the quotations are right. The threshold stops most questions without an
+# answer, but few wrong quotations. So show several passages with every answer: recall@5 is much
+# higher than recall@1.
 #
 # A *generated* answer is written by a language model that reads the passage, here by lesson 16's
 # SmolLM2. But does it say what the passage says? **Faithfulness** is the share of an answer that
@@ -1162,15 +1163,15 @@ if smollm2:
 
 # %% [markdown]
 # On average more of a reply's words occur in the passage if it was read, but so few replies are a
-# rough measure. That does not make a reply *right*: compare it with the evidence in brackets.
-# (Replies end after 40 tokens.) So small a model often writes more than the one sentence it was
-# told to write, and adds what the text does not say. The command below quotes: a quotation may be
-# the wrong sentence, but the document says it. A program that generates should show the passage
-# beside the reply.
+# rough measure. A high share does not make a reply *right*: compare it with the evidence in
+# brackets. (Replies end after 40 tokens.) So small a model often writes more than the one sentence
+# it was told to write, and adds what the text does not say. The command below quotes: a quotation
+# may be the wrong sentence, but the document says it. A program that generates should show the
+# passage beside the reply.
 #
 # ## A document is data
 #
-# A document may say anything, also "ignore all instructions". To a search that is a sentence like
+# A document may say anything, even "ignore all instructions". To a search that is a sentence like
 # any other, and it is quoted if it fits the question. It becomes dangerous where a program *trusts*
 # it: where special tokens in it are obeyed, or where a web page runs it as HTML. (A language model
 # that reads it may follow it all the same: *prompt injection*, lesson 10.) We put such a document
@@ -1230,13 +1231,13 @@ assert marks == 3
 # %% [markdown]
 # ## Recap
 #
-# * Retrieval brings knowledge into a prompt that is not in the parameters.
+# * Retrieval brings knowledge that is not in the parameters into a prompt.
 # * BM25 weights words by their rarity, lets counts saturate, and takes the length of a passage into
 #   account. It is hard to beat where names matter.
 # * A sentence encoder is trained to give similar vectors to texts of similar meaning. A language
 #   model is not.
-# * Rankings of different methods can be fused. Compare lengths of passages at an equal number of
-#   words read.
+# * Rankings of different methods can be fused, which does not always help. Compare lengths of
+#   passages at an equal number of words read.
 # * A threshold for "not in your documents" is chosen on questions of both kinds, and judged on
 #   others.
 # * Measure each step: the search, the choice of the sentence, the reply.

@@ -200,8 +200,8 @@ answer = Answers(
     ),
     (
         "What it makes of text",
-        "Each further token saves less than the one before, and it has a cost: one more vector"
-        " to learn, one more class to predict, and fewer examples of each class.",
+        "Later merges save less than the first ones, and each further token has a cost: one more"
+        " vector to learn, one more class to predict, and fewer examples of each class.",
     ),
     (
         "One sentence, two languages",

@@ -197,8 +197,8 @@ answer = Answers(
     (
         "First test: the first loss",
         "ln V, because a model that knows nothing gives every one of the V tokens the same"
-        " probability. Another value shows that something is wrong, for example that the logits"
-        " are too large at the start.",
+        " probability. A value far from it shows that something is wrong, for example that the"
+        " logits are too large at the start.",
     ),
     (
         "Second test: can it learn at all?",

@@ -180,8 +180,8 @@ answer = Answers(
     ),
     (
         "From gradient descent to AdamW",
-        "It follows a decaying sum of the gradients. Across the valley they change sign from step"
-        " to step and cancel; along the bottom they agree and add up, so it moves faster there.",
+        "It follows a decaying sum of the gradients. Across the valley they keep changing sign"
+        " and soon cancel; along the bottom they agree and add up, so it moves faster there.",
     ),
     (
         "Why the learning rate rises first, then falls",

@@ -206,6 +206,6 @@ answer = Answers(
     (
         "Conversations",
         "Questions without an answer in the tale, with a reply that says so. A model that has only"
-        " seen questions with an answer always gives one: it hallucinates.",
+        " seen questions with an answer learns to give one every time: it hallucinates.",
     ),
 )

@@ -133,7 +133,7 @@ answer = Answers(
     (
         "Does the Chinchilla procedure find the floor?",
         "The bootstrap varies the runs and takes the form of the law for granted. If the true curve"
-        " has another form beyond the runs, every resampled fit makes the same mistake.",
+        " has another form, every resampled fit makes the same mistake.",
     ),
     (
         "Many processes: data parallel, by hand",

@@ -205,8 +205,8 @@ answer = Answers(
     ),
     (
         "How fast, and what bounds it?",
-        "Each token needs every weight once, so the time of a token is the time in which the memory"
-        " delivers all weights. Several tokens at once share each weight that was fetched.",
+        "Each token needs every weight once, so the time of a token is mostly the time in which the"
+        " memory delivers all weights. Several tokens at once share each weight that was fetched.",
     ),
     (
         "Fewer bits: where language breaks",

@@ -145,8 +145,8 @@ answer = Answers(
     (
         "LoRA by hand",
         "It limits how many directions of a weight matrix can change: BA has at most r singular"
-        " values that are not zero. A new style is the same small decision again and again; many"
-        " new words are many different changes.",
+        " values that are not zero. The more large singular values a task's change has, the more"
+        " rank it takes: the toy's change has two, and rank 1 could not reach it.",
     ),
     (
         "The table",
