@@ -744,8 +744,8 @@ assert np.allclose(first.mean(axis=0), second.mean(axis=0), atol=1e-6)
 # %% [markdown]
 # The mean treats a sentence as a **bag of words**: it depends on which words the sentence contains,
 # not on their order. And no word vector contains its position in the sentence. GPT-2 has a second
-# table for this. Its rows, the **position embeddings**, one for each position, are added to the word
-# vectors. In keras-nlp both tables are one layer. We check that it is the sum of two look-ups.
+# table for this. Its rows, the **position embeddings**, one for each position, are added to the
+# word vectors. In keras-nlp both tables are one layer. We check that it is the sum of two look-ups.
 #
 # Our position embeddings are untrained, random numbers, which is enough to see what they do.
 

@@ -447,7 +447,7 @@ def count_in_keras(config):
             max_sequence_length=config["n_positions"],
         )
     count = backbone.count_params()
-    keras.utils.clear_session()  # else Keras would make up for the arrays later
+    keras.utils.clear_session()  # else Keras would create the arrays later
     return count
 
 
@@ -752,7 +752,7 @@ for depth in range(small["n_layer"] + 1):
     itself = np.take_along_axis(says, inputs[..., None], axis=-1).mean()
     following = np.take_along_axis(says, targets[..., None], axis=-1).mean()
     points_to.append((itself, following))
-    print(f"after {depth} blocks: itself {itself:.3f}, the next token {following:.3f}")
+    print(f"depth {depth}: itself {itself:.3f}, the next token {following:.3f}")
 if right_losses[-1] < lowest:  # else it has not learnt the tale
     assert points_to[0][0] > 0.5 > points_to[-1][0] and points_to[-1][1] > 0.5 > points_to[0][1]
 

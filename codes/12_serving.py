@@ -90,7 +90,7 @@ print(answer.status_code, answer.json["generated_text"])
 
 # %% [markdown]
 # It works, and for a demonstration that is enough. Now other people send requests, and some of them
-# are wrong. (Of each response only the beginning is shown.)
+# are wrong. (Only the beginning of each response is shown.)
 
 # %%
 BAD = {
@@ -365,11 +365,10 @@ for slots in SLOTS:
 # With many slots a step takes longer than with one, and so does each text; the end of each line
 # says by how much. Sharing pays where there are more tokens per second than with one slot. With two
 # or four slots that may not be so here: our model is so small that its weights stay in the
-# processor's cache. So what takes the time is not loading them, as in a large model
-# (*memory-bound*), but the fixed costs of a step, which the slots share, and the arithmetic, which
-# grows with them (a model limited by it is **compute-bound**). The server uses sixteen slots: each
-# of sixteen people waits longer than one person would alone, but far less than sixteen times as
-# long.
+# processor's cache. A large model spends its time on loading them (it is *memory-bound*); ours on
+# fixed costs, which the slots share, and on arithmetic, which grows with them (a model that spends
+# most on this is **compute-bound**). The server uses sixteen slots: each of sixteen people waits
+# longer than one would alone, but far less than sixteen times as long.
 
 # %% [markdown]
 # ## Streaming
@@ -544,8 +543,8 @@ print(f"the whole tale takes {whole:.1f} s; after the client left, its slot was 
 assert free < 0.8
 
 # %% [markdown]
-# After this share of a whole tale's time, the server had noticed it and freed the slot: before each
-# step, the engine asks whether the client is still connected.
+# After this share of a tale's time the server had freed the slot: before each step, the engine asks
+# whether the client is still connected.
 
 # %% [markdown]
 # ### Many clients at once

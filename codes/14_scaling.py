@@ -675,7 +675,8 @@ MEASURED = [  # size, batch size, parts (gradient accumulation), vocabulary, mea
 for name, rows_in_step, parts, vocabulary_size, peak in MEASURED:
     recipe = Recipe(size=SIZES[name], batch_size=rows_in_step, accumulate=parts)
     estimate = training_memory(recipe, vocabulary_size, recipe.size.context) / GIB
-    print(f"{name:7} {rows_in_step:2} rows in {parts} parts: {estimate:.2f} GiB, measured {peak}")
+    at_once = rows_in_step // parts
+    print(f"{name:7} {at_once:2} of {rows_in_step:2} rows: {estimate:.2f} GiB, measured {peak}")
     assert abs(estimate / peak - 1) < 0.1
 
 # %% [markdown]

@@ -375,7 +375,7 @@ ROPE_BASE = config["rope.freq_base"]
 print(f"{sum(array.nbytes for array in weights.values()) / 1e6:.0f} MB in memory")
 
 # %% [markdown]
-# Beside its token embedding, the model has four parts. The first two need no matrices:
+# Besides its token embedding, the model has four parts. The first two need no matrices:
 #
 # * **RMSNorm** divides a vector by the root of its mean square, and multiplies by a gain. It leaves
 #   out two things of layer normalization: subtracting the mean, and the bias.
@@ -811,8 +811,8 @@ print(f"; without sharing of key and value heads {HEADS / KV_HEADS:.0f} times as
 # The file has its matrices in 4 bits, and the model can speak. Is that the limit? Round all
 # matrices to fewer levels (8 bits serve as a check), in blocks of 32 as before. Then measure the
 # loss on a paragraph of ours, and let each model continue the same sentence. The printed error is
-# the root mean square of the changes in the first query matrix, as a share of the root mean square
-# of its numbers in the file.
+# the root mean square of the changes in the first query matrix, as a share of that of its numbers
+# in the file.
 
 # %%
 PARAGRAPH = (
@@ -902,8 +902,8 @@ plt.show()
 #   what a user types.
 # * The whole model is about fifty lines. Equal logits in another implementation are strong evidence
 #   that both are right; the layout of RoPE is a frequent reason why such a comparison fails.
-# * One token at a time is probably limited by memory bandwidth: several at once are faster, fewer
-#   bytes should be.
+# * Generating token by token is probably limited by memory bandwidth: several tokens at once are
+#   faster, fewer bytes should be.
 # * With four bits a weight this model speaks. With two it does not.
 
 # %% [markdown]
