@@ -406,9 +406,9 @@ print("every text comes back:", [tokenizer.decode(ids) for ids in ours] == wild_
 # inside the pieces.
 #
 # `<|endoftext|>` has the last id; where a text contains it, both tokenizers make it a single token.
-# Where all texts of a batch must have the same length, keras-nlp appends **padding**, tokens with the
-# id 0, to the shorter ones. The id 0 is also that of `!`, so a padding mask says which positions
-# are padding.
+# Where all texts of a batch must have the same length, keras-nlp appends **padding**, tokens with
+# the id 0, to the shorter ones. The id 0 is also that of `!`, so a padding mask says which
+# positions are padding.
 
 # %% tags=["nbval-check-output"]
 text = "The fox slept.<|endoftext|>"

@@ -450,8 +450,8 @@ for word in common_words("duck lucy pip kite lake brave mother pancake she"):
 # other helpers.
 #
 # Words that occur in the same contexts are neighbours, whether they mean nearly the same, something
-# different ("brave" and other traits) or the opposite ("she" and "he"). (The rest of the five
-# beside "she" are far less similar.)
+# different ("brave" and other traits) or the opposite ("she" and "he"). (The others beside
+# "she" are far less similar.)
 
 # %% [markdown]
 # ## How good? A number
@@ -721,8 +721,8 @@ for word in common_words("duck mother brave"):
         print(f"{word:>7} {words[j]:8} guessed {row[j]:.2f}, in truth {counted_all[i, j]:.2f}")
 
 # %% [markdown]
-# Some guesses are close to the truth, others are not: the kind of a word says much about what
-# follows, but not everything.
+# Some guesses are close, others are not: the kind of a word says much about what follows, but not
+# everything.
 #
 # The vectors were trained on tales that contain the hidden words; only the layer above them has not
 # seen these. That is the idea of **pretraining**: learn once, from plain text, how words are used.

@@ -90,7 +90,7 @@ print(answer.status_code, answer.json["generated_text"])
 
 # %% [markdown]
 # It works, and for a demonstration that is enough. Now other people send requests, and some of them
-# are wrong. (Only the beginning of each response is shown.)
+# are wrong. (The responses are shortened.)
 
 # %%
 BAD = {
@@ -104,7 +104,7 @@ BAD = {
 
 
 def show(problem, status, body):
-    print(f"{problem:9} {status}  {' '.join(body.split())[:88]}")
+    print(f"{problem:9} {status}  {' '.join(body.split())[:100]}")
 
 
 for problem, sent in BAD.items():
@@ -362,13 +362,13 @@ for slots in SLOTS:
     print(f"; each text takes {slots / gain:4.1f} times as long")
 
 # %% [markdown]
-# With many slots a step takes longer than with one, and so does each text; the end of each line
-# says by how much. Sharing pays where there are more tokens per second than with one slot. With two
-# or four slots that may not be so here: our model is so small that its weights stay in the
-# processor's cache. A large model spends its time on loading them (it is *memory-bound*); ours on
-# fixed costs, which the slots share, and on arithmetic, which grows with them (a model that spends
-# most on this is **compute-bound**). The server uses sixteen slots: each of sixteen people waits
-# longer than one would alone, but far less than sixteen times as long.
+# With many slots a step takes longer, and so does each text; the end of each line says by how much.
+# Sharing pays where there are more tokens per second than with one slot. With two or four that may
+# not be so here: our model is so small that its weights stay in the processor's cache. A large
+# model spends most time on loading them (it is *memory-bound*); ours on fixed costs, which the
+# slots share, and on arithmetic, which grows with them (a model that spends most on this is
+# **compute-bound**). The server uses sixteen slots: each of sixteen people waits longer than one
+# would alone, but far less than sixteen times as long.
 
 # %% [markdown]
 # ## Streaming

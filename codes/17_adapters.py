@@ -198,8 +198,8 @@ plt.show()
 
 # %% [markdown]
 # With rank 1 the error cannot fall below the dotted line: the part of the change that belongs to
-# the second singular value. (Rank 4 is slower because its $\alpha / r$ is only a half.) Which rank a
-# real task needs one has to try.
+# the second singular value. (Rank 4 is slower because its $\alpha / r$ is only a half.) Which rank
+# a real task needs one has to try.
 #
 # ## The same in Keras
 #
