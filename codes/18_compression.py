@@ -762,10 +762,10 @@ assert speeds["keras-nlp float32"] < speeds["keras-nlp int8"] < speeds["float32"
 # %% [markdown]
 # The model with zeros is as fast as the one without: zeros are multiplied like other numbers. The
 # smaller models are only a little faster. One block in place of two saves so little that most of
-# the time must be spent outside the blocks. `Int8GPT2` is several times *slower*. A likely reason is
-# that Python calls each of its products, while our generator is compiled as a whole. In Keras int8
-# is faster than float32, and still slower than our generator. At this size the program matters more
-# than the number of bits.
+# the time must be spent outside the blocks. `Int8GPT2` is several times *slower*. A likely reason
+# is that Python calls each of its products, while our generator is compiled as a whole. In Keras
+# int8 is faster than float32, and still slower than our generator. At this size the program matters
+# more than the number of bits.
 #
 # ### Eight bits at the size of GPT-2
 #
@@ -903,8 +903,8 @@ plt.show()
 # * Loss and validity are different prices: a mean over tokens hides what breaks whole texts.
 # * GPTQ keeps the outputs near, not the weights, by compensating each rounding error with the
 #   weights that are still to come.
-# * Scattered zeros save bytes, not time. Smaller matrices and smaller students save both (here little
-#   time), and have to be trained.
+# * Scattered zeros save bytes, not time. Smaller matrices and smaller students save both (here
+#   little time), and have to be trained.
 # * With products made for it, int8 is faster than our float32 in a large model, and not in a small
 #   one. Measure at the size that you use.
 
