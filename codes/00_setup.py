@@ -10,9 +10,10 @@
 # %% [markdown]
 # A notebook consists of **cells**. A code cell is a piece of a program, with its output below. Run
 # a cell with Shift + Enter, or run all of them from the menu. One Python process, the **kernel**,
-# runs all the cells of the page. The right kernel for this course is called `.venv`, after the
-# folder in which the installation has put Python. If the cell above says that this is another
-# Python, choose `.venv` in the menu of kernels, or close the page and start it with `make lab`.
+# runs all the cells of the page. In editors such as VS Code the right kernel for this course is
+# called `.venv`, after the folder in which the installation has put Python. If the cell above says
+# that this is another Python, choose `.venv` in the menu of kernels, or close the page and start it
+# with `make lab`.
 #
 # Every lesson begins with its settings. This one has a single setting, the **seed**: the number
 # from which the random-number generator starts. The same seed gives the same random numbers, so a
@@ -89,7 +90,7 @@ print(doctor.check_python(doctor.Machine("Darwin", "x86_64", (3, 12, 1))))
 print(doctor.check_python(doctor.Machine("Darwin", "x86_64", (3, 11, 9), rosetta=True)))
 
 # %% [markdown]
-# The last two are a Python version that is too old and one that is too new, on any machine:
+# The next two are a Python version that is too old and one that is too new, on any machine:
 
 # %% tags=["nbval-check-output"]
 print(doctor.check_python(doctor.Machine("Linux", "x86_64", (3, 9, 18))))
@@ -102,8 +103,8 @@ print(doctor.check_python(doctor.Machine("Linux", "x86_64", (3, 14, 0))))
 # derivatives: how a result changes when its inputs change (lesson 1). **Keras** is a library for
 # neural networks that is easier to use; it runs on top of TensorFlow, which is then called its
 # *backend*. **keras-nlp** adds the parts of language models. The next cell checks that all packages
-# are installed, that their versions fit together, and that nothing is left over from older
-# versions.
+# are installed, that their versions fit together, that nothing is left over from older versions,
+# and that the backend of Keras is TensorFlow.
 
 # %%
 installed = doctor.installed_versions()
@@ -159,7 +160,7 @@ print("total", total.shape)
 # most of them lie between −1 and 1. In a sum of $n$ such numbers the positive and the negative ones
 # largely cancel. The sum is 0 on average, and it typically differs from 0 by $\sqrt{n}$: by 10 for
 # a hundred numbers, by 1,000 for a million. The check reports a problem only if the difference is
-# more than ten times as large.
+# more than ten times $\sqrt{n}$.
 
 # %%
 report(doctor.check_sum(float(total)))
@@ -191,9 +192,9 @@ plt.show()
 #
 # In nearly every lesson we compute the same thing twice: by hand, mostly in NumPy, and with the
 # library. If both results agree, we have understood what the library does. We begin with something
-# small, the product of a matrix and a vector. The results are not equal to the last digit: both
-# sides calculate with about 7 digits and may add in a different order, and each addition rounds.
-# Numbers around 1 can therefore differ by about a millionth.
+# small, the product of a matrix and a vector. The results need not be equal to the last digit: both
+# sides calculate with about 7 digits (`float32`) and may add in a different order, and each
+# addition rounds. Numbers around 1 can therefore differ by about a millionth.
 
 # %% tags=["nbval-check-output"]
 matrix = rng.normal(size=(3, 4)).astype("float32")
@@ -296,7 +297,7 @@ def typical_sum(n):
 check.typical_sum(typical_sum)
 
 # %% [markdown]
-# Stuck? Every exercise has hints and a solution.
+# Stuck? Every exercise has hints, one a call, and a solution: `check.typical_sum.solution()`.
 
 # %%
 check.typical_sum.hint()

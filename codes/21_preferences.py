@@ -85,8 +85,8 @@ plt.show()
 #
 # This is the **Bradley–Terry model** (1952), known from chess ratings. Only differences of scores
 # matter. The loss is the cross-entropy of lesson 2, $-\log \sigma(s_a - s_b)$, where $a$ is the
-# chosen text. Its gradient pushes $s_a$ up and $s_b$ down, each by $1 - P(a \succ b)$, the
-# probability that the model gave to the wrong outcome.
+# chosen text. Gradient descent pushes $s_a$ up and $s_b$ down, in proportion to
+# $1 - P(a \succ b)$, the probability that the model gave to the wrong outcome.
 #
 # A **reward model** is a network that computes such a score from a text. First without a network:
 # four texts with a score each, and twelve comparisons.
@@ -140,7 +140,7 @@ assert np.allclose(ours, theirs)
 # %% [markdown]
 # ## How good can it get? The frontier
 #
-# A policy that only seeks reward forgets everything else. So we maximise the reward minus a
+# A policy that only seeks reward can forget everything else. So we maximise the reward minus a
 # penalty for leaving the reference: $\beta$ times the **Kullback–Leibler divergence** (KL
 # divergence), the mean, over texts that the policy $\pi$ samples, of how many nats likelier the
 # policy finds its text than the reference $\pi_0$ does.
@@ -162,7 +162,7 @@ assert np.allclose(ours, theirs)
 # $v^* \log \frac{v^*}{v} + (1 - v^*) \log \frac{1 - v^*}{1 - v}$. For each divergence this gives
 # the highest share of good texts that any method can reach: a higher one would beat the best
 # policy. The curve is the **frontier**, computed by `frontier(v, kl)`. It depends on $v$ alone,
-# which can be measured from samples of the reference. Now six texts.
+# which can be measured from samples of the reference. Now take six texts.
 
 # %%
 base = np.array([0.30, 0.20, 0.15, 0.15, 0.12, 0.08])  # what the reference would say
@@ -189,8 +189,8 @@ for beta in (4.0, 1.0, 0.25):
     assert np.isclose(best @ good, by_formula)
 
 # %% [markdown]
-# The good texts keep their proportions among each other, and so do the bad ones. To change this
-# adds divergence and no reward. Is any random policy above the frontier?
+# The good texts keep their proportions among each other, and so do the bad ones. Changing these
+# would add divergence but no reward. Is any random policy above the frontier?
 
 # %%
 policies = rng.dirichlet(np.ones(6), 5000)
@@ -306,13 +306,14 @@ assert policy[5] < base[5] and policy[4] < base[4]  # the two that are in no pai
 # ## GRPO: learn from one's own samples
 #
 # A policy can also be trained on texts that it samples itself (**on-policy**): the better ones
-# become likelier. The gradient of the mean reward is, by the chain rule, the mean over samples of
-# the reward times the gradient of $\log \pi(x)$, the **policy gradient** (REINFORCE; Williams,
-# 1992). If all rewards are equal it is 0, as no policy can change their mean. So subtracting a
-# constant from all rewards does not change it, but can make its estimate less noisy. **Group
-# relative policy optimization** (GRPO; Shao and others, *DeepSeekMath*, 2024, section 4.1)
-# subtracts the mean reward of a group of samples (for the same prompt, if there is one) and
-# divides by the standard deviation; the result is the **advantage** of a text.
+# become likelier. The gradient of the mean reward is, by the chain rule (the *log-derivative
+# trick*), the mean over samples of the reward times the gradient of $\log \pi(x)$, the **policy
+# gradient** (REINFORCE; Williams, 1992). If all rewards are equal it is 0, as no policy can change
+# their mean. So subtracting a constant from all rewards does not change it, but can make its
+# estimate less noisy. **Group relative policy optimization** (GRPO; Shao and others,
+# *DeepSeekMath*, 2024, section 4.1) subtracts the mean reward of a group of samples (for the same
+# prompt, if there is one) and divides by the standard deviation; the result is the **advantage** of
+# a text.
 
 # %%
 exact = base * (good - v)  # the gradient of the mean reward by the logits
@@ -343,9 +344,9 @@ print("rewards   ", toy_rewards)
 print("advantages", group_advantages(toy_rewards))
 
 # %% [markdown]
-# Without subtraction the mean agrees with the exact gradient. Subtracting the mean reward makes
-# the estimate less noisy, but too small by the factor $(n - 1)/n$ for groups of $n$: each sample
-# is compared with a mean that it is part of.
+# Without subtraction the mean of the estimates agrees with the exact gradient. Subtracting the mean
+# reward makes them less noisy, but too small by the factor $(n - 1)/n$ for groups of $n$: each
+# sample is compared with a mean that it is part of.
 #
 # ## Stories, and a parser as the judge
 #
@@ -380,12 +381,13 @@ print(f"log p of a story {np.mean(by_base(base_stories)):.1f} nats on average")
 # card](../datasets/preferences.md)), as they take too long for a lesson. In each step the model
 # samples a group of 64 stories, the parser judges them, and one step of Adam follows
 # ([grpo.py](../utils/preferences/grpo.py)). The trained policy then tells other stories, as many as
-# the column *stories* says. The base is the model from above.
+# the column *stories* says. The base was trained like the model above.
 #
 # Each row has the difference in validity with its 95 % interval, and its costs: the KL divergence
-# to the base in nats per story; the loss on held-out tales, which rises if the policy forgets
-# their language; and *distinct-3*, the share of different runs of three words in 500 stories,
-# which falls if it repeats itself. The frontier is the validity possible at this divergence.
+# to the base in nats per story; the loss on held-out tales in nats per token, which rises if the
+# policy forgets their language; and *distinct-3*, the share of different runs of three words in 500
+# stories, which falls if it repeats itself. The frontier is the highest validity possible at this
+# divergence.
 
 # %%
 data = json.loads(shipped("preferences.json").read_text(encoding="utf-8"))
@@ -511,7 +513,7 @@ print(f"KL to the base {with_interval(ratios)} nats per story")
 
 # %% [markdown]
 # The interval of the difference excludes 0: validity has risen. The `validation_loss` is minus the
-# mean reward since the evaluation before; every group of stories is new. The size of the `loss`
+# mean reward since the previous evaluation; every group of stories is new. The size of the `loss`
 # says nothing by itself.
 #
 # "Improved GRPO" in the table is the same with half the learning rate, twice as many steps and two
@@ -530,14 +532,14 @@ for name in IMPROVED:
     assert points["improved, but all parameters"]["valid"] < points[name]["valid"]
 
 # %% [markdown]
-# Improved GRPO gains more than plain GRPO, at a small part of its divergence. Loss and distinct-3
-# have hardly changed.
+# Improved GRPO gains more than plain GRPO (in twice the steps), at a small part of its
+# divergence. Loss and distinct-3 have hardly changed.
 #
 # Each change counts, as far as one training each can tell. Without the penalty validity is no
 # lower, but the divergence is more than five times as large and the loss has risen. The gain is
-# smaller with credit by story, at the same divergence, and with all parameters. (By story the
-# advantages are about twice as large, and so is β. With all parameters the learning rate is that
-# of plain GRPO.)
+# smaller with credit by story, at about the same divergence, and with all parameters. (By story the
+# advantages are about twice as large, so β is doubled, too. With all parameters the learning rate
+# is that of plain GRPO.)
 #
 # ### The control: a lower temperature
 #
@@ -549,7 +551,7 @@ TEMPERATURES = [f"temperature {t}" for t in (0.9, 0.85, 0.8)]
 show(["base", *TEMPERATURES])
 
 # %% [markdown]
-# To be fair, we compare at equal KL divergence, with a line through the points of the temperatures.
+# To be fair, we compare at equal KL divergence, by linear interpolation between the temperatures.
 
 # %%
 control_kl = [points[name]["kl"] for name in ["base", *TEMPERATURES]]
@@ -633,9 +635,9 @@ for name in DPO_VALID:
 # most stories are no longer valid.
 #
 # For validity itself DPO does not work, in this one training: the gain is less than the half width
-# of its interval. The loss stays near log 2 on held-out pairs, as if the policy could only guess.
-# A likely reason: a valid and an invalid story differ in most tokens, one of them decides, and the
-# label does not say which.
+# of its interval (the `assert` checks it). The loss stays near log 2 on held-out pairs, as if the
+# policy could only guess. A likely reason: a valid and an invalid story differ in most tokens, one
+# of them decides, and the label does not say which.
 #
 # ## Reward hacking and collapse
 #
@@ -666,9 +668,9 @@ assert hacked["valid"] < 0.05 and hacked["distinct_3"] < 0.1 and hacked["kl"] > 
 # Without a parser, a reward model has to judge. We trained one, the base with a score at its end,
 # on pairs of valid and invalid stories by Bradley and Terry's loss. The **area under the curve**
 # (AUC) is the probability that a new valid story gets a higher score than an invalid one; 0.5 is
-# chance. Beside it stands what the language model knows without any label: the mean of $\log p$
-# over the tokens of a story, and the *lowest* one. The length is a control: the shorter, the
-# better, as fewer words can be wrong.
+# chance. Two rows show what the language model knows without any label: the mean of $\log p$ over
+# the tokens of a story, and the *lowest* one. The length is a control: the shorter, the better, as
+# fewer words can be wrong.
 
 # %%
 prediction = data["prediction"]
@@ -682,11 +684,11 @@ assert area["reward model"] < 0.65 and prediction["accuracy_in_training"] < 2 / 
 assert area["mean log p"] < area["lowest log p"] and area["lowest log p"] > 0.85
 
 # %% [markdown]
-# The reward model is hardly better than chance on new stories; best-of-n by it gains little on the
-# base's validity above. It gets more than one in three of its training pairs wrong. A likely
-# reason, again: the label does not say which word is wrong. The lowest $\log p$ needs no label and
-# predicts validity well: a wrong word is often one that the model itself found unlikely, sampled
-# by bad luck. In the mean over all tokens it counts for less.
+# The reward model is hardly better than chance, or than length, on new stories; best-of-n by it
+# gains little on the base's validity above. It gets more than one in three of its training pairs
+# wrong. A likely reason, again: the label does not say which word is wrong. The lowest $\log p$
+# needs no label and predicts validity well: a wrong word is often one that the model itself found
+# unlikely, sampled by bad luck. In the mean over all tokens it counts for less.
 #
 # ## Right answers
 #
@@ -696,13 +698,13 @@ assert area["mean log p"] < area["lowest log p"] and area["lowest log p"] > 0.85
 # ways to say so. The four replies are a group of GRPO
 # ([answers.py](../utils/preferences/answers.py)).
 #
-# Where all four replies are right, all advantages are 0, and nothing can be learnt. So each step
-# asks many questions, and learns from the replies with the largest advantages, much like **dynamic
-# sampling** (Yu and others, *DAPO*, 2025). All parameters are trained, with a KL penalty.
+# Where all four replies are right, or all wrong, all advantages are 0: nothing can be learnt. So
+# each step asks many questions, and learns from the replies with the largest advantages, much like
+# **dynamic sampling** (Yu and others, *DAPO*, 2025). All parameters are trained, with a KL penalty.
 #
 # The examination of lesson 10 judges the result, on tales that no training has seen. Its questions
-# are in plain words, in other words (unseen, too), or without an answer in the tale. The reply is
-# the likeliest one, then one sampled at temperature 1. The difference is that to the model before
+# are in plain words, in other words (unseen, too), or have no answer in the tale. The reply is the
+# likeliest one, then one sampled at temperature 1. The difference is that to the model before
 # training, question by question.
 
 # %%
@@ -738,8 +740,8 @@ rightly = np.diff([marks(name, "sampled", "no answer").sum() for name in answers
 print(f"sampled refusals: {more:+}, to questions without an answer {rightly:+}")
 
 # %% [markdown]
-# Hardly anything is gained. In plain words almost nothing was left to gain. In other words the
-# model is right as often as before: its own replies to wordings that it knows have not taught it
+# Hardly anything is gained. Questions in plain words left almost nothing to gain. In the other
+# wordings no change can be told from 0: its own replies to known ones have not taught the model
 # others. Without an answer the gain is about as large as its error, and only a part of the
 # additional refusals are right. This one training shows only that a verifiable reward is no
 # guarantee.
@@ -825,10 +827,10 @@ plt.show()
 # %% [markdown]
 # Both directions together find the right reply more often than either alone. (The number of
 # training steps, though, was raised after a first result on all messages, so those that judge were
-# not quite unseen.) Their replies are as long and as varied as those of the forward model: the
+# not quite unseen.) Their replies are about as long and varied as those of the forward model: the
 # gain is in hits@1 only. The task is easy: small talk has few different replies, and the forward
-# model alone does most of the work. On real conversations, in a trial outside the course, models
-# of this size stayed at chance.
+# model alone does most of the work. On real conversations, in a trial outside the course, models of
+# this size stayed at chance.
 #
 # ## Your own preferences
 #
@@ -856,9 +858,9 @@ plt.show()
 # ## Recap
 #
 # * Comparisons become scores by Bradley and Terry's model. DPO needs no reward model: its score is
-#   the log ratio of policy and reference.
+#   β times the log ratio of policy and reference.
 # * For a reward of 0 or 1 the best possible share of good texts is known for each KL divergence.
-#   Best-of-n reaches it, with n samples each time.
+#   Best-of-n by this reward reaches it, with n samples each time.
 # * GRPO learns from its own samples, each compared with the mean of its group. Credit where the
 #   mistake is and fewer parameters make its gradient less noisy; an exact KL penalty keeps the
 #   policy near the reference.

@@ -192,8 +192,8 @@ answer = Answers(
     (
         "The same in Keras",
         "With equal logits every token is equally likely, so the loss is the logarithm of the"
-        " size of the vocabulary. Another value at the start means that something is wrong: the"
-        " loss function or the initial weights.",
+        " size of the vocabulary; with small random weights it is close to that. A clearly"
+        " different value means that something is wrong: the loss function or the initial weights.",
     ),
     (
         "Why it forgets: a context of one character",

@@ -215,9 +215,10 @@ answer = Answers(
     ),
     (
         "Two heads with different jobs",
-        "One head gives a position one weighted mean, in which two things are mixed. Two heads "
-        "fetch two things and keep them apart. They start with different random numbers, get "
-        "different gradients, and so specialise if the task rewards it.",
+        "One head gives a position one weighted mean, which may mix two things up, unless it has "
+        "enough numbers to keep them apart. Two heads look for two things separately. They start "
+        "with different random numbers, get different gradients, and so can specialise if the "
+        "task needs two things.",
     ),
     (
         "What it costs",
