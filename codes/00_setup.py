@@ -297,7 +297,7 @@ def typical_sum(n):
 check.typical_sum(typical_sum)
 
 # %% [markdown]
-# Stuck? Every exercise has hints, one a call, and a solution: `check.typical_sum.solution()`.
+# Stuck? Every exercise has hints, one per call, and a solution: `check.typical_sum.solution()`.
 
 # %%
 check.typical_sum.hint()

@@ -532,7 +532,7 @@ for name in IMPROVED:
     assert points["improved, but all parameters"]["valid"] < points[name]["valid"]
 
 # %% [markdown]
-# Improved GRPO gains more than plain GRPO (in twice the steps), at a small part of its
+# Improved GRPO gains more than plain GRPO (in twice as many steps), at a small part of its
 # divergence. Loss and distinct-3 have hardly changed.
 #
 # Each change counts, as far as one training each can tell. Without the penalty validity is no
@@ -740,7 +740,7 @@ rightly = np.diff([marks(name, "sampled", "no answer").sum() for name in answers
 print(f"sampled refusals: {more:+}, to questions without an answer {rightly:+}")
 
 # %% [markdown]
-# Hardly anything is gained. Questions in plain words left almost nothing to gain. In the other
+# Hardly anything is gained. Questions in plain words left almost nothing to gain. For the other
 # wordings no change can be told from 0: its own replies to known ones have not taught the model
 # others. Without an answer the gain is about as large as its error, and only a part of the
 # additional refusals are right. This one training shows only that a verifiable reward is no
