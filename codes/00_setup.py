@@ -139,20 +139,20 @@ print(doctor.devices())
 # Now a first computation: sample a million random numbers and add them up.
 
 # %%
-draws = tf.random.normal([1000, 1000])
-total = tf.reduce_sum(draws)
+samples = tf.random.normal([1000, 1000])
+total = tf.reduce_sum(samples)
 print(f"{total:.1f}")
 
 # %% [markdown]
-# `draws` is a **tensor**: a block of numbers with a **shape**, here 1,000 rows of 1,000 numbers. A
-# list of 5 numbers has the shape (5,), and a table with 2 rows and 3 columns has the shape (2, 3).
-# A stack of 4 such tables has the shape (4, 2, 3) and holds 4 · 2 · 3 = 24 numbers. Each of these
-# directions is called an **axis**, and the shape gives the length of each axis. Summing over an
-# axis removes it: the sum of the stack over its last axis has the shape (4, 2). A single number is
-# a tensor, too. It has no axes, so its shape is empty.
+# `samples` is a **tensor**: a block of numbers with a **shape**, here 1,000 rows of 1,000 numbers.
+# A list of 5 numbers has the shape (5,), and a table with 2 rows and 3 columns has the shape (2,
+# 3). A stack of 4 such tables has the shape (4, 2, 3) and holds 4 · 2 · 3 = 24 numbers. Each of
+# these directions is called an **axis**, and the shape gives the length of each axis. Summing over
+# an axis removes it: the sum of the stack over its last axis has the shape (4, 2). A single number
+# is a tensor, too. It has no axes, so its shape is empty.
 
 # %% tags=["nbval-check-output"]
-print("draws", draws.shape)
+print("samples", samples.shape)
 print("total", total.shape)
 
 # %% [markdown]
@@ -173,17 +173,17 @@ report(doctor.check_sum(float(total)))
 # %%
 grid = np.linspace(-4, 4, 200)
 plt.hist(
-    draws.numpy().ravel(),
+    samples.numpy().ravel(),
     bins=80,
     range=(-4, 4),
     density=True,
     color="lightgrey",
-    label="our draws",
+    label="our samples",
 )
 plt.plot(grid, np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi), color=ORANGE, label="the formula")
 plt.title("A million random numbers and the curve they follow")
 plt.xlabel("value")
-plt.ylabel("share of the draws per unit")
+plt.ylabel("density")
 plt.legend()
 plt.show()
 
@@ -210,7 +210,7 @@ assert difference < 1e-5
 # %% tags=["nbval-check-output"]
 seed_everything(args.seed)
 again = tf.random.normal([1000, 1000])
-print("the same seed, the same million numbers:", bool(np.array_equal(draws, again)))
+print("the same seed, the same million numbers:", bool(np.array_equal(samples, again)))
 
 # %% [markdown]
 # ## If your result looks different

@@ -314,10 +314,10 @@ for name, (ours, sampler) in pairs.items():
 
 
 # %%
-def library_frequencies(sampler, draws=40_000):
+def library_frequencies(sampler, num_samples=40_000):
     """How often a sampler takes each word after `the`."""
-    p = sampler.compute_probabilities(np.tile(table_logits[0], (draws, 1)))
-    return np.bincount(np.array(sampler.get_next_token(p)), minlength=len(words)) / draws
+    p = sampler.compute_probabilities(np.tile(table_logits[0], (num_samples, 1)))
+    return np.bincount(np.array(sampler.get_next_token(p)), minlength=len(words)) / num_samples
 
 
 by_formula = {
@@ -331,7 +331,7 @@ by_formula = {
 for name, (p, sampler) in by_formula.items():
     frequencies = library_frequencies(sampler)
     agree = np.abs(frequencies - p).max() < 0.015
-    print(f"{name:16} formula {p}  drawn {frequencies}  within 0.015: {agree}")
+    print(f"{name:16} formula {p}  sampled {frequencies}  within 0.015: {agree}")
     assert agree and np.all(frequencies[p == 0] == 0)
 
 # %% [markdown]

@@ -980,10 +980,10 @@ plt.show()
 # %%
 counts = all_counts["en"][:200]
 chosen = rng.integers(len(counts), size=(2000, len(counts)))
-draws = np.array([bleu(counts[some].sum(axis=0)) for some in chosen])
-low, high = interval(draws)
+resampled = np.array([bleu(counts[some].sum(axis=0)) for some in chosen])
+low, high = interval(resampled)
 whole, half = bleu(counts.sum(axis=0)), (high - low) / 2
-print(f"by hand    BLEU = {whole:.2f} (μ = {draws.mean():.2f} ± {half:.2f})")
+print(f"by hand    BLEU = {whole:.2f} (μ = {resampled.mean():.2f} ± {half:.2f})")
 pairs = copies["en"][:200], [openings["en"][:200]]
 print("sacrebleu ", sacrebleu.BLEU(force=True).corpus_score(*pairs, n_bootstrap=2000))
 
@@ -1085,8 +1085,8 @@ for name, replies in given.items():
     }
     counts = np.array([bleu_counts(*map(tokens, pair)) for pair in pairs])
     chosen = rng.integers(len(counts), size=(500, len(counts)))  # BLEU is slow: fewer resamples
-    draws = np.array([bleu(counts[some].sum(axis=0)) for some in chosen]) / 100
-    report[name]["BLEU"] = bleu(counts.sum(axis=0)) / 100, *interval(draws)
+    resampled = np.array([bleu(counts[some].sum(axis=0)) for some in chosen]) / 100
+    report[name]["BLEU"] = bleu(counts.sum(axis=0)) / 100, *interval(resampled)
 
 # %%
 print(f"{'':11}", *[f"{measure:>19}" for measure in report["copy"]])

@@ -47,7 +47,7 @@ def typical_sum(n):
 
 
 @typical_sum.mistake(
-    "then a million draws would typically sum to a million: plus and minus cancel."
+    "then a million samples would typically sum to a million: plus and minus cancel."
 )
 def _(n):
     return n
