@@ -15,6 +15,7 @@ from utils.command_line import (
     file,
     folder,
     one_of,
+    preset_folder,
     rate,
     whole_number,
 )
@@ -56,6 +57,9 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(words, sentence, capsys):
 def test_converters(tmp_path, monkeypatch):
     (tmp_path / "text").touch()
     monkeypatch.setenv("HOME", str(tmp_path))
+    preset = tmp_path / "run" / "preset"
+    preset.mkdir(parents=True)
+    (preset / "config.json").touch()
     good = [
         (whole_number(1), "5", 5),
         (rate(), "0", 0.0),
@@ -64,6 +68,9 @@ def test_converters(tmp_path, monkeypatch):
         (file("text file"), str(tmp_path / "text"), str(tmp_path / "text")),
         (file("text file"), "~/text", str(tmp_path / "text")),
         (folder(), "~", str(tmp_path)),
+        (preset_folder(), str(preset), str(preset)),
+        (preset_folder(), "~/run", str(preset)),
+        (preset_folder(), "~", str(tmp_path)),
         (any_path(), "~/new", tmp_path / "new"),
         (any_path(), "~nobody-of-this-name/new", Path("~nobody-of-this-name/new")),
     ]

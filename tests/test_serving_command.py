@@ -215,6 +215,16 @@ def test_a_folder_with_the_name_of_a_published_model_is_read(
     assert model.backbone.max_sequence_length == 96 and offline == []
 
 
+def test_the_folder_of_a_run_is_served_under_the_name_of_the_run(published, tmp_path):
+    """It is the folder that a training names at its end; the preset lies in it."""
+    shutil.copytree(published, tmp_path / "tales-1234" / "preset")
+    preset = read_command_line(["--preset", str(tmp_path / "tales-1234")]).preset
+    assert preset == tmp_path / "tales-1234" / "preset"
+    engine, *_ = own_model(preset, 1, 0)
+    assert engine.name == "tales-1234"
+    engine.close()
+
+
 DAMAGES = {
     "no weights": ("model.weights.h5", None),
     "half of the weights": ("model.weights.h5", 0.5),

@@ -130,6 +130,17 @@ def folder(*names: str) -> Converter:
     return _existing("the path of a folder", os.path.isdir, names)
 
 
+def preset_folder() -> Converter:
+    """The folder of a preset or of a run, which has a preset in it. The path of that preset."""
+
+    def convert(text: str) -> str:
+        path = str(folder().convert(text))
+        inside = os.path.join(path, "preset")
+        return inside if os.path.isfile(os.path.join(inside, "config.json")) else path
+
+    return Converter(folder().expected, convert)
+
+
 def file(kind: str, *names: str) -> Converter:
     """The path of a file that is there, or one of `names`; `kind` is such as "text file"."""
     return _existing(f"the path of a {kind}", os.path.isfile, names)

@@ -14,7 +14,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from utils.command_line import OneSentenceParser, any_path, one_of, run
+from utils.command_line import OneSentenceParser, any_path, one_of, preset_folder, run
 from utils.errors import CourseError
 from utils.quiet import import_tensorflow
 
@@ -49,7 +49,7 @@ def preset_of(model: str) -> Path:
         return Path(run_by_name(model).preset)
     if is_compressed(folder):
         raise CourseError(f"{folder} is compressed already: compress the model that it comes from.")
-    return folder / "preset" if (folder / "preset" / "config.json").is_file() else folder
+    return Path(str(preset_folder().convert(model)))
 
 
 def compress(model: str, bits: int, to: Path) -> None:

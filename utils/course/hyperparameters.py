@@ -14,6 +14,7 @@ from utils.command_line import (
     name,
     one_of,
     positive_number,
+    preset_folder,
     rate,
     share,
     switch,
@@ -76,8 +77,8 @@ OPTIONS = {
         unset="those of the course",
     ),
     "base": Hyperparameter(
-        "preset of the model to start from",
-        folder(),
+        "preset or run of the model to start from",
+        preset_folder(),
         unset="the small GPT-2 of the course, with --lora its chat model",
     ),
     "lora": Hyperparameter(

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils.command_line import OneSentenceParser, file, folder, positive_number, run, whole_number
+from utils.command_line import (
+    OneSentenceParser,
+    file,
+    positive_number,
+    preset_folder,
+    run,
+    whole_number,
+)
 from utils.preferences.pair_file import Pair, PairsError, read_pairs
 from utils.quiet import import_tensorflow
 
@@ -101,8 +108,8 @@ def parse(words: list[str] | None) -> Namespace:
     add = parser.add_argument
     pairs = 'the pairs, each line {"prompt": …, "chosen": …, "rejected": …}'
     add("--pairs", type=file("JSON Lines file"), required=True, metavar="FILE", help=pairs)
-    chat = "preset of the model to start from (default: the course's chat model)"
-    add("--base", type=folder(), metavar="FOLDER", help=chat)
+    chat = "preset or run of the model to start from (default: the course's chat model)"
+    add("--base", type=preset_folder(), metavar="FOLDER", help=chat)
     number = whole_number(1, 1_000_000)
     add("--steps", type=number, metavar="VALUE", help="gradient steps (default: five passes)")
     add("--batch-size", type=number, metavar="VALUE", help="pairs in a step")

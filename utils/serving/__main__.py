@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from utils.command_line import OneSentenceParser, folder, one_of, run, whole_number
+from utils.command_line import OneSentenceParser, folder, one_of, preset_folder, run, whole_number
 from utils.errors import CourseError
 from utils.quiet import import_tensorflow
 from utils.serving.access import is_address, name_in
@@ -81,10 +81,10 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     add("--context", type=whole_number(256, 8192), default=unset, metavar="TOKENS", help=longest)
     add(
         "--preset",
-        type=folder(),
+        type=preset_folder(),
         default=unset,
         metavar="FOLDER",
-        help="serve the GPT-2 of this folder",
+        help="serve the GPT-2 of this folder, a preset or a run",
     )
     adapter = "serve the chat model with this adapter, too, under this name; may be repeated"
     add(
@@ -124,12 +124,18 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     names = [name for name, _ in args.adapter]
     own = [f"small-chat-{args.language}", f"small-gpt2-{args.language}"]
     if args.preset:
-        own = [args.preset.resolve().name]
+        own = [name_of(args.preset)]
     if len({*names, *own}) < len(names) + len(own):
         parser.error("--adapter: each adapter needs a name that no other model has")
     if args.slots is None:
         args.slots = SLOTS if args.model == "small" else LARGE_MODEL_SLOTS
     return args
+
+
+def name_of(preset: Path) -> str:
+    """The name under which a preset is served: that of its folder, or of the run that made it."""
+    folder = preset.resolve()
+    return folder.parent.name if folder.name == "preset" else folder.name
 
 
 def host_name(text: str) -> str:
@@ -164,7 +170,7 @@ def own_model(
     Raises:
         CourseError: if the folder holds no GPT-2 that can be read, or an adapter is not for it.
     """
-    name = folder.resolve().name
+    name = name_of(folder)
     engine, render = load_engine(folder, name, slots, queue, adapters, weights=weights)
     return Models(engine, render, engine)
 

@@ -11,7 +11,7 @@ What has been trained is kept: with the same table and settings it is only read.
 import os
 from pathlib import Path
 
-from utils.command_line import OneSentenceParser, any_path, folder, name, run, whole_number
+from utils.command_line import OneSentenceParser, any_path, name, preset_folder, run, whole_number
 from utils.quiet import import_tensorflow
 from utils.tasks.labelled import read_table
 
@@ -34,8 +34,8 @@ def main(words: list[str] | None = None) -> None:
     add("table", type=any_path(), metavar="TABLE", help="CSV in UTF-8: columns text and label")
     question = "say the label of a text, or of each line of a file"
     add("--predict", type=name("a text or a file"), metavar="FILE_OR_TEXT", help=question)
-    preset = "preset of a GPT-2 to start from; without it, one learns to write the texts first"
-    add("--base", type=folder(), metavar="FOLDER", help=preset)
+    start = "preset or run of a GPT-2 to start from; without it, one learns to write the texts"
+    add("--base", type=preset_folder(), metavar="FOLDER", help=start)
     add("--steps", type=whole_number(1, 1_000_000), help="gradient steps (as the data need it)")
     add("--seed", type=whole_number(0, 2**32 - 1), default=0, help="of all random numbers (0)")
     args = parser.parse_args(words)
