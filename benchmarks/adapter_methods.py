@@ -42,8 +42,8 @@ class Method(NamedTuple):
     """A way to adapt a model.
 
     Attributes:
-        start: (weights, rng) -> the parameters that are trained, by name, as they begin.
-        adapt: (weights, parameters) -> Adapted.
+        start: a function (weights, rng) -> the parameters that are trained, by name, as they begin.
+        adapt: a function (weights, parameters) -> Adapted.
         budget: how many singular values AdaLoRA keeps in the end; None for all others.
     """
 
@@ -66,9 +66,10 @@ def adapted_logits(
 
     Args:
         model: the model.
-        ids: (batch, time).
+        ids: token ids, (batch, time).
         num_heads: its attention heads in each block.
-        positions: of each id in its own text, (batch, time), where a row holds several texts.
+        positions: the position of each id in its own text, (batch, time), where a row holds several
+            texts.
         segments: the number of its text, (batch, time); 0 is a beginning that all texts share. Not
             for a model with a prompt.
     """
@@ -192,8 +193,8 @@ def with_tokens(method: Method, rows: int | None = None) -> Method:
     """The same method, and token embeddings are trained as they are besides.
 
     Args:
-        method: what else is trained.
-        rows: only the last ones, the newest tokens; None for the whole table.
+        method: the method that trains the rest.
+        rows: the number of last rows, the newest tokens; None for the whole table.
     """
     first = 0 if rows is None else -rows
 
@@ -289,7 +290,7 @@ def keep_important(
 
     Args:
         values: the numbers s of each matrix, by name.
-        gradients: of the loss with respect to them.
+        gradients: the gradients of the loss with respect to them.
         budget: how many are kept for each matrix on average.
     """
     importance = {name: np.abs(values[name] * gradients[name]) for name in values}

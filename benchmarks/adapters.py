@@ -87,8 +87,8 @@ class Setting:
         task: "retold", "docs", "persona" or "reading".
         method: one of `benchmarks.adapter_methods.METHODS`.
         rate: the highest learning rate.
-        seed: of the first parameters and of the order of the rows.
-        steps: of the schedule.
+        seed: the seed of the first parameters and of the order of the rows.
+        steps: the length of the schedule.
     """
 
     task: str
@@ -112,7 +112,7 @@ class Trainer:
 
     Args:
         method: the way to adapt the model.
-        weights: of the model.
+        weights: the parameters of the model.
         num_heads: its attention heads in each block.
     """
 
@@ -163,9 +163,9 @@ class Trainer:
         """Train from the beginning; return the CPU seconds of a step, without compiling.
 
         Args:
-            batch: (step, seed) -> ids, targets and loss mask, (batch, time) each; where a row holds
-                several texts, positions and segments besides.
-            setting: of the run.
+            batch: a function (step, seed) -> ids, targets and loss mask, (batch, time) each; where
+                a row holds several texts, positions and segments besides.
+            setting: the setting of the run.
         """
         import tensorflow as tf
 
@@ -347,8 +347,8 @@ class ReadingTask:
     conversations about it, and now and then small talk.
 
     Args:
-        model: knows the roles of a chat.
-        template: makes ids of messages.
+        model: a GPT-2 that knows the roles of a chat.
+        template: the chat template that makes ids of messages.
     """
 
     name = "reading"
@@ -406,7 +406,8 @@ class Results(results_file.Results):
         """Keep something that belongs to all runs; runs on another base model are forgotten.
 
         Args:
-            facts: by name. `bases` are the digests of the weights that the tasks start from.
+            facts: the facts by name. `bases` are the digests of the weights that the tasks start
+                from.
         """
         bases = self.data.get("bases", {})
         changed = {task for task, base in facts.get("bases", {}).items() if bases.get(task) != base}

@@ -71,8 +71,8 @@ def step_function(
     """STEPS_IN_A_CALL training steps, compiled as one function.
 
     Returns:
-        takes windows (STEPS_IN_A_CALL, batch_size, CONTEXT + 1), gives the mean loss of the last
-        step.
+        a function from windows (STEPS_IN_A_CALL, batch_size, CONTEXT + 1) to the mean loss of the
+        last step.
     """
     optimizer.build(model.trainable_variables)
     shape = (STEPS_IN_A_CALL, batch_size, None)

@@ -45,6 +45,9 @@ CALIBRATION = 64  # tales that GPTQ and AWQ look at
 METHODS = ("nearest", "GPTQ", "AWQ", "nearest, zero point", "Keras GPTQ", "Keras AWQ")
 ONE_LAYER = {"layers": 1}
 NARROW = {"width": 64, "heads": 1, "feed_forward": 256}  # only its speed is measured
+STEPS, BATCH, SEEDS = 400, 16, (0, 1)  # of healing and distillation
+HEALING_RATE, STUDENT_RATE = 0.005, 0.02
+ZEROS, HIDDEN = (0.3, 0.5), (384, 256)  # what healing begins with
 REPETITIONS, NEW = 5, 248  # of the small model's speeds: medians of so many texts, new tokens
 LARGE_REPETITIONS, LARGE_NEW = 5, 56  # at the shape of 124M
 MATRIX, STACKS = 1024, (1, 2, 4, 8, 16, 32, 64)  # for the effect of the cache
@@ -62,6 +65,15 @@ def plan() -> dict[str, dict]:
     runs["speeds 124M"] = {"kind": "large", "repetitions": LARGE_REPETITIONS, "new": LARGE_NEW}
     for method in METHODS:
         runs[f"blocks, {method}"] = {"kind": "blocks", "bits": 4, "method": method}
+    for seed in SEEDS:
+        training: dict[str, Any] = {"steps": STEPS, "seed": seed}
+        for share in ZEROS:
+            runs[f"{share:.0%} zeros, seed {seed}"] = {"kind": "pruned", "share": share} | training
+        for hidden in HIDDEN:
+            name = f"{hidden} hidden units, seed {seed}"
+            runs[name] = {"kind": "narrowed", "hidden": hidden} | training
+        for name, taught in (("alone", False), ("taught", True)):
+            runs[f"student {name}, seed {seed}"] = {"kind": "student", "taught": taught} | training
     return runs
 
 
@@ -74,8 +86,6 @@ class Laboratory:
     def __init__(self, peer: str | None = None):
         from utils.data.batches import Windows
         from utils.data.corpora import load_corpus
-        from utils.generation.compressed_gpt2 import as_arrays
-        from utils.generation.plain_gpt2 import read_weights
         from utils.small_gpt2 import pretrained
         from utils.tales import corpus as stories_of
         from utils.tales import floor
@@ -86,7 +96,7 @@ class Laboratory:
         self.heads = self.model.backbone.num_heads
         self.tokenizer, self.end_id = corpus.tokenizer, corpus.tokenizer.end_id
         self.model.preprocessor = None
-        self.weights = as_arrays(read_weights(self.model))
+        self.weights = arrays_of(self.model)
         context, documents = SIZES["small"].context, True
         self.windows = Windows(corpus.train, context, self.end_id, documents)
         validation = Windows(corpus.validation, context, self.end_id, documents)
@@ -295,6 +305,64 @@ def output_error(lab: Laboratory, weights) -> float:
     return float(np.mean(errors))
 
 
+# ---- smaller models that learn -------------------------------------------------------------------
+
+
+def pruned(lab: Laboratory, share: float, steps: int, seed: int) -> dict:
+    """A share of each matrix of the blocks set to zero, then healed."""
+    from utils.training.shrinking import with_zeros
+
+    small = with_zeros(lab.model, share)
+    kernels = [w.numpy() for w in small.backbone.weights if w.name == "kernel"]
+    zeros = sum(int(np.sum(kernel == 0)) for kernel in kernels)
+    numbers = sum(kernel.size for kernel in kernels)
+    size = 4 * (small.count_params() - zeros) + numbers // 8  # a bit says whether a number is there
+    return {"bytes": size} | healed(lab, small, steps, seed)
+
+
+def narrowed(lab: Laboratory, hidden: int, steps: int, seed: int) -> dict:
+    """Some hidden units of each feed-forward network, then healed."""
+    from utils.training.shrinking import narrowed as narrowed_gpt2
+
+    small = narrowed_gpt2(lab.model, hidden)
+    return {"bytes": 4 * small.count_params()} | healed(lab, small, steps, seed)
+
+
+def healed(lab: Laboratory, small, steps: int, seed: int) -> dict:
+    """What a model that was cut is worth before and after a short training."""
+    cut = lab.judged(arrays_of(small))
+    train(lab, small, steps, HEALING_RATE, seed)
+    return {"cut": cut} | lab.judged(arrays_of(small))
+
+
+def student(lab: Laboratory, taught: bool, steps: int, seed: int) -> dict:
+    """One block instead of two, from random weights, with or without the model as its teacher."""
+    import keras
+
+    from utils.models.gpt2 import build_gpt2
+    from utils.models.sizes import custom_size
+
+    keras.utils.set_random_seed(seed)
+    small = build_gpt2(lab.model.backbone.vocabulary_size, custom_size("small", **ONE_LAYER))
+    train(lab, small, steps, STUDENT_RATE, seed, lab.model if taught else None)
+    return {"bytes": 4 * small.count_params()} | lab.judged(arrays_of(small))
+
+
+def train(lab: Laboratory, small, steps: int, rate: float, seed: int, teacher=None) -> None:
+    """Train on the tales, or on what a teacher predicts of them."""
+    from utils.training.shrinking import train_briefly
+
+    train_briefly(small, lab.windows, steps, BATCH, rate, seed, teacher)
+
+
+def arrays_of(model):
+    """The weights of a GPT-2, as NumPy arrays."""
+    from utils.generation.compressed_gpt2 import as_arrays
+    from utils.generation.plain_gpt2 import read_weights
+
+    return as_arrays(read_weights(model))
+
+
 # ---- speeds --------------------------------------------------------------------------------------
 
 
@@ -306,9 +374,9 @@ def in_turns(
     """The median seconds of each program, all in turns; a first call of each does not count.
 
     Args:
-        programs: by name; one that returns a number has measured its seconds itself.
-        repetitions: of each.
-        clock: counts seconds; by default those that processors have worked for this process.
+        programs: the programs by name; one that returns a number has measured its seconds itself.
+        repetitions: the number of measured calls of each.
+        clock: a clock of seconds; by default those that processors have worked for this process.
     """
     seconds: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(1 + repetitions):
@@ -474,6 +542,9 @@ def agreement(int8, weights, heads: int, ids: list[int]) -> dict:
 KINDS: dict[str, Callable[..., dict]] = {
     "rounded": rounded,
     "blocks": blocks,
+    "pruned": pruned,
+    "narrowed": narrowed,
+    "student": student,
     "speeds": speeds,
     "cache": cache,
     "large": large,

@@ -61,12 +61,12 @@ class Setting:
     """What one run is made of.
 
     Attributes:
-        parts: of the model, arguments of `utils.models.modern.Parts`.
-        seed: of the first weights and of the order of the batches.
+        parts: the parts of the model, arguments of `utils.models.modern.Parts`.
+        seed: the seed of the first weights and of the order of the batches.
         rate: the highest learning rate, Muon's; that of its AdamW is half of it.
-        steps: of the schedule: warm-up, then half a cosine to 0.
+        steps: the length of the schedule: warm-up, then half a cosine to 0.
         context: tokens in a window of running text; None for a window for each tale.
-        matched: as many parameters as GPT-2; if not, its feed-forward width.
+        matched: whether it has as many parameters as GPT-2; if not, the same feed-forward width.
     """
 
     parts: dict
@@ -109,8 +109,8 @@ class Trainer:
     """A compiled model for all runs that differ in the seed only, so that they compile once.
 
     Attributes:
-        model: from ids to logits; `restart` gives it its first weights.
-        judge: gives its losses.
+        model: a model from ids to logits; `restart` gives it its first weights.
+        judge: a function that gives its losses.
         feed_forward: the width of its feed-forward networks.
     """
 
@@ -159,7 +159,7 @@ def train(setting: Setting, corpus, rows: np.ndarray, weights: np.ndarray) -> di
     """Train as a setting says.
 
     Args:
-        setting: of the run.
+        setting: the setting of the run.
         corpus: the tales.
         rows: the held-out tales, (tales, time + 1).
         weights: their loss mask, (tales, time).

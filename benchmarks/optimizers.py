@@ -1,15 +1,16 @@
 """AdamW beside Muon, and what each trick contributes: the loss by steps and by CPU seconds.
 
-    python -m benchmarks.optimizers             # all runs, about 20 CPU minutes
+    python -m benchmarks.optimizers             # all runs, about 28 CPU minutes
     python -m benchmarks.optimizers --list      # what there is so far
 
 Lesson 13 shows the result, `datasets/optimizers.json`. Each run is written when it is complete; a
 command that was stopped goes on with the next one. `--again` begins from nothing.
 
-All runs train the course's small GPT-2 from the same first weights, with the same batch size, and
-are judged by the same held-out tales, whose own floor is known. Time is the CPU time of the process
-spent on training (all threads, compilation included, evaluations not), which depends less on other
-programs than the clock does. On two cores that are both busy, the clock shows about half of it.
+All runs train the course's small GPT-2 from the same first weights and are judged by the same
+held-out tales, whose own floor is known. All but two rungs of the ladder have the same batch size.
+Time is the CPU time of the process spent on training (all threads, compilation included,
+evaluations not), which depends less on other programs than the clock does. On two cores that are
+both busy, the clock shows about half of it.
 """
 
 import time
@@ -24,6 +25,7 @@ from utils.paths import DATASETS
 
 FILE = DATASETS / "optimizers.json"
 BATCH_SIZE, STEPS, SEED = 8, 1400, 0
+LARGE_BATCH = 16  # that of the course's own runs
 TUNING_STEPS = 300
 SHORT_STEPS = 1000  # of the schedule that ends where the goal is
 FACTOR = 3  # between neighbouring learning rates of the tuning
@@ -40,11 +42,12 @@ class Setting:
     Attributes:
         optimizer: "AdamW" or "Muon".
         rate: the highest learning rate.
-        steps: of the schedule: warm-up, then half a cosine to 0.
+        steps: the length of the schedule: warm-up, then half a cosine to 0.
+        batch_size: windows in a step.
         windows: "padded", one tale each; "packed", running text cut anywhere; "stories", running
             text where each window starts at a story.
-        compiled: by XLA, as one program for a whole step.
-        masked: the model also gets a padding mask, as keras-nlp's GPT-2 does by itself.
+        compiled: whether XLA compiles it, as one program for a whole step.
+        masked: whether the model also gets a padding mask, as keras-nlp's GPT-2 does by itself.
         stop_after: steps after which the run stops, though its schedule is longer.
         seconds: CPU seconds after which the run stops.
     """
@@ -52,6 +55,7 @@ class Setting:
     optimizer: str
     rate: float
     steps: int = STEPS
+    batch_size: int = BATCH_SIZE
     windows: str = "stories"
     compiled: bool = True
     masked: bool = False
@@ -111,9 +115,10 @@ def train(setting: Setting, corpus, judge: Callable) -> list[list[float]]:
     """Train as a setting says; return [step, CPU seconds so far, validation loss] of evaluations.
 
     Args:
-        setting: of the run.
+        setting: the setting of the run.
         corpus: the tales.
-        judge: makes the function that measures the validation loss of a model from ids to logits.
+        judge: a function that makes the one that measures the validation loss of a model from ids
+            to logits.
     """
     import keras
 
@@ -132,7 +137,7 @@ def train(setting: Setting, corpus, judge: Callable) -> list[list[float]]:
     spent, evaluations = 0.0, [[0, 0.0, evaluate()]]
     for step in range(setting.stop_after or setting.steps):
         start = time.process_time()
-        ids, targets, weights = as_examples(*windows.batch(step, BATCH_SIZE, SEED))
+        ids, targets, weights = as_examples(*windows.batch(step, setting.batch_size, SEED))
         model.train_on_batch(with_mask(ids, weights) if setting.masked else ids, targets, weights)
         spent += time.process_time() - start
         if (step + 1) % STEPS_PER_EVALUATION == 0 or step == 0:
@@ -184,10 +189,12 @@ def all_runs(results: Results, make: Callable) -> None:
     """The tuning, the two long runs, and the rungs of the ladder that are not among those."""
     adamw, muon = (tune(results, optimizer, make) for optimizer in FIRST_RATES)
     slow = Setting("AdamW", adamw, compiled=False, seconds=SECONDS)
+    large = Setting("Muon", muon, batch_size=LARGE_BATCH)
     rungs = {
         "Muon": Setting("Muon", muon),
         "AdamW": Setting("AdamW", adamw),
-        "short schedule": Setting("Muon", muon, steps=SHORT_STEPS),
+        "large batch": large,
+        "short schedule": replace(large, steps=SHORT_STEPS),
         "plain": replace(slow, windows="padded", masked=True),
         "packed": replace(slow, windows="packed"),
         "stories": slow,

@@ -46,9 +46,9 @@ class Setting:
 
     Attributes:
         kind: "temperature" for the base itself; "grpo"; "dpo".
-        stories: that judge it.
-        temperature: at which it is sampled.
-        recipe: of the training, arguments of `GrpoRecipe` or `DpoRecipe`.
+        stories: the number of stories that judge it.
+        temperature: the temperature at which it is sampled.
+        recipe: the settings of the training, arguments of `GrpoRecipe` or `DpoRecipe`.
         prefer: what makes a story the chosen one of a pair, a name in `REWARDS`.
     """
 
@@ -72,24 +72,32 @@ def plan() -> dict[str, Setting]:
     by_story = improved | {"credit": "story", "beta": 0.4}
     everything = improved | {"parameters": "all", "learning_rate": 0.001}
     hacked = {"reward": "hedgehogs", "learning_rate": 0.002, "steps": 30}
-    gentle: dict = {}
-    firm, rough = {"learning_rate": 2e-4}, {"learning_rate": 4e-4}
+    usual: dict = {}
+
+    def dpo(prefer: str, rate: float, seed: int = 0) -> Setting:
+        return Setting("dpo", MANY, recipe={"learning_rate": rate, "seed": seed}, prefer=prefer)
+
     return {
         "base": Setting("temperature", MANY),
         "temperature 0.9": Setting("temperature", MANY, 0.9),
         "improved GRPO, seed 0": Setting("grpo", MANY, recipe=improved),
-        "DPO hedgehog, rate 0.0001": Setting("dpo", recipe=gentle, prefer="hedgehog"),
+        "DPO hedgehog, rate 0.0001": dpo("hedgehog", 1e-4),
         "GRPO hedgehogs": Setting("grpo", recipe=hacked),
-        "DPO hedgehog, rate 0.0002": Setting("dpo", recipe=firm, prefer="hedgehog"),
-        "DPO valid, rate 0.0002": Setting("dpo", recipe=firm, prefer="valid"),
+        "DPO hedgehog, rate 0.0002": dpo("hedgehog", 2e-4),
+        "DPO valid, rate 0.0002": dpo("valid", 2e-4),
         "temperature 0.85": Setting("temperature", MANY, 0.85),
         "temperature 0.8": Setting("temperature", MANY, 0.8),
-        "GRPO, seed 0": Setting("grpo", MANY, recipe={}),
-        "DPO hedgehog, rate 0.0004": Setting("dpo", recipe=rough, prefer="hedgehog"),
+        "GRPO, seed 0": Setting("grpo", MANY, recipe=usual),
+        "DPO hedgehog, rate 0.0004": dpo("hedgehog", 4e-4),
         "improved GRPO, seed 1": Setting("grpo", MANY, recipe=improved | {"seed": 1}),
         "improved, but no KL penalty": Setting("grpo", MANY, recipe=improved | {"beta": 0.0}),
         "improved, but by story": Setting("grpo", MANY, recipe=by_story),
         "improved, but all parameters": Setting("grpo", MANY, recipe=everything),
+        "DPO valid, rate 0.001": dpo("valid", 1e-3),
+        "DPO valid, rate 0.005": dpo("valid", 5e-3),
+        "DPO hedgehog, rate 0.0002, seed 1": dpo("hedgehog", 2e-4, 1),
+        "DPO valid, rate 0.001, seed 1": dpo("valid", 1e-3, 1),
+        "GRPO, seed 1": Setting("grpo", MANY, recipe={"seed": 1}),
     }
 
 
@@ -174,7 +182,7 @@ class Bench:
 
 def make(bench: Bench, setting: Setting) -> dict:
     """Train a policy if it has to be trained, and measure it."""
-    start, run = time.process_time(), None
+    start, run, margins = time.process_time(), None, {}
     if setting.kind == "grpo":
         from utils.preferences.grpo import GrpoRecipe, train_with_reward
 
@@ -183,17 +191,45 @@ def make(bench: Bench, setting: Setting) -> dict:
     elif setting.kind == "dpo":
         from utils.preferences.dpo import DpoRecipe, train_on_pairs
 
-        name, usual = setting.prefer or "", DpoRecipe(**(setting.recipe or {}))
-        run = train_on_pairs(story_pairs(bench, name), name, bench.base_folder, usual)
+        name, dpo = setting.prefer or "", DpoRecipe(**(setting.recipe or {}))
+        pairs = story_pairs(bench, name)
+        run = train_on_pairs(pairs, name, bench.base_folder, dpo)
+        margins = margins_of(bench, pairs, run.preset)
     made: dict = {"seconds": round(time.process_time() - start)} if run else {}
     if run:
         made["history"] = rounded(run.history)
-    return made | bench.measure(run.preset if run else bench.base_folder, setting)
+    return made | margins | bench.measure(run.preset if run else bench.base_folder, setting)
 
 
 def rounded(history: list[dict]) -> list[dict]:
     """The evaluations of a run with four decimals."""
     return [{name: round(value, 4) for name, value in one.items()} for one in history]
+
+
+def margins_of(bench: Bench, pairs, preset: Path | str) -> dict:
+    """How much more the chosen texts have gained on the base than the rejected ones.
+
+    For the pairs of the training and those held out: the mean in nats, and the share above zero.
+    """
+    from utils.preferences.dpo import log_probs_of, pair_network
+    from utils.preferences.pairs import split
+    from utils.training.presets import load_preset
+
+    policy, base = (
+        log_probs_of(pair_network(load_preset(folder), pairs), pairs)
+        for folder in (preset, bench.base_folder)
+    )
+    gained = policy - base
+    margins = gained[:, 0] - gained[:, 1]
+    train, held_out = split(len(pairs.rows))
+    return {
+        name: {
+            "nats": round(float(margins[some].mean()), 3),
+            "positive": round(float((margins[some] > 0).mean()), 4),
+            "chosen": round(float(gained[some, 0].mean()), 3),
+        }
+        for name, some in {"margin_in_training": train, "margin_held_out": held_out}.items()
+    }
 
 
 def story_pairs(bench: Bench, prefer: str, number: int | None = None):

@@ -27,7 +27,7 @@ class Results:
 
     Args:
         path: the file; it need not be there yet.
-        again: begin from nothing.
+        again: whether to begin from nothing.
 
     Raises:
         CourseError: if the file is damaged.

@@ -58,9 +58,9 @@ class Setting:
     """What one run is made of.
 
     Attributes:
-        language: of the tales, "en" or "zh".
-        layers, width: of the model; the rest follows from them, see `size_of`.
-        tokens: about how many the run learns from; it is rounded down to whole steps.
+        language: the language of the tales, "en" or "zh".
+        layers, width: the layers and width of the model; the rest follows from them, see `size_of`.
+        tokens: the number that the run learns from, rounded down to whole steps.
         rate: the highest learning rate, Muon's; AdamW's is half of it.
     """
 

@@ -79,11 +79,11 @@ def measure(url: str, pid: int, ask: Ask, clients: int, seconds: float) -> Load:
     """Let many clients ask at once.
 
     Args:
-        url: of the server.
+        url: the address of the server.
         pid: its process, whose memory is watched.
-        ask: makes request number so-and-so.
-        clients: at once.
-        seconds: after these, no new request is begun.
+        ask: a function that makes request number so-and-so.
+        clients: the number of clients at once.
+        seconds: the time after which no new request is begun.
     """
     load, numbers, start = Load(0.0), count(), time.monotonic()
 

@@ -29,10 +29,10 @@ def ask(task: Task, texts: list[str], shots: int, calibrate: bool) -> np.ndarray
     """The probabilities of the labels, (texts, labels).
 
     Args:
-        task: its training texts give the examples.
+        task: the task whose training texts give the examples.
         texts: what to classify.
         shots: how many examples, half of each label.
-        calibrate: divide by what the model says to texts without content.
+        calibrate: whether to divide by what the model says to texts without content.
     """
     model = Prompted()
     examples: list[Message] = []

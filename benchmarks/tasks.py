@@ -56,7 +56,8 @@ class Setting:
     Attributes:
         task: one of `utils.tasks.task_data.TASKS`.
         method: how the texts are classified.
-        seed: of the first weights and of the order of the texts; 0 where there is no chance.
+        seed: the seed of the first weights and of the order of the texts; 0 where there is no
+            chance.
         steps: gradient steps at most, 0 where there are none.
     """
 

@@ -51,7 +51,8 @@ class Setting:
     Attributes:
         method: "scratch", "pretrained", "IBM Model 1", "translation memory" or "another wording".
         pairs: how many it has learnt from.
-        seed: of the first weights and of the order of the pairs; 0 where there is no chance.
+        seed: the seed of the first weights and of the order of the pairs; 0 where there is no
+            chance.
         steps: gradient steps, 0 where there are none.
         rate: the highest learning rate, 0 where there is none.
     """

@@ -247,7 +247,7 @@ loss_grid = np.mean(errors**2, axis=-1)  # (200, 200)
 figure, axes = plt.subplots(figsize=(5.6, 4.9))
 levels = np.geomspace(0.01, 30, 12)
 lines = axes.contour(w_grid, b_grid, loss_grid, levels=levels, colors="grey", linewidths=0.8)
-axes.clabel(lines, levels[-4::3], fmt="loss %.1f")
+axes.clabel(lines, levels[-4::3], fmt="loss %.2g")
 all_w, all_b = keras_path.T
 axes.plot(all_w, all_b, ".", color=BLUE, markersize=4, label="Keras, one dot per epoch")
 axes.plot(all_w[0], all_b[0], "D", color=ORANGE, markersize=8, label="the start")
@@ -397,10 +397,10 @@ print(f"condition number {eigenvalues[1] / eigenvalues[0]:.0f}")
 
 # %%
 factor = 1 - args.learning_rate * eigenvalues  # (2,)
-print(f"{'':27} flat direction  steep direction")
-print(f"each epoch keeps            {factor[0]:14.4f} {factor[1]:16.4f}")
-print(f"after {args.epochs} epochs there remains {factor[0] ** args.epochs:12.4f}", end="")
-print(f" {factor[1] ** args.epochs:16.4f}")
+print("share of the distance left  flat direction  steep direction")
+for epochs in [1, args.epochs]:
+    flat, steep = factor**epochs
+    print(f"after epoch {epochs:<15} {flat:14.3g} {steep:16.3g}")
 
 # %% [markdown]
 # In the steep direction hardly anything is left. In the flat direction a good part of the starting

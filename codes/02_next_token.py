@@ -175,7 +175,7 @@ left.legend()
 right.bar(bars, -cross_entropy_gradient(logits, target), width=0.4, color=ORANGE)
 right.axhline(0, color="black", linewidth=0.8)
 right.set(title="A step changes the logits in proportion to this")
-right.set_ylabel("true minus predicted")
+right.set_ylabel("true minus predicted probability")
 for axes in (left, right):
     axes.set_xticks(bars, ["class 0", "class 1 (target)", "class 2"])
 plt.show()
@@ -414,7 +414,7 @@ print(f" by {np.expm1(np.median(difference)):.0%} (median)")
 rare = (counts > 0) & ~often
 plt.plot(log_counted[often], log_learnt[often], ".", color=BLUE, label="seen 100 times or more")
 plt.plot(log_counted[rare], log_learnt[rare], "x", color=ORANGE, label="rarer pairs", markersize=5)
-plt.axline((0, 0), slope=1, color="black", linewidth=0.8)
+plt.axline((0, 0), slope=1, color="black", linewidth=0.8, label="both equal")
 plt.xlabel("log of the counted probability (nats)")
 plt.ylabel("log of the learnt probability (nats)")
 plt.title("The learnt probabilities are close to the counted ones")
@@ -455,7 +455,7 @@ print("frequencies:", repr(generate(unigram_table, 70, rng)))
 # %%
 models = {"nothing": uniform_table, "frequencies": unigram_table}
 models |= {"pairs, counted": table, "pairs, trained": learnt_table}
-print(f"{'what it knows':16} {'loss':>6} {'perplexity':>11}   (on held-out tales)")
+print("what it knows      loss  perplexity   (held-out tales; loss in nats per character)")
 for name, candidate in models.items():
     validation_loss = table_loss(candidate, validation_ids)
     print(f"{name:16} {validation_loss:6.3f} {np.exp(validation_loss):11.1f}")
@@ -501,14 +501,15 @@ def ngram_loss(text, length, runs, contexts):
 lengths = [0, 1, 2, 3, 4, 6, 8, 10, 12]
 train_losses, validation_losses = [], []
 part_of_training = train_text[: len(validation_text)]  # equally long, which saves time
+print("characters seen  contexts  median count  training loss  validation loss, nats per character")
 for length in lengths:
     runs = count_runs(train_text, length + 1)
     contexts = count_runs(train_text[:-1], length)  # after the last character comes nothing
     train_losses.append(ngram_loss(part_of_training, length, runs, contexts))
     validation_losses.append(ngram_loss(validation_text, length, runs, contexts))
     times = np.median(list(contexts.values()))
-    print(f"sees {length:2}: {len(contexts):7,} contexts, median count {times:7,.0f}", end="")
-    print(f"   training {train_losses[-1]:.3f}   validation {validation_losses[-1]:.3f}")
+    print(f"{length:15} {len(contexts):9,} {times:13,.0f}", end="")
+    print(f" {train_losses[-1]:14.3f} {validation_losses[-1]:16.3f}")
 
 # %% [markdown]
 # At first each additional character helps a lot. Then the validation loss rises again, while the

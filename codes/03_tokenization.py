@@ -448,10 +448,10 @@ def shown_tokens(tokenizer, text):
 sentence = "It was the strangest fox in the village."
 sizes = [size for size in (257, 512, 1024) if size < args.vocabulary_size]
 sizes.append(args.vocabulary_size)
-axes = empty_axes(len(sizes), len(sentence), room=14)
+axes = empty_axes(len(sizes), len(sentence), room=20)
 for row, size in enumerate(sizes):
     tokens = shown_tokens(first_merges(tokenizer, size), sentence)
-    draw_strip(axes, row, tokens, f"{size}: {len(tokens)} tokens")
+    draw_strip(axes, row, tokens, f"vocabulary {size}: {len(tokens)} tokens")
 axes.set_title("The same sentence, with a growing vocabulary")
 plt.show()
 print({word: training_text.count(word) for word in ["strangest", "fox", "village"]})
@@ -488,7 +488,7 @@ plt.axhline(1, color="grey", linewidth=0.8, linestyle=":")
 plt.text(many_sizes[-1], 1.03, "one token per character", ha="right", color="dimgrey")
 plt.ylim(bottom=0)
 plt.title("The first merges save the most")
-plt.xlabel("size of the vocabulary")
+plt.xlabel("size of the vocabulary, tokens")
 plt.ylabel("tokens per character")
 plt.legend()
 plt.show()
@@ -512,13 +512,13 @@ for name, text, values in [
 # the last column shows how often a token occurs in these 50 tales, on average.
 
 # %% tags=["nbval-check-output"]
-print("vocabulary  tokens in a tale  tales of up to 256  occurrences of a token")
+print("vocabulary  tokens in a tale  tales of up to 256 tokens  occurrences of a token")
 for size in sizes:
     smaller = first_merges(tokenizer, size)
     lengths = [len(smaller.encode(text)) + 1 for text in held_out]  # with <|endoftext|>
     shortest_to_longest = f"{min(lengths)} to {max(lengths)}"
     fit = sum(length <= 256 for length in lengths)
-    print(f"{size:10}{shortest_to_longest:>18}{fit:20}{sum(lengths) / size:24.1f}")
+    print(f"{size:10}{shortest_to_longest:>18}{fit:27}{sum(lengths) / size:24.1f}")
 print(len(set(bpe.split_words(training_text))), "different pieces in the training tales")
 
 # %% [markdown]

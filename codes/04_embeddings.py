@@ -561,10 +561,10 @@ figure, axes = plt.subplots(figsize=(7.2, 5))
 for kind, marker, color in zip(sizes, "os^vDPX*<>", colours, strict=True):
     members = [i for i, word in enumerate(on_map) if class_of[word] == kind]
     axes.plot(*view[members].T, marker, color=color, markersize=6, label=kind)
-for word, left in {"duck": 9, "cow": -30, "kitten": 9}.items():
-    place = view[on_map.index(word)]
-    axes.annotate(word, place, (left, 9), textcoords="offset points", weight="bold")
-axes.set_title("Most words of one kind lie together; the animals lie in three places")
+for word, offset in {"duck": (16, 14), "cow": (-8, -26), "kitten": (14, -20)}.items():
+    place, line = view[on_map.index(word)], {"arrowstyle": "-"}
+    axes.annotate(word, place, offset, textcoords="offset points", weight="bold", arrowprops=line)
+axes.set_title(f"{len(on_map)} words on the plane that shows {seen:.0%} of their spread")
 axes.set(xlabel="first direction", ylabel="second direction")
 figure.legend(loc="outside right upper")
 plt.show()
@@ -604,11 +604,12 @@ correlation = np.corrcoef(counted_score, trained_score)[0, 1]
 print(f"{often.sum():,} pairs that met 20 times or more, correlation {correlation:.2f}")
 print(f"{len(words) ** 2:,} scores from {model.count_params():,} parameters")
 
-plt.plot(counted_score, trained_score, ".", color=BLUE, markersize=3)
-plt.axline((0, 0), slope=1, color="black", linewidth=1)
+plt.plot(counted_score, trained_score, ".", color=BLUE, markersize=3, label="a pair of words")
+plt.axline((0, 0), slope=1, color="black", linewidth=1, label="both equal")
 plt.xlabel("log(real / expected), counted")
 plt.ylabel("dot product, trained")
-plt.title("The dot products follow the counts")
+plt.title(f"Dot products against counts, correlation {correlation:.2f}")
+plt.legend()
 plt.show()
 
 # %% [markdown]
@@ -859,7 +860,7 @@ character_ids = {character: number for number, character in enumerate(characters
 character_table = rng.normal(size=(len(characters), args.embedding_dim))
 print(f"{len(characters)} characters")
 
-print(f"{'':28} tensors   averages   averages after mixing")
+print("largest difference of the    tensors   averages   averages after mixing")
 for sentences, token_ids, tokens in [
     (english, id_of, trained),
     (chinese, character_ids, character_table),

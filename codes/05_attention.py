@@ -186,7 +186,7 @@ print("two matrices, scores symmetric:", np.array_equal(scores, scores.T))
 # %%
 dims = 2 ** np.arange(1, 11)
 measured = {"q · k": [], "q · k / √d": []}
-print("              d  variance  largest weight  d weight / d score (medians)")
+print("scores        d  variance  largest weight  its derivative   (of the last two, medians)")
 for name, rows in measured.items():
     for d in dims:
         queries, keys = rng.normal(size=(500, 1, d)), rng.normal(size=(500, 32, d))
@@ -206,11 +206,11 @@ for (name, rows), style in zip(measured.items(), ["o-", "s--"], strict=True):
     left.loglog(dims, variances, style, label=name)
     right.semilogx(dims, largest, style, label=name)
 left.set(xlabel="d, numbers in a query", ylabel="variance of the scores")
-left.set_title("Without √d the scores grow with d")
+left.set_title("Without the division the scores grow with d")
 right.set(
     xlabel="d, numbers in a query", ylabel="largest attention weight (median)", ylim=(0, 1.05)
 )
-right.set_title("… and one key takes all the attention")
+right.set_title("… and so does the largest attention weight")
 left.legend()
 plt.show()
 
@@ -255,7 +255,7 @@ for axes, each in zip(panels, [plain_weights, head_weights, causal_weights], str
 panels[0].set(title="Step 1: at itself, mostly", ylabel="this token looks …")
 panels[1].set_title("Step 2: at what it looks for")
 panels[2].set_title("Step 3: never ahead (hatched)")
-figure.supxlabel("… at this one (attention weights in per cent)", fontsize=10)
+figure.supxlabel("… at this one (attention weights in per cent; blank: below 0.5)", fontsize=10)
 plt.show()
 
 # %% [markdown]
@@ -636,8 +636,8 @@ example = [vocabulary[i] for i in inputs[0]]
 figure, axes = plt.subplots(figsize=(8, 2.6))
 draw_weights(axes, weights[0, 0, asked], [example[i] for i in asked], example)
 axes.plot(right[0], range(pairs), "o", markersize=21, color=ORANGE, markerfacecolor="none")
-axes.set_title("A letter looks at the digit after its first appearance (circle)")
-axes.set_xlabel("… at this position of the text (attention weights in per cent)")
+axes.set_title("Where the letters look (circle: the digit after the same letter before the dot)")
+axes.set_xlabel("… at this position of the text (attention weights in per cent; blank: below 0.5)")
 axes.set_ylabel("this letter looks …")
 plt.show()
 
@@ -716,9 +716,9 @@ for head, axes in enumerate(panels):
     draw_weights(axes, weights[0, head], rows, example)
     axes.plot(jobs[0][0], range(3), "o", **style)
     axes.plot(jobs[1][0], range(3), "s", linestyle="", **style)
-    axes.set(ylabel="letters asked", title=f"Head {head}")
+    axes.set(ylabel="these letters …", title=f"Head {head}")
 panels[0].set_title("Head 0 (circle: digit of the first letter, square: of the second)")
-panels[1].set_xlabel("looks at this position (attention weights in per cent)")
+panels[1].set_xlabel("look at this position (attention weights in per cent; blank: below 0.5)")
 plt.show()
 
 # %% [markdown]
@@ -777,15 +777,15 @@ print(f"layer 2: {share:.2f} of an asked letter's attention lies on the right di
 
 # %%
 example = [vocabulary[i] for i in inputs[0]]
-figure, panels = plt.subplots(1, 2, figsize=(8, 4.2), sharey=True)
+figure, panels = plt.subplots(1, 2, figsize=(8, 4.6), sharey=True)
 for axes, each in zip(panels, [layer_1, layer_2], strict=True):
     draw_weights(axes, each[0], example, example, numbers=False)
-    axes.set_xlabel("… at this position")
+    axes.set_xlabel("… at this position (darker: more attention)")
 marker = {"color": ORANGE, "markersize": 11, "markerfacecolor": "none"}
 panels[0].plot(first_digits - 1, first_digits, "s", **marker)
-panels[0].set(title="Layer 1: a digit looks at its letter (square)", ylabel="this token looks …")
+panels[0].set(title="Layer 1 (square: from a digit to its letter)", ylabel="this token looks …")
 panels[1].plot(right[0], asked, "o", **marker)
-panels[1].set_title("Layer 2: a letter looks at its digit (circle)")
+panels[1].set_title("Layer 2 (circle: from a letter to its digit)")
 plt.show()
 
 # %% [markdown]
@@ -800,7 +800,7 @@ plt.show()
 # `attention` takes at its peak.
 
 # %%
-print("tokens  MiB at the peak  scores alone")
+print("tokens  MiB at the peak  MiB of the scores alone")
 for time in [128, 256, 512, 1024, 2048]:
     vectors, mask = rng.normal(size=(3, time, 64)), np.tri(time, dtype=bool)
     tracemalloc.start()
@@ -808,7 +808,7 @@ for time in [128, 256, 512, 1024, 2048]:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     scores_alone = time**2 * 8  # float64: eight bytes for each number
-    print(f"{time:6} {peak / 2**20:16.1f} {scores_alone / 2**20:13.1f}")
+    print(f"{time:6} {peak / 2**20:16.1f} {scores_alone / 2**20:24.1f}")
 
 # %% [markdown]
 # Twice the text takes about four times the memory (softmax holds three arrays of the scores' size
@@ -826,16 +826,17 @@ work = {
     "feed-forward network": 8 * width**2 * lengths,
     "projections": 4 * width**2 * lengths,
 }
-print("million multiplications for texts of", *lengths, "tokens")
+print("million multiplications")
+print(f"{'tokens in the text':26}", *(f"{length:11,}" for length in lengths))
 for name, multiplications in work.items():
     print(f"{name:26}", *(f"{number / 1e6:11,.0f}" for number in multiplications))
-print("half of the work at", 6 * width, "tokens")
+print(f"scores and context vectors are half of the work at {6 * width:,} tokens")
 
 # %%
 looking, *rest = work.values()
 plt.loglog(lengths, looking, "o-", label="scores and context vectors")
 plt.loglog(lengths, sum(rest), "s--", label="projections and feed-forward network")
-plt.axvline(6 * width, color="black", linestyle=":", label="n = 6f")
+plt.axvline(6 * width, color="black", linestyle=":", label=f"n = 6f = {6 * width:,}")
 plt.title("Beyond six times the width, scores and context vectors cost most")
 plt.xlabel("tokens in the text (n)")
 plt.ylabel("multiplications")

@@ -485,7 +485,9 @@ for (name, depth), losses in races.items():
     panel.set(title=f"{depth} blocks", xlabel="step")
 panels[0].set_ylabel("loss, nats per token")
 if DEEP == 8:
-    figure.suptitle("2 blocks train in either order, 8 in post-norm only with a warm-up")
+    figure.suptitle(
+        "2 blocks train in either order, 8 in post-norm only with a warm-up", fontsize="medium"
+    )
 panels[1].legend()
 plt.show()
 
@@ -659,7 +661,7 @@ def parameters(vocabulary_size, length, width, blocks):
 # %% tags=["nbval-check-output"]
 parts = parameters(len(vocabulary), LENGTH, WIDTH, BLOCKS)
 for name, count in parts.items():
-    print(f"{name:20} {count:8,}  {count / sum(parts.values()):4.0%}")
+    print(f"{name:20} {count:8,}  {count / sum(parts.values()):5.1%}")
 print(f"{'together':20} {sum(parts.values()):8,}")
 assert sum(parts.values()) == gpt.count_params()
 
@@ -759,9 +761,9 @@ for axes, key in [(left, "loss"), (right, "accuracy")]:
         values = history.history[key]
         axes.plot(per_report * np.arange(1, 11), values, marker=marker, markersize=4, label=name)
     axes.set_xlabel("step")
-left.set_title("GPT learns at once, BERT later")
+left.set_title("Loss while training")
 left.set_ylabel("loss, nats per word asked")
-right.set_title("The same in correct answers")
+right.set_title("Accuracy while training")
 right.set_ylabel("accuracy, share of the words asked")
 left.legend()
 plt.show()
@@ -897,12 +899,13 @@ for kind, (rows, columns) in questions.items():
     if kind in ["who helped", "a name"]:
         table[f"{kind}, told before"] = table[kind][:, told_before(rows, columns)]
 
-print("the blank               questions    BERT     GPT  GPT, rescored  most common")
+print("the blank               questions    BERT     GPT  GPT, rescored  most common", end="")
+print("  error at most")
 for kind, right in table.items():
     of_bert, of_gpt, rescored, common = right.mean(axis=1)
     print(f"{kind:23} {right.shape[1]:9} {of_bert:7.0%} {of_gpt:7.0%}", end="")
-    print(f" {rescored:14.0%} {common:12.0%}")
-print(f"standard error with {args.questions} questions: {0.5 / args.questions**0.5:.1%} at most")
+    print(f" {rescored:14.0%} {common:12.0%} {0.5 / max(1, right.shape[1]) ** 0.5:14.1%}")
+print("error at most: the standard error of a share of one half, by the number of questions")
 if args.steps >= 900:  # a shorter training may not get there
     right = {kind: right.mean(axis=1) for kind, right in table.items()}
     assert min(right["first word"][[0, 2]]) > 2 * right["first word"][1]
@@ -914,7 +917,7 @@ if args.steps >= 900:  # a shorter training may not get there
 # %% [markdown]
 # On *any word* the two are close. At the *first word* of a sentence the right side helps BERT most.
 # With rescoring GPT uses it, too, and over all five kinds together it is then ahead of BERT, at
-# many times the cost. (The last column: always answering with the kind's most common word.)
+# many times the cost. (*Most common*: always answering with the kind's most common word.)
 #
 # *Who helped* and *names* are hard for both. In "told before" rows the answer also stands before
 # the blank, so that both could copy it, but fewer than half are right. So after so short a training
@@ -1028,8 +1031,8 @@ written["real"] = np.array(
 )
 unbroken = {}
 for name, texts in written.items():
-    unbroken[name] = np.mean([words_before_the_first_mistake(ids) for ids in texts])
-    print(f"{name:4} {unbroken[name]:4.1f} of {LENGTH - GIVEN} words before the first mistake")
+    mean = unbroken[name] = np.mean([words_before_the_first_mistake(ids) for ids in texts])
+    print(f"{name:4} {mean:4.1f} of {LENGTH - GIVEN} words before the first mistake, on average")
 assert args.steps < 900 or unbroken["GPT"] > 5 * unbroken["BERT"]
 
 # %% [markdown]

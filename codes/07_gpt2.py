@@ -92,16 +92,17 @@ for seen, row in zip(ids, after_blocks @ token_table.T, strict=True):
 # %%
 figure, axes = plt.subplots(figsize=(5.4, 4.2))
 for word, row in zip(words, token_table, strict=True):
-    axes.plot(*row, "o", color=BLUE, markersize=8)
+    (circle,) = axes.plot(*row, "o", color=BLUE, markersize=8)
     axes.annotate(word, row, xytext=(-26, -14), textcoords="offset points", color=BLUE)
 for start, end, color, style in zip(x, after_blocks, [ORANGE, GREEN], ["-", "--"], strict=True):
     arrow = {"arrowstyle": "->", "color": color, "lw": 2, "ls": style, "shrinkB": 6}
     axes.annotate("", end, start, arrowprops=arrow)
-axes.plot(*x.T, "s", color="black", markersize=5)
+(square,) = axes.plot(*x.T, "s", color="black", markersize=5)
 axes.annotate("the, at position 0", x[0], xytext=(-4, 8), textcoords="offset points")
 axes.annotate("cat, at position 1", x[1], xytext=(8, 4), textcoords="offset points")
-axes.set(xlim=(-2.6, 3.4), ylim=(-1.7, 2.6), xlabel="first feature", ylabel="second feature")
+axes.set(xlim=(-2.6, 3.9), ylim=(-1.7, 2.6), xlabel="first feature", ylabel="second feature")
 axes.set_title("The blocks move each vector towards the next token's row")
+axes.legend([circle, square], ["row of the token table", "input: row + position"])
 plt.show()
 
 # %% [markdown]
@@ -508,7 +509,8 @@ left = np.zeros(len(sizes))
 hatches = ["", "xx", "///", "...", ""]
 for part, hatch in zip(shares["ours"], hatches, strict=True):
     widths = np.array([shares[name][part] for name in sizes])
-    bars = axes.barh(list(sizes), widths, left=left, hatch=hatch, edgecolor="white", label=part)
+    label = part if widths.max() > 0.01 else f"{part} (under 1%)"
+    bars = axes.barh(list(sizes), widths, left=left, hatch=hatch, edgecolor="white", label=label)
     labels = [f"{width:.0%}" if width > 0.05 else "" for width in widths]
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
     for text in axes.bar_label(bars, labels, label_type="center", fontsize=9):
@@ -516,7 +518,8 @@ for part, hatch in zip(shares["ours"], hatches, strict=True):
     left += widths
 axes.invert_yaxis()
 axes.grid(False)
-axes.set(xlabel="share of the parameters", ylabel="size of GPT-2")
+axes.xaxis.set_major_formatter("{x:.0%}")
+axes.set(xlim=(0, 1), xlabel="share of the parameters", ylabel="size of GPT-2")
 axes.set_title("The larger a published GPT-2, the less of it is vocabulary")
 figure.legend(loc="outside lower center", ncols=5)
 plt.show()
@@ -601,13 +604,13 @@ left.loglog(factors, measured, marker="o", label="measured")
 left.loglog(factors, by_formula, marker="s", label="ln V + σ²/2")
 left.axhline(np.log(VOCABULARY_SIZE), color=GREEN, linestyle=":", label="ln V")
 left.set(xlabel="table multiplied by", ylabel="first loss, nats per token")
-left.set_title("Large numbers in the table: a bad start")
+left.set_title("First loss, with the token table scaled")
 left.legend()
 places = np.arange(1, VOCABULARY_SIZE + 1)
 for factor in [1, 5, 20]:
-    right.loglog(places, peaks[factors.index(factor)], label=f"factor {factor}")
+    right.loglog(places, peaks[factors.index(factor)], label=f"table times {factor}")
 right.set(xlabel="rank of the token, likeliest first", ylabel="probability", ylim=(1e-6, 2))
-right.set_title("Untrained, but sure of its answer")
+right.set_title("One prediction of the untrained model")
 right.legend()
 plt.show()
 
@@ -674,7 +677,8 @@ wrong_model, wrong_losses = memorise(inputs)
 
 # %%
 lowest, _ = floor(tales, [len(row) for row in rows])
-print(f"floor {lowest:.3f}; last losses {right_losses[-1]:.3f} and {wrong_losses[-1]:.3f}")
+print(f"floor {lowest:.3f}; last losses: targets shifted {right_losses[-1]:.3f}", end="")
+print(f", not shifted {wrong_losses[-1]:.3f}")
 
 # %%
 plt.semilogy(right_losses, label="targets: the next token")
@@ -683,7 +687,7 @@ plt.axhline(lowest, color=GREEN, linestyle=":", label="floor of the tales")
 plt.axhline(np.log(VOCABULARY_SIZE), color="grey", linewidth=1, label="ln V")
 plt.xlabel("step")
 plt.ylabel("loss, nats per token")
-plt.title("Both losses fall; they do not show which model is right")
+plt.title("Loss on the one tale, with right and with wrong targets")
 plt.legend()
 plt.show()
 
@@ -728,8 +732,8 @@ print(tokenizer.detokenize(continue_greedily(wrong_model, beginning, 20)))
 # %%
 other = rows[1][None]
 other_loss = mean_loss(right_model.predict_on_batch(feed(other[:, :-1])), other[:, 1:])
-print(f"this tale {right_losses[-1]:.2f}, another one {other_loss:.2f}", end="")
-print(f", guessing {np.log(VOCABULARY_SIZE):.2f}")
+print(f"loss on this tale {right_losses[-1]:.2f}, on another one {other_loss:.2f}", end="")
+print(f", of guessing {np.log(VOCABULARY_SIZE):.2f} nats per token")
 
 # %% [markdown]
 # The result is about as bad as guessing, or worse: the model is often sure, and wrong. Lesson 8
@@ -763,7 +767,8 @@ plt.plot(following, marker="s", label="the next token")
 plt.xticks(range(small["n_layer"] + 1))
 plt.xlabel("blocks passed")
 plt.ylabel("mean probability of the token")
-plt.title("From block to block the prediction moves to the next token")
+plt.ylim(-0.02, 1.02)
+plt.title("What the residual stream predicts after each block")
 plt.legend()
 plt.show()
 

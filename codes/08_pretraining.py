@@ -253,8 +253,10 @@ for name, color, style in zip(pairs, [BLUE, GREEN, ORANGE], ["o-", "^-.", "s--"]
     path = pairs[name][0]
     left.plot(*path.T, style, color=color, label=name, markersize=3, linewidth=1)
     right.semilogy(np.linalg.norm(path - GOAL, axis=1), style[1:], color=color, label=name)
-left.plot(*GOAL, "*", color="black", markersize=12)
-left.set(xlabel="w", ylabel="b", title="The valley of lesson 1, from above")
+left.plot(0, 0, "D", color="black", mfc="white", label="start")
+left.plot(*GOAL, "*", color="black", markersize=12, label="best line")
+left.legend(handles=left.lines[-2:], loc="upper right", frameon=True)
+left.set(xlabel="w, slope", ylabel="b, height", title="Paths; grey: lines of equal loss")
 right.set(xlabel="step", ylabel="distance in (w, b)", title="Distance to the best line")
 right.legend()
 plt.show()
@@ -299,7 +301,7 @@ assert abs(strides[0] - 1) < 1e-6 and difference < 1e-5
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
 left.plot(range(1, 101), strides)
-left.set(xlabel="step", ylabel="mean stride, learning rates", ylim=(0, 1.1))
+left.set(xlabel="step", ylabel="mean stride / learning rate", ylim=(0, 1.1))
 left.set_title("Adam's stride when there is only noise")
 right.plot(ours)
 right.axvline(warmup, color="grey", linestyle=":", label="end of warm-up")
@@ -324,7 +326,7 @@ def clip(gradients, limit):
 
 gradients = [np.array([[3.0, 0.0], [0.0, 4.0]]), np.array([12.0])]  # 13 long together
 clipped = clip(gradients, limit=1.0)
-print([g.round(3).tolist() for g in clipped])
+print("clipped to the length 1:", *[g.round(3).tolist() for g in clipped])
 variables = [keras.Variable(np.zeros_like(g, "float32")) for g in gradients]
 keras.optimizers.SGD(1.0, global_clipnorm=1.0).apply(gradients, variables)  # moves by -gradient
 difference = max(np.abs(v + c).max() for v, c in zip(variables, clipped, strict=True))
@@ -512,19 +514,21 @@ print(f"mean loss of the first {first['step']} steps {mean:.4f}, in the run {fir
 assert abs(mean - first["loss"]) < 0.02
 
 levels = simple_losses(corpus)
+print("\nloss of each simple model, nats per token")
 for name, level in levels.items():
     passed = [step for step, loss in enumerate(losses) if loss < level]
     print(f"{name:12} {level:.3f}", f" passed at step {passed[0]}" if passed else " not passed")
 
 # %%
-plt.plot(losses, label="training loss of each step")
+plt.plot(losses)
 for (name, level), style in zip(levels.items(), [":", "-.", "--"], strict=True):
-    plt.axhline(level, color="grey", linestyle=style, linewidth=1.2, label=f"{name}: {level:.2f}")
+    plt.axhline(level, color="grey", linestyle=style, linewidth=1.2)
+    right_end = {"xy": (1, level), "xycoords": ("axes fraction", "data"), "ha": "right"}
+    plt.annotate(f"{name}: {level:.2f}", **right_end, xytext=(0, 3), textcoords="offset points")
 plt.xlabel("step")
-plt.ylabel("loss, nats per token")
-plt.ylim(0, None)
-plt.title("The loss passes guessing, then frequencies, then pairs")
-plt.legend(loc="lower left", frameon=True)
+plt.ylabel("training loss, nats per token")
+plt.ylim(0, 1.1 * max(levels.values()))
+plt.title("The first steps, beside the losses of three simple models")
 plt.show()
 
 # %% [markdown]
@@ -543,7 +547,7 @@ late = [e for e in run.history if e["step"] >= 0.7 * args.steps]
 for name, label, style in [("loss", "training", "o-"), ("validation_loss", "validation", "s--")]:
     right.plot([e["step"] for e in late], [e[name] for e in late], style, label=label, markersize=4)
 if floor:
-    right.axhline(floor, color="black", linestyle="--", linewidth=1)
+    right.axhline(floor, color="black", linestyle="--", linewidth=1, label="floor")
     right.axhline(1.03 * floor, color="grey", linestyle=":", label="1.03 times the floor")
 right.set(xlabel="step", ylabel="loss, nats per token", title="The end of the run, enlarged")
 right.legend()
@@ -571,12 +575,16 @@ stages = {f"step {step}": run.model_at(step).get_weights() for step in kept}
 stages["end"] = writer.get_weights()
 
 
+def printable(text):
+    """The text, with · for what cannot be shown and for bytes that are no character."""
+    return "".join(c if c.isprintable() and c != "\ufffd" or c == "\n" else "·" for c in text)
+
+
 def write(weights, number=8):
     """Texts that begin from an empty prompt, by a model with these parameters."""
     writer.set_weights(weights)
     sampler.seed_generator.state.assign(first_state)
-    texts = writer.generate([""] * number)
-    return ["".join(c if c.isprintable() or c == "\n" else "·" for c in text) for text in texts]
+    return [printable(text) for text in writer.generate([""] * number)]
 
 
 written = {stage: write(weights) for stage, weights in stages.items()}
@@ -603,7 +611,7 @@ def judge(text):
 
 failed = None
 if corpus.language:
-    print("stops being a tale in sentence (✓ never)")
+    print("the sentence in which each of the eight texts stops being a tale (✓: in none)")
     for stage, texts in written.items():
         errors = [judge(text) for text in texts]
         print(f"{stage:9}", *[f"{error.sentence:2}" if error else " ✓" for error in errors])
@@ -676,7 +684,7 @@ def draw(story, owed, paid, per_row=32):
         axes.set_xticks(positions, words[here], rotation=60, ha="right", fontsize=9)
         axes.set(xlim=(-0.8, per_row - 0.2), ylim=(0, 1.4 * max(paid)), ylabel="nats")
         axes.grid(axis="x", visible=False)
-    figure.suptitle("Surprisal of each word: choices cost, the rest is nearly free", fontsize=11)
+    figure.suptitle("Surprisal of each word of a validation tale", fontsize=11)
     np.atleast_1d(all_axes)[0].legend(ncols=2, loc="upper right", fontsize=8)
     plt.show()
 
@@ -743,18 +751,18 @@ few = tales.train[:2000]
 memorised = validated_training(few, patience=3)
 enough = validated_training(tales.train, patience=3)
 best = memorised[memorised[:, 2].argmin()]
-print(f"{np.sum(few == tales.tokenizer.end_id) - 1} whole tales; all training tales:", end=" ")
-print(np.sum(tales.train == tales.tokenizer.end_id) - 1)
+whole_tales = [np.sum(text == tales.tokenizer.end_id) - 1 for text in (few, tales.train)]
+print(f"few tales: {whole_tales[0]} whole ones; all tales: {whole_tales[1]:,}")
 print(f"stopped at step {memorised[-1, 0]:.0f}, kept step {best[0]:.0f}")
 
 # %%
 plt.plot(*memorised[:, :2].T, marker="o", label="few tales, training")
 plt.plot(*memorised[:, [0, 2]].T, marker="s", label="few tales, validation")
 plt.plot(*enough[:, [0, 2]].T, marker="^", label="all tales, validation")
-plt.plot(best[0], best[2], "*", color="black", markersize=13, label="kept")
+plt.plot(best[0], best[2], "*", color="black", markersize=13, label="few tales, kept step")
 plt.xlabel("step")
 plt.ylabel("loss, nats per token")
-plt.title("Overfitting: with few tales the validation loss rises after the star")
+plt.title("Training on few and on all tales; early stopping keeps the star")
 plt.legend()
 plt.show()
 
@@ -862,7 +870,7 @@ for (name, level), style in zip(docs_levels.items(), [":", "-.", "--"], strict=T
     plt.axhline(level, color="grey", linestyle=style, linewidth=1.2, label=f"{name}: {level:.2f}")
 plt.yticks([2, 3, 4, 5, 7], [2, 3, 4, 5, 7])
 plt.minorticks_off()
-plt.title("Real text: better than pairs; the floor is unknown")
+plt.title("Real text: loss while training, beside three simple models")
 plt.legend(fontsize=8)
 plt.show()
 
@@ -871,7 +879,7 @@ docs_writer = keras_nlp.models.GPT2CausalLM.from_preset(docs_run.preset)
 docs_writer.compile(sampler=keras_nlp.samplers.TopPSampler(0.8, seed=args.seed), jit_compile=True)
 sample = docs_writer.generate(["The "])[0]
 print(f"loss {docs_run.validation_loss:.3f}, perplexity {np.exp(docs_run.validation_loss):.1f}\n")
-print("".join(c if c.isprintable() or c == "\n" else "·" for c in sample[:900]))
+print(printable(sample[:900]))
 
 # %% [markdown]
 # This is far from good, although improbable tokens were left out (lesson 9). There are words and

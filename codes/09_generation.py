@@ -135,6 +135,7 @@ def keep_top_k(p, k):
 
 
 p = table[0]
+print("probabilities of", *words)
 print("all   ", p)
 print("top-2 ", keep_top_k(p, 2))
 
@@ -656,7 +657,7 @@ def note(method, setting, rows):
     valid, different = validity(texts), diversity(texts[:FEW])
     likely = np.mean([log_probability(ids, len(beginnings[0])) for ids in rows[:FEW]])
     results[method, setting] = valid, different, likely
-    print(f"{method:12} {setting:5}   validity {valid:4.0%} of {len(texts):3}", end="")
+    print(f"{method:12} {setting or '–':>5}   validity {valid:4.0%} of {len(texts):3}", end="")
     print(f"   diversity {different:.3f} and log p {likely:5.1f} of {FEW}")
 
 
@@ -756,7 +757,7 @@ for method, (marker, size, letter) in looks.items():
             axes.annotate(f"{letter} {setting}", (x, y), xytext=place, **style)
 axes.axvspan(min(groups), max(groups), color="lightgrey", label="groups of real tales")
 axes.set(xlabel="diversity: share of different 4-grams", ylabel=f"validity, share of {MANY} texts")
-axes.set_title("Sampling comes closest to the diversity of real tales")
+axes.set_title("Validity and diversity of each method and setting")
 axes.legend(loc="lower left")
 plt.show()
 

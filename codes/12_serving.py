@@ -218,7 +218,7 @@ for axes, (name, spans) in zip(panels, plans.items(), strict=True):
         waits = axes.barh(text, start - arrival, left=arrival, color="lightgrey", hatch="//")
         generates = axes.barh(text, end - start, left=start, color=BLUE)
         (arrives,) = axes.plot(arrival, text, ">", color=ORANGE, markersize=9, clip_on=False)
-    axes.set(title=name, xlabel="step", xlim=(0, 17.5))
+    axes.set(title=name.capitalize(), xlabel="step", xlim=(0, 17.5))
 panels[0].set(ylabel="text", yticks=range(5))
 panels[0].invert_yaxis()
 figure.legend(
@@ -318,7 +318,11 @@ for slot in range(4):
         axes.text(x, slot, text, ha="center", va="center", bbox=box)
     for start, end in [(-25, -3), (context + 3, context + 75)]:
         axes.annotate("", (end, slot), (start, slot), arrowprops={"arrowstyle": "->"})
-labels = ["earlier positions: visible", "this position: written now, visible", "hidden"]
+labels = [
+    "earlier positions: visible",
+    "this position (drawn wider): written now, visible",
+    "hidden",
+]
 figure.legend([earlier, new, hidden], labels, ncols=3, loc="outside lower center")
 axes.set(xlim=(-155, context + 150), ylim=(3.5, -1.4), xticks=[])
 axes.set_yticks(range(4), [f"slot {slot}" for slot in range(4)])
@@ -539,7 +543,8 @@ except requests.Timeout:
     while requests.get(f"{server.url}/healthz").json()["running"] > 0:
         sleep(0.005)
 free = (perf_counter() - start) / whole
-print(f"the whole tale takes {whole:.1f} s; after the client left, its slot was free at {free:.0%}")
+print(f"the whole tale takes {whole:.1f} s", end="; ")
+print(f"after the client left, its slot was free at {free:.0%} of that time")
 assert free < 0.8
 
 # %% [markdown]
@@ -586,7 +591,7 @@ for axes in (left, right):
     axes.set(xlabel="clients at once", ylim=(0, None), xscale="log")
     axes.set_xticks(list(measured), list(measured))
     axes.minorticks_off()
-left.legend(loc="lower right")
+right.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]

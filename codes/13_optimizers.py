@@ -136,9 +136,11 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
 for (name, (losses, error)), marker in zip(toy.items(), "o^s", strict=True):
     left.semilogy(losses, label=name, marker=marker, markevery=25, markersize=4)
     right.plot(range(1, N + 1), error, label=name, marker=marker, markersize=4)
-left.set(xlabel="step", ylabel="loss", title="Muon gets furthest on the toy")
-right.set(xlabel="direction, from common to rare", ylabel="error left along it")
-right.set_title("Muon has learnt the rare ones, too")
+left.set(xlabel="step", ylabel="loss: half the mean squared error")
+left.set_title("Muon ends with the lowest loss on the toy")
+left.legend(loc="lower left")
+right.set(xlabel="direction, from common to rare", ylabel="error left (root mean square)")
+right.set_title("What is left to learn along each direction")
 right.legend()
 plt.show()
 
@@ -188,7 +190,7 @@ gradients = {
 G = gradients["transformer_layer_0/feedforward_intermediate_dense/kernel"]  # (128, 512)
 U, S, Vt = np.linalg.svd(G, full_matrices=False)
 share = np.sum(S[:10] ** 2) / np.sum(S**2)
-print(f"largest {S[0]:.1e}, tenth {S[9]:.1e}, median {np.median(S):.1e}")
+print(f"singular values: largest {S[0]:.1e}, tenth {S[9]:.1e}, median {np.median(S):.1e}")
 print(f"the first ten of {len(S)} hold {share:.0%} of the sum of their squares")
 assert share > 0.5
 
@@ -218,8 +220,8 @@ def by_newton_schulz(matrix, rounds=5):
 
 # %%
 after = np.linalg.svd(by_newton_schulz(G), compute_uv=False)
-print(f"after it all but one are between {after[-2]:.2f} and {after[0]:.2f}", end="")
-print(f", the last is {after[-1]:.0e}")
+print(f"afterwards all singular values but one are between {after[-2]:.2f}", end="")
+print(f" and {after[0]:.2f}, the last is {after[-1]:.0e}")
 turned = U.T @ by_newton_schulz(G) @ Vt.T  # of U diag(s) Vt it leaves diag(s)
 same = np.allclose(turned, np.diag(np.diag(turned)), atol=1e-3)
 print("the directions are the same:", same)
@@ -233,20 +235,23 @@ assert same
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
 numbers = range(1, len(S))  # all but the one that is zero
-left.semilogy(numbers, S[:-1] / S[0], label="gradient")
+left.semilogy(numbers, S[:-1] / S[0], label="gradient (largest set to 1)")
 left.semilogy(numbers, after[:-1], label="after Newton–Schulz")
 left.axhline(1, color="black", linewidth=0.8, linestyle=":", label="by SVD: exactly 1")
-left.set(xlabel="number of the singular value", ylabel="value (gradient: largest = 1)")
-left.set_title("All directions become about equal")
+left.set(xlabel="rank of the singular value, largest first", ylabel="singular value")
+left.set_ylim(2e-4, 2)  # room for the legend
+left.set_title("Singular values of the gradient of a GPT-2")
 left.legend()
 start = s = np.geomspace(1e-3, 1, 400)
 for rounds in range(1, 6):
     s = A * s + B * s**3 + C * s**5
     if rounds in (1, 3, 5):
-        right.semilogx(start, s, label=f"round {rounds}")
-right.set(xlabel="singular value before", ylabel="singular value after")
-right.set_title("What the polynomial does")
-right.legend()
+        right.semilogx(start, s, label=f"{rounds} round" + "s" * (rounds > 1))
+right.axhline(1, color="black", linewidth=0.8, linestyle=":")
+right.set(xlabel="singular value before the first round", ylabel="singular value afterwards")
+right.set_ylim(0, 1.45)
+right.set_title("The polynomial, applied once and more often")
+right.legend(loc="upper center", ncols=3, columnspacing=1, handlelength=1.6)
 plt.show()
 
 # %% [markdown]
@@ -341,6 +346,7 @@ swept = {
     "Muon": sweep(Muon(0.01, adam_lr_ratio=0.5, adam_beta_2=0.98, weight_decay=None)),
 }
 ends = {name: losses[:, -10:].mean(axis=1) for name, losses in swept.items()}
+print(f"mean loss of the last 10 of {args.steps} steps, nats per token")
 print("rate    ", *[f"{rate:7.4f}" for rate in RATES])
 for name, end in ends.items():
     print(f"{name:8}", *[f"{loss:7.2f}" for loss in end], f"  best at {RATES[end.argmin()]:.4f}")
@@ -395,7 +401,7 @@ print(f"batches of {results['batch_size']} windows of {results['context']} token
 for name, run in runs.items():
     if "tuning" in name:
         step, seconds, loss = run["evaluations"][-1]
-        print(f"{name:20} loss {loss:.3f} after {step} steps")
+        print(f"{name.replace('tuning', 'tuning, rate'):26} loss {loss:.3f} after {step} steps")
 
 
 # %%
@@ -415,8 +421,8 @@ for axes, label in [(left, "step"), (right, "CPU seconds")]:
     axes.set_yticks([1, 1.5, 2, 3, 5, 10, 20], [1, 1.5, 2, 3, 5, 10, 20])
     axes.minorticks_off()
     axes.set(xlabel=label)
-left.set(ylabel="validation loss / floor", title="Over steps")
-right.set(title="Over time")
+left.set(ylabel="validation loss / floor", title="Validation loss over steps")
+right.set(title="Validation loss over processor time")
 left.legend()
 plt.show()
 for name in ("AdamW", "Muon"):
@@ -485,9 +491,8 @@ def seconds_to(name, goal):
     return next((s for s, loss in zip(seconds, losses, strict=True) if loss <= goal * floor), None)
 
 
-print(
-    f"{'CPU seconds to … times the floor':33}", *[f"{goal:>5}" for goal in GOALS], " ms a step  end"
-)
+print(f"{'CPU seconds to … times the floor':33}", *[f"{goal:>5}" for goal in GOALS], end="")
+print("   ms a step  last loss / floor")
 for rung, name in LADDER.items():
     steps, seconds, losses = curve(name)
     times = [seconds_to(name, goal) for goal in GOALS]
@@ -538,7 +543,7 @@ for lap in laps:
         f"{lap['entry']:45} {lap['seed']:5} {lap['seconds']:8.0f} {lap['cpu_seconds']:12.0f}",
         end="",
     )
-    print(f"  {lap['ratio']:.3f}", "" if lap["ratio"] <= 1.1 else "(did not arrive)")
+    print(f"  {lap['ratio']:.3f}" + ("" if lap["ratio"] <= 1.1 else " (did not arrive)"))
 if not laps:
     print("No entry has been measured with this file yet.")
 

@@ -265,8 +265,8 @@ def of_language(language, purpose=None):
 swept = sorted((r["width"], r["tokens"]) for r in every_run if r["purpose"] == "tuning")
 for width, tokens in dict.fromkeys(swept):
     same = [r for r in of_language("en") if (r["width"], r["tokens"]) == (width, tokens)]
-    rates = [f"{r['rate']:g} {r['loss']:.2f}" for r in sorted(same, key=lambda r: r["rate"])]
-    print(f"width {width}, {tokens:,} tokens; learning rate and loss:", ", ".join(rates))
+    rates = [f"{r['rate']:g} → {r['loss']:.2f}" for r in sorted(same, key=lambda r: r["rate"])]
+    print(f"width {width}, {tokens:,} tokens; learning rate → loss:", ", ".join(rates))
 
 
 # %%
@@ -296,13 +296,14 @@ for axis, language in zip(axes, LANGUAGES, strict=True):
     N, D, L = table(language)
     for budget, marker in zip(sorted(set(D)), "ov^sD", strict=False):
         which = [i for i in np.argsort(N) if D[i] == budget]
-        axis.loglog(N[which], L[which], marker=marker, markersize=4, label=f"{budget / 1000:.0f}k")
+        label = f"{budget / 1e6:.2f}"
+        axis.loglog(N[which], L[which], marker=marker, markersize=4, label=label)
     axis.axhline(floors[language], color="black", linewidth=0.8, linestyle=":", label="floor")
     axis.set(xlabel="parameters without embeddings", title=f"{LANGUAGES[language]}: loss by size")
     axis.set_yticks([0.3, 0.5, 1, 2, 4], [0.3, 0.5, 1, 2, 4])
     axis.minorticks_off()
     axis.set_ylim(0.25, 9)  # room for the legend
-    axis.legend(title="tokens", ncols=2)
+    axis.legend(title="tokens, millions", ncols=2)
 axes[0].set_ylabel("loss, nats per token")
 plt.show()
 
@@ -426,36 +427,39 @@ for language in LANGUAGES:
     low, high = interval(np.exp(samples[language][:, 2]))
     off = errors(laws[language], *runs)
     print(f"{language}: L = {E:.3f} + {A:.3g} / N^{alpha:.2f} + {B:.3g} / D^{beta:.2f}")
-    print(f"    E between {low:.3f} and {high:.3f}; floor {floors[language]:.4f}: ", end="")
-    print("inside" if low < floors[language] < high else "outside", "the interval")
+    print(f"    E between {low:.3f} and {high:.3f} in 95% of the bootstrap fits; ", end="")
+    inside = "inside" if low < floors[language] < high else "outside"
+    print(f"floor {floors[language]:.4f}: {inside} the interval")
     nothing = np.mean(np.exp(samples[language][:, 2]) < floors[language] / 10)
-    print(f"    {nothing:.0%} of the fits find an E below a tenth of the floor")
-    print(f"    errors above {DELTA}: {np.sum(off > DELTA)} of {len(off)}; ", end="")
+    print(f"    {nothing:.0%} of the bootstrap fits find an E below a tenth of the floor")
+    print(f"    error above {DELTA:.1%} in {np.sum(off > DELTA)} of {len(off)} runs; ", end="")
     by_law = law(laws[language], *runs[:2])[off.argmax()]
     N, D, L = runs[:, off.argmax()]
-    print(f"mean {off.mean():.1%}; largest: {by_law:.2f} in place of {L:.2f}, ", end="")
-    print(f"at {N:,.0f} parameters, {D:,.0f} tokens")
+    print(f"mean {off.mean():.1%}; largest: loss by the law {by_law:.2f}, ", end="")
+    print(f"measured {L:.2f}, with {N:,.0f} parameters and {D:,.0f} tokens")
     all_counted = table(language, rows=VOCABULARY_SIZE + 256)
     off = errors(fit(*all_counted), *all_counted)
-    print(f"    with the embedding tables counted in N: mean error {off.mean():.1%}")
+    print(f"    fitted with the embedding tables counted in N: mean error {off.mean():.1%}")
     assert low < floors[language] / 2 < floors[language] < high
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
-for language, marker in zip(LANGUAGES, "o^", strict=True):
+for language, marker, line in zip(LANGUAGES, "o^", ["-", "--"], strict=True):
     N, D, L = table(language)
-    left.loglog(L, law(laws[language], N, D), marker, markersize=4, label=language)
-    values = np.exp(samples[language][:, 2]) / floors[language]
-    right.hist(values, bins=np.linspace(0, 2, 41), alpha=0.6, label=language)
-left.axline((0.3, 0.3), (4, 4), color="black", linewidth=0.8, linestyle=":")
+    name = LANGUAGES[language]
+    left.loglog(L, law(laws[language], N, D), marker, markersize=4, label=name)
+    values = np.minimum(np.exp(samples[language][:, 2]) / floors[language], 1.99)
+    right.hist(values, np.linspace(0, 2, 21), histtype="step", lw=1.8, ls=line, label=name)
+left.axline((0.3, 0.3), (4, 4), color="black", linewidth=0.8, linestyle=":", label="equal")
 ticks = [0.3, 0.5, 1, 2, 4]
 left.set_xticks(ticks, ticks)
 left.set_yticks(ticks, ticks)
 left.minorticks_off()
 left.set(xlabel="measured loss, nats per token", ylabel="loss by the law, nats per token")
-left.set_title("How well the law describes the runs")
-right.axvline(1, color="black", linewidth=0.8, linestyle=":", label="the truth")
-right.set(xlabel="fitted E / floor", ylabel="bootstrap samples", title="What the fit says about E")
+left.set_title("The fitted law and the runs")
+right.axvline(1, color="black", linewidth=0.8, linestyle=":", label="E = floor")
+right.set(xlabel="fitted E / floor (last bin: 1.9 or more)", ylabel="bootstrap fits")
+right.set_title("What the bootstrap fits say about E")
 left.legend()
 right.legend()
 plt.show()
@@ -483,13 +487,14 @@ for language in LANGUAGES:
     tried = {"free": laws[language], "nearly 0": fit(N, D, L, E=1e-6), "the floor": at_floor}
     off = {name: errors(theta, N, D, L).mean() for name, theta in tried.items()}
     printed = [f"{name} {error:.1%}" for name, error in off.items()]
-    print(f"{language}: mean error with E", ", ".join(printed))
+    print(f"{language}: mean error of the law with E", ", ".join(printed))
     twins = law(at_floor, N, D) * np.exp(NOISE * rng.normal(size=(50, len(N))))
     found = fit(N, D, twins)
     twin_errors = errors(found, N, D, twins).mean(axis=-1)
     low, middle, high = np.quantile(np.exp(found[:, 2]) / floors[language], [0.025, 0.5, 0.975])
-    print(f"    50 twins: mean error at most {twin_errors.max():.1%}; ", end="")
-    print(f"E / floor {middle:.2f}, between {low:.2f} and {high:.2f}")
+    print(f"    {len(twins)} twins (invented losses, E at the floor): ", end="")
+    print(f"mean error at most {twin_errors.max():.1%}; fitted E / floor: ", end="")
+    print(f"median {middle:.2f}, 95% between {low:.2f} and {high:.2f}")
     assert off["free"] > 3 * twin_errors.max() and 0.8 < middle < 1.2
 
 # %% [markdown]
@@ -501,15 +506,21 @@ for language in LANGUAGES:
 # Where does it miss them? Here are its errors (plus: too high) at the sizes trained with at least
 # four numbers of tokens.
 
+
 # %%
+def percent(share):
+    """A signed percentage; what rounds to nothing is +0%."""
+    return f"{round(share, 2) + 0.0:+.0%}"
+
+
 for language in LANGUAGES:
     N, D, L = table(language)
     off = law(laws[language], N, D) / L - 1
     for size in sorted(set(N)):
         mine = [i for i in np.argsort(D) if N[i] == size]  # from few tokens to many
         if len(mine) >= 4:
-            row = [f"{D[i] / 1e6:.2f} M {off[i]:+.0%}" for i in mine]
-            print(f"{language} {size:9,.0f} parameters; tokens and error:", ", ".join(row))
+            row = [f"{D[i] / 1e6:.2f} M → {percent(off[i])}" for i in mine]
+            print(f"{language} {size:9,.0f} parameters; tokens → error:", ", ".join(row))
 N, D, L = table("en")
 worst = errors(laws["en"], N, D, L).argmax()
 endless = law(laws["en"], N[[worst]], np.array([np.inf]))[0]
@@ -555,8 +566,8 @@ for name, seconds in BUDGETS.items():
     predicted[name] = law(laws["en"], sizes, affordable)
     best = predicted[name].argmin()
     N, D = sizes[best], affordable[best]
-    print(f"{name:5}: predicted best: {N:,} parameters and {D:,.0f} tokens, ", end="")
-    print(f"{D / N:.1f} for each parameter; loss {predicted[name][best]:.3f}")
+    print(f"{name:5}: predicted best: {N:,} parameters and {D / 1e6:.2f} million tokens, ", end="")
+    print(f"{D / N:.1f} for each parameter; predicted loss {predicted[name][best]:.3f}")
 assert predicted["5 min"].min() < floors["en"]
 
 # %% [markdown]
@@ -576,12 +587,12 @@ for (name, losses), line, marker in zip(predicted.items(), ["-", "--"], "o^", st
         for row in zip(N, D, law(laws["en"], N, D), L, strict=True):
             print(name.ljust(5), "{:9,.0f} parameters {:9,.0f} tokens: ".format(*row), end="")
             print("predicted {:.3f}, trained {:.3f}, ".format(*row[2:]), end="")
-            print(f"{row[2] / row[3] - 1:+.0%}")
+            print("error", percent(row[2] / row[3] - 1))
         near = np.abs(np.log(N / sizes[losses.argmin()])).argmin()
         print(f"{name:5}: trained best: {N[L.argmin()]:,.0f} parameters, ", end="")
         print(f"{D[L.argmin()] / N[L.argmin()]:.0f} tokens for each, ", end="")
-        print(f"{L.min() / floors['en']:.2f} times the floor; nearest to the prediction: ", end="")
-        print(f"{N[near]:,.0f}, with {L[near] / L.min() - 1:.1%} more loss")
+        print(f"loss {L.min() / floors['en']:.2f} times the floor; nearest to the ", end="")
+        print(f"predicted size: {N[near]:,.0f}, with {L[near] / L.min() - 1:.1%} more loss")
         assert (L[near] / L.min() < 1.05) == (name == "30 s")
 axis.axhline(floors["en"], color="black", linewidth=0.8, linestyle=":", label="floor")
 axis.set_yticks([0.3, 0.5, 1, 2, 4], [0.3, 0.5, 1, 2, 4])
@@ -606,12 +617,12 @@ plt.show()
 
 # %%
 both = np.hstack([table("en"), table("en", "5 min")])
-resampled = {"without them": samples["en"], "with them": bootstrap(*both)}
+resampled = {"without 5-min runs": samples["en"], "with 5-min runs": bootstrap(*both)}
 for (name, fits), theta in zip(resampled.items(), [laws["en"], fit(*both)], strict=True):
     low, high = interval(np.exp(fits[:, 2]))
-    print(f"{name:12} E = {np.exp(theta[2]):.3f}, between {low:.3f} and {high:.3f}; ", end="")
+    print(f"{name:18}: E = {np.exp(theta[2]):.3f}, 95% between {low:.3f} and {high:.3f}; ", end="")
     nothing = np.mean(np.exp(fits[:, 2]) < floors["en"] / 10)
-    print(f"{nothing:.0%} of the fits below a tenth of the floor")
+    print(f"{nothing:.0%} of the bootstrap fits below a tenth of the floor")
 print(f"floor {floors['en']:.3f}; the lowest loss of all these runs {both[2].min():.3f}")
 assert low < floors["en"] / 10 < high < floors["en"]
 
@@ -656,7 +667,7 @@ print(f"{'GiB':22} {'weights':>8} {'gradient':>8} {'AdamW':>8} {'activations of 
 for name, size in PUBLISHED.items():
     weights = FLOAT * size.parameters(50_257) / GIB
     kept = activations(size, 50_257, 1024) / GIB
-    print(f"{name:22} {weights:8.1f} {weights:8.1f} {2 * weights:8.1f} {kept:28.1f}")
+    print(f"{name:22} {weights:8.2f} {weights:8.2f} {2 * weights:8.2f} {kept:28.1f}")
 
 # %% [markdown]
 # `training_memory` of [budget.py](../utils/training/budget.py) does a sum of this kind for the
@@ -676,7 +687,8 @@ for name, rows_in_step, parts, vocabulary_size, peak in MEASURED:
     recipe = Recipe(size=SIZES[name], batch_size=rows_in_step, accumulate=parts)
     estimate = training_memory(recipe, vocabulary_size, recipe.size.context) / GIB
     at_once = rows_in_step // parts
-    print(f"{name:7} {at_once:2} of {rows_in_step:2} rows: {estimate:.2f} GiB, measured {peak}")
+    print(f"{name:7} {at_once:2} of {rows_in_step:2} rows at once: ", end="")
+    print(f"calculated {estimate:.1f} GiB, measured {peak:.1f}")
     assert abs(estimate / peak - 1) < 0.1
 
 # %% [markdown]
@@ -701,7 +713,7 @@ for run in english:
     work = flops(run["layers"], run["width"], VOCABULARY_SIZE, run["tokens"])
     speeds.setdefault(run["parameters"], []).append(work / run["seconds"] / 1e9)
 for size in sorted(speeds):
-    print(f"{size:9,} parameters: {np.median(speeds[size]):5.1f} GFLOPs for each CPU second")
+    print(f"{size:9,} parameters: {np.median(speeds[size]):3.0f} GFLOPs for each CPU second")
 
 # %% [markdown]
 # The smallest models reach a fraction of the best speed, and the largest are a little slower again,
@@ -711,13 +723,19 @@ for size in sorted(speeds):
 # paper found to be about right for real text, the published sizes would take, at the best of these
 # speeds and at 100 TFLOPs a second, about a third of the peak of an A100 GPU in 16 bits:
 
+
 # %%
+def two_digits(number):
+    return f"{float(f'{number:.2g}'):,g}"
+
+
 fastest = max(np.median(some) for some in speeds.values()) * 1e9
 for name, size in PUBLISHED.items():
     tokens = 20 * size.parameters(50_257)
     days = flops(size.layers, size.width, 50_257, tokens) / 86400  # at one FLOP a second
-    print(f"{name:22} {tokens / 1e9:5.1f} billion tokens, ", end="")
-    print(f"{days / fastest / 365:6.1f} years on one such core, {days / 1e14:5.1f} days on the GPU")
+    print(f"{name:22} {two_digits(tokens / 1e9):>4} billion tokens, ", end="")
+    print(f"{two_digits(days / fastest / 365):>4} years on one such core, ", end="")
+    print(f"{two_digits(days / 1e14):>4} days on the GPU")
 
 # %% [markdown]
 # ## Many processes: data parallel, by hand

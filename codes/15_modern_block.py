@@ -250,13 +250,9 @@ left.set(ylabel="feature 32", title="One vector at positions 0 to 5")
 for pair in (0, 8, 16):
     right.plot(np.cos(distances * speeds[pair]), linewidth=1, label=f"pair {pair}")
 right.plot(np.cos(distances[:, None] * speeds).mean(axis=1), "k-", label="mean of 32 pairs")
-right.set(
-    xlabel="distance, tokens",
-    ylabel="cos of the angle",
-    title="Equal vectors: near keys score higher",
-)
-right.set_ylim(-1.05, 1.9)
-right.legend(ncols=2, fontsize=9)
+right.set(xlabel="distance, tokens", ylabel="cos of the angle", ylim=(-1.05, 1.05))
+right.set_title("Three of the 32 pairs, and the mean of all")
+figure.legend(loc="outside lower right", ncols=4)
 plt.show()
 
 # %% [markdown]
@@ -438,8 +434,10 @@ def grouped(weights):
 block = library.transformer_layers[0]
 p = grouped(block.weights)
 compare("the block", lambda x: llama_block(x, p), block, x, block.weights)
-wrong = np.abs(llama_block(0.01 * x, p, epsilon=1e-6) - block(0.01 * x)).max()
-print(f"small inputs and the wrong epsilon: {wrong:.0e}")
+right = block(0.01 * x)
+wrong = np.abs(llama_block(0.01 * x, p, epsilon=1e-6) - right).max()
+print(f"small inputs and the wrong epsilon: outputs of size {np.abs(right).max():.1f}", end="")
+print(f" differ by up to {wrong:.0e}")
 assert wrong > 1e-4
 
 # %% [markdown]
@@ -585,8 +583,9 @@ def last_loss(name):
 
 losses = np.array([[last_loss(f"{name}, seed {seed}") for seed in SEEDS] for name in NAMES])
 changes, half = differences(losses)
-print(f"{whole['steps']} steps, {results['tales']} held-out tales, floor {floor:.4f}")
-print("              times the floor, by seed     difference to GPT-2")
+print(f"{whole['steps']} steps, {results['tales']} held-out tales", end="")
+print(f", floor {floor:.4f} nats per token; validation losses are multiples of it")
+print(f"{'':10}", *[f" seed {seed}" for seed in SEEDS], " difference to GPT-2")
 for number, name in enumerate(NAMES):
     print(f"{name:10}", *[f"{loss:7.3f}" for loss in losses[number]], end="")
     if number:
@@ -597,15 +596,15 @@ for number, name in enumerate(NAMES):
 # %%
 figure, axes = plt.subplots(figsize=(6.4, 3.2))
 heights = np.arange(len(changes))[::-1]
-label = "mean, with interval"
+label = "mean and interval"
 axes.errorbar(changes, heights, xerr=half, fmt="o", color=BLUE, capsize=4, label=label)
 for seed, marker in zip(SEEDS, "x+1"[: len(SEEDS)], strict=True):
     points = losses[1:, seed] - losses[0, seed]
     axes.plot(points, heights - 0.2, marker, color=ORANGE, markersize=6, label=f"seed {seed}")
 axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
 axes.set_yticks(heights, NAMES[1:])
-axes.set(xlabel="difference to GPT-2, multiples of the floor", ylim=(-0.6, len(changes) - 0.2))
-axes.set_title("Further left is better; an interval across the line shows no difference")
+axes.set(xlabel="loss minus that of GPT-2, multiples of the floor", ylim=(-0.6, len(changes) - 0.2))
+axes.set_title("Left of 0: a lower loss than GPT-2. Intervals across 0 decide nothing")
 axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
@@ -665,7 +664,8 @@ def by_position(name, context):
 SHORT, LONG, WIDTH = results["short"], results["long"], results["positions_per_mean"]
 centres = (np.arange(LONG // WIDTH) + 0.5) * WIDTH  # positions, in tokens
 PARTS_OF_WINDOW = [(SHORT // 2, SHORT), (SHORT, 2 * SHORT), (2 * SHORT, LONG)]
-print("trained on           loss at positions", *[f"{a:4} to {b}" for a, b in PARTS_OF_WINDOW])
+print(f"{'':32} loss at positions, nats per token")
+print(f"{'trained on':32}", *[f"{f'{a} to {b}':>11}" for a, b in PARTS_OF_WINDOW])
 ends = {}
 for context in (SHORT, LONG):
     for name in ("GPT-2", "rotary"):
@@ -678,7 +678,7 @@ for context in (SHORT, LONG):
 # %%
 for (name, context), style in zip(ends, ["s--", "o-", "s:", "o:"], strict=True):
     color = ORANGE if name == "GPT-2" else BLUE
-    label = f"{'table' if name == 'GPT-2' else 'rotary'}, trained on {context}"
+    label = f"{name}, trained on {context} tokens"
     curve = by_position(name, context)
     plt.plot(centres, curve, style, color=color, markersize=4, markevery=4, label=label)
 plt.axvline(SHORT, color="black", linewidth=0.8, linestyle=":")
@@ -770,7 +770,8 @@ print("all to 0", balancing(np.array([[0.9, 0.1], [0.9, 0.1], [0.8, 0.2], [0.8, 
 MIXTURES = ["GPT-2", "experts", "wide experts", "unbalanced experts"]
 losses = np.array([[last_loss(f"{name}, seed {seed}") for seed in SEEDS] for name in MIXTURES])
 changes, half = differences(losses)
-print("                    parameters  busiest expert   difference to GPT-2")
+print(f"{'':48} difference to GPT-2,")
+print(f"{'':20}parameters  busiest expert   multiples of the floor")
 for name, change in zip(MIXTURES[1:], changes, strict=True):
     made = [runs[f"{name}, seed {seed}"] for seed in SEEDS]
     busiest = np.mean([np.max(run["shares"], axis=-1) for run in made])  # over seeds and blocks

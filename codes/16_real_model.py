@@ -277,8 +277,8 @@ print(f"{parameters:,} parameters, {path.stat().st_size / 1e6:.1f} MB")
 
 # %%
 tensor = file.tensors["blk.0.attn_q.weight"]  # (outputs, inputs)
-print("first block:", tensor.blocks[0, 0])
-print("unpacked:   ", unpack(tensor.blocks)[0, 0, :6])
+print("first block (scale, low, pairs):", tensor.blocks[0, 0])
+print("unpacked, six numbers:", unpack(tensor.blocks)[0, 0, :6])
 assert np.array_equal(unpack(tensor.blocks).reshape(tensor.shape), tensor.unpack())
 
 # %% [markdown]
@@ -770,11 +770,12 @@ print(f"{AT_ONCE[-1]} tokens at once: {times[-1] / times[0]:.1f} times as long a
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
 left.loglog(AT_ONCE, times / times[0], "o-", label="measured")
-left.loglog(AT_ONCE, AT_ONCE, "k:", label="if arithmetic were the limit")
-left.set(title="Time grows more slowly than the tokens", ylabel="time / time of one token")
+left.loglog(AT_ONCE, AT_ONCE, "k:", label="one after the other")
+left.set(title="Time to read several tokens at once", ylabel="time, multiples of one token's")
+left.set_yticks(AT_ONCE, AT_ONCE)
 left.legend(fontsize=8)
 right.semilogx(AT_ONCE, AT_ONCE / times, "s-", color=ORANGE)
-right.set(title="So the speed grows", ylabel="tokens per second", ylim=(0, None))
+right.set(title="Speed of reading", ylabel="tokens per second", ylim=(0, None))
 for axes in (left, right):
     axes.set(xlabel="tokens read at once")
     axes.set_xticks(AT_ONCE, AT_ONCE)
@@ -859,15 +860,14 @@ as_it_is, guessing = loss(weights), np.log(len(tokenizer.tokens))
 print(f"as it is: loss {as_it_is:.2f}; guessing among all tokens: {guessing:.2f}")
 
 # %%
-plt.plot(BITS, losses, "o-", label="requantized")
+plt.plot(BITS, losses, "o-", label="rounded again")
 plt.axhline(as_it_is, color="black", linewidth=1, linestyle="--", label="the file as it is")
-plt.axhline(guessing, color="black", linewidth=1, linestyle=":", label="guessing")
+plt.axhline(guessing, color="black", linewidth=1, linestyle=":", label="guessing among all tokens")
 plt.xlabel("bits a number")
 plt.ylabel("loss, nats per token")
-is_real = path != toy_path
-plt.title("Three bits hurt, two break the language" if is_real else "The toy has nothing to lose")
+plt.title("Loss on the paragraph after rounding all matrices")
 plt.xticks(BITS)
-plt.legend()
+plt.legend(loc="center right")
 plt.show()
 
 # %% [markdown]

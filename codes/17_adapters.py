@@ -179,7 +179,7 @@ G = W - GOAL
 for_A, for_B = lora_gradients(G, *start_lora(2), alpha=2.0)
 print(f"at the start: largest gradient of A {np.abs(for_A).max()}, of B {np.abs(for_B).max():.2f}")
 errors = {rank: toy_run(rank) for rank in (1, 2, 4)}
-print("errors at the end:", {rank: f"{run[-1]:.1e}" for rank, run in errors.items()})
+print("error at the end, by rank:", {rank: f"{run[-1]:.1e}" for rank, run in errors.items()})
 assert max(errors[2][-1], errors[4][-1]) < 1e-6 < errors[1][-1]
 
 # %%
@@ -187,12 +187,13 @@ singular_values = np.linalg.svd(GOAL - W, compute_uv=False)
 for (rank, run), marker in zip(errors.items(), "so^", strict=True):
     plt.semilogy(run, label=f"rank {rank}", marker=marker, markevery=15, markersize=4)
 best = np.sum(singular_values[1:] ** 2) / W.size
-plt.axhline(best, color="black", linewidth=0.8, linestyle=":", label="the best of rank 1")
+best_line = {"color": "black", "linewidth": 1.2, "linestyle": ":", "zorder": 3}
+plt.axhline(best, label="the best of rank 1", **best_line)
 plt.xlim(0, 120)
 plt.ylim(1e-12, 10)
 plt.xlabel("step")
 plt.ylabel("mean squared error")
-plt.title("A change of rank 2 needs rank 2; more does no harm")
+plt.title("A change of rank 2 needs rank 2 at least")
 plt.legend()
 plt.show()
 
@@ -303,7 +304,8 @@ def losses_of(model):
     return losses.mean(*new_rows), losses.mean(*old_rows)
 
 
-print("before: new tales {:.2f}, old tales {:.2f}".format(*losses_of(base)))
+new, old = losses_of(base)
+print(f"loss in nats per token\nbefore: new tales {new:.2f}, old tales {old:.2f}")
 
 # %% [markdown]
 # Two short trainings on the same batches: the adapter, and all parameters. The adapter gets the
@@ -328,7 +330,7 @@ train(model, rate=0.01)
 train(everything, rate=0.002)
 for name, one in [("LoRA", model), ("full", everything)]:
     new, old = losses_of(one)
-    print(f"{name}: new tales {new:.2f}, old tales {old:.2f}")
+    print(f"{name:6}: new tales {new:.2f}, old tales {old:.2f}")
 
 # %% [markdown]
 # Both have learnt, and both have forgotten: the loss on the old tales has risen. This is called
@@ -359,7 +361,8 @@ changes = [after - start for after, start in zip(kernels(everything), kernels(ba
 shares = [in_first(change) for change in changes]
 noise = in_first(rng.normal(size=changes[0].shape))
 print(f"the first {FIRST} of {min(changes[0].shape)} singular values hold", end=" ")
-print(*[f"{share:.0%}" for share in shares], f"of the squares; of noise {noise:.0%}")
+print(" and ".join(f"{share:.0%}" for share in shares), end=" ")
+print(f"of the sum of squares; of noise {noise:.0%}")
 assert min(shares) > 2 * noise
 
 # %% [markdown]
@@ -463,11 +466,15 @@ def methods_of(task):
     return list(dict.fromkeys(r["setting"]["method"] for r in runs if r["setting"]["task"] == task))
 
 
-SHIFTS = [task for task in ("retold", "docs") if "LoRA r=4" in methods_of(task)]
+NEW_TEXTS = {"retold": "retold tales", "docs": "Python's help texts"}
+SHIFTS = [task for task in NEW_TEXTS if "LoRA r=4" in methods_of(task)]
+print("trained: how many numbers; rate: the learning rate; loss: nats per token")
 for task in SHIFTS:
     old, new = (results["before"][task][name] for name in ("old", "new"))
-    print(f"\n{best_run(task, 'full')['setting']['steps']} steps, rank 1 to 16 with alpha = rank")
-    print(f"{task:26}{'trained':>8}{'rate':>8}{'new loss':>10}{'old loss':>10}{'ms a step':>11}")
+    steps = best_run(task, "full")["setting"]["steps"]
+    print(f"\n{NEW_TEXTS[task]}, {steps} steps, alpha = rank")
+    print(f"{'method':26}{'trained':>8}{'rate':>8}{'new loss':>10}{'old loss':>10}", end="")
+    print(f"{'ms a step':>11}")
     print(f"{'before':26}{0:8,}{'':8}{new:10.2f}{old:10.2f}")
     for method in methods_of(task):
         run = best_run(task, method)
@@ -475,7 +482,7 @@ for task in SHIFTS:
         print(f"{run['new']:10.2f}{run['old']:10.2f}{run['ms_per_step']:11.0f}")
 
 # %%
-MARKERS = dict(zip(methods_of("retold"), "o^v<>sDPXph*d8H", strict=False))
+MARKERS = dict(zip(methods_of("retold"), "o^v<>sDPXp+*dx1", strict=False))
 TRAIN_TOKENS = {"full", "LoRA r=16, tokens trained"}
 figure, axes = plt.subplots(1, len(SHIFTS), figsize=(2.2 + 3 * len(SHIFTS), 3.6), squeeze=False)
 for one, task in zip(axes[0], SHIFTS, strict=True):
@@ -485,8 +492,9 @@ for one, task in zip(axes[0], SHIFTS, strict=True):
         run = best_run(task, method)
         is_lora = method.startswith("LoRA")
         colour = BLUE if method in TRAIN_TOKENS else ORANGE if is_lora else "grey"
-        one.plot(run["new"], run["old"], MARKERS[method], color=colour, label=method)
-    one.set(xlabel="loss on the new text, nats per token", title=task)
+        look = {"color": colour, "label": method, "markeredgewidth": 1.6}
+        one.plot(run["new"], run["old"], MARKERS[method], **look)
+    one.set(xlabel="loss on the new text, nats per token", title=f"new text: {NEW_TEXTS[task]}")
     one.axhline(results["before"][task]["old"], color="black", linewidth=0.8, linestyle=":")
 axes[0, 0].set_ylabel("loss on the old tales, nats per token")
 handles = axes[0, 0].get_legend_handles_labels()
@@ -496,8 +504,8 @@ plt.show()
 
 # %% [markdown]
 # Points further left have learnt more, lower ones have forgotten less; the dotted line is the model
-# before. Blue: the token embeddings are trained; orange: LoRA without them. There is one seed, so
-# small differences mean nothing. Read four things in the table:
+# before. Blue: the token embeddings are trained; orange: LoRA without them; grey: other methods.
+# There is one seed, so small differences mean nothing. Read four things in the table:
 #
 # * **How much is learnt.** Full fine-tuning reaches a far lower loss than plain LoRA. On the retold
 #   tales a higher rank helps, but what is missing most is not the rank: it is the token embeddings.
@@ -585,18 +593,20 @@ assert at_others < guess < at_unread
 
 # %%
 figure, axes = plt.subplots(figsize=(6.4, 3.6))
+tuned = {}
 for method, style in [("full", "o-"), ("LoRA r=4", "s--"), ("LoRA r=16", "^-."), ("BitFit", "D:")]:
     points = sorted(
         (r["setting"]["rate"], r["validation"])
         for r in runs
         if (r["setting"]["task"], r["setting"]["method"]) == ("retold", method)
     )
-    if points:
-        axes.semilogx(*zip(*points, strict=True), style, label=method)
+    tuned[method] = min(points, key=lambda point: point[1])[0]
+    axes.semilogx(*zip(*points, strict=True), style, label=method)
 axes.set(xlabel="learning rate", ylabel="validation loss, nats per token")
-axes.set_title("Retold tales: each method has its own best learning rate")
+axes.set_title("Retold tales: the best learning rate depends on the method")
 axes.legend()
 plt.show()
+assert tuned["full"] < tuned["LoRA r=4"] < tuned["BitFit"]
 
 # %% [markdown]
 # ## A persona: where LoRA is as good

@@ -229,6 +229,7 @@ labels = task.labels
 train_classes, test_classes = (np.array(as_classes(part, labels)) for part in (train, test))
 train_texts, test_texts = ([example.text for example in part] for part in (train, test))
 found = {}  # method -> probabilities of the test, (texts, labels)
+print(f"{'':20} accuracy (95 % interval)")
 for name, classifier in baselines("en").items():
     classifier.fit(train_texts, train_classes)
     found[name] = classifier.probabilities(test_texts)
@@ -409,7 +410,8 @@ for row, i in enumerate(busy):
 names = [labels[i] for i in busy]
 axes.set_xticks(range(len(busy)), names, rotation=60, ha="right")
 axes.set_yticks(range(len(busy)), names)
-axes.set(xlabel="label that was said", ylabel="right label", title="Mistakes: where they are")
+axes.set(xlabel="label that was said", ylabel="right label")
+axes.set_title(f"Number of mistakes: the {len(busy)} labels with most")
 axes.grid(False)
 plt.show()
 
@@ -459,12 +461,13 @@ for name in ("naive Bayes", "logistic regression", "GPT-2 with a head"):
     assert np.isclose(ece(confidence, hit), theirs, atol=1e-6)
 
 # %%
+LEAST = 5  # texts; the share of fewer would be mostly chance
 styles = {"naive Bayes": "^:", "logistic regression": "s--", "GPT-2 with a head": "o-"}
 plt.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="-", label="calibrated")
 for name, style in styles.items():
-    bins = [b for b in reliability(found[name], test_classes) if b.texts >= 5]
+    bins = [b for b in reliability(found[name], test_classes) if b.texts >= LEAST]
     plt.plot([b.confidence for b in bins], [b.accuracy for b in bins], style, label=name)
-plt.xlabel("mean confidence of a bin")
+plt.xlabel(f"mean confidence of a bin (of {LEAST} texts or more)")
 plt.ylabel("share that is right")
 plt.title("Below the line: too sure; above it: not sure enough")
 plt.legend()
@@ -574,6 +577,7 @@ def cell(name, method):
 
 
 methods = list(dict.fromkeys(run["setting"]["method"] for run in runs))
+print("in each cell: accuracy (95 % interval), macro-F1, calibration error")
 for kind in ("sentiment", "intent", "question"):
     names = [f"{kind}-{language}" for language in ("en", "zh")]
     print(f"\n{'':31}" + "".join(f"{name:>33}" for name in names))
@@ -595,9 +599,8 @@ for number, (method, marker) in enumerate(shown.items()):
     middle = [s.share for s in shares]
     axes.errorbar(places, middle, errors, fmt=marker, color=color, capsize=2, label=method)
 axes.set_xticks(range(len(measured)), measured)
-axes.set(
-    ylabel="accuracy on the test", title="Logistic regression is hard to beat", ylim=(0.4, 1.0)
-)
+axes.set(ylabel="accuracy on the test, 95 % interval", ylim=(0.4, 1.0))
+axes.set_title("Logistic regression is hard to beat")
 axes.legend(ncols=2, loc="lower left")
 plt.show()
 
@@ -675,7 +678,8 @@ for name, method, other in [
     ("sentiment-en", MINILM, "logistic regression"),
 ]:
     change, low, high = compared(name, method, other)
-    print(f"{name}: {method} beside {other} {change:+.1f}  ({low:+.1f} to {high:+.1f})")
+    print(f"{name:13} {method!r} beside {other!r}: ", end="")
+    print(f"{change:+.1f} points ({low:+.1f} to {high:+.1f})")
 for name in SENTIMENT:
     assert compared(name, TAUGHT, OWN)[2] < 0
     for method in (ZERO, f"{ZERO}, calibrated"):
@@ -889,9 +893,9 @@ recipe = TranslatorRecipe(steps=args.steps, batch_size=8, seed=args.seed)
 translator = Translator(train_translator(train_pairs, tokenizer, recipe))
 some = test_pairs[:100]
 said = translator([pair.english for pair in some])
-print(" " * 21 + " right  readable  facts   BLEU")
-memorised = show("memory, the same", [memory(pair.english) for pair in some], some)
-by_gpt2 = show("GPT-2, short", said, some)
+print(f"{'half of the test':21} right  readable  facts   BLEU")
+memorised = show("translation memory", [memory(pair.english) for pair in some], some)
+by_gpt2 = show("GPT-2", said, some)
 for pair, text in list(zip(some, said, strict=True))[:2]:
     print(pair.english)
     print(text)
@@ -901,6 +905,7 @@ for pair, text in list(zip(some, said, strict=True))[:2]:
 # memory. The kinds of facts differ:
 
 # %%
+print("texts of the GPT-2 with this fact right:")
 for kind, number in sorted(by_gpt2.facts.items(), key=lambda one: -one[1]):
     print(f"{kind:10}{number / by_gpt2.texts:5.0%}")
 if args.steps >= 240:  # with fewer steps it has not come so far
@@ -952,7 +957,8 @@ for method in ("IBM Model 1", "translation memory", "scratch", "pretrained"):
         print(f"{facts_right(method, number):8.1%}{score:7.1f}")
 
 # %% [markdown]
-# "IBM Model 1" goes word for word; "scratch" starts from random weights. Each marker is one seed.
+# "IBM Model 1" goes word for word; "scratch" starts from random weights. Each marker is one seed;
+# the lines join the means.
 
 
 # %%
@@ -963,14 +969,15 @@ def curves(axes, measure, title):
         axes.plot(NUMBERS, np.mean(found, axis=1), style[1:], color=colour)
         axes.plot(NUMBERS, [one for one, _ in found], style[0], color=colour, label=method)
         axes.plot(NUMBERS, [other for _, other in found], style[0], color=colour)
-    axes.set(xscale="log", xlabel="pairs", ylabel="share of texts", ylim=(-0.03, 1), title=title)
+    axes.set(xscale="log", xlabel="pairs for training", ylim=(-0.03, 1), title=title)
+    axes.set_ylabel(f"share of {measure} texts")
     axes.set_xticks(NUMBERS, [f"{number:,}" for number in NUMBERS])
     axes.minorticks_off()
 
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
 curves(left, "right", "Right meaning needs pairs")
-curves(right, "readable", "With a language model: readable at once")
+curves(right, "readable", "Pretrained: more readable texts")
 left.legend()
 plt.show()
 

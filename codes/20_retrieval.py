@@ -84,17 +84,19 @@ np.set_printoptions(precision=3, suppress=True)
 BOXES = [
     (0.0, 1, "documents"),
     (2.2, 1, "passages"),
-    (4.4, 1, "index:\nword counts,\nvectors"),
-    (4.4, 0, "question"),
+    (4.4, 1, "index: word\ncounts, vectors"),
+    (2.2, 0, "question"),
+    (4.4, 0, "its words,\nits vector"),
     (6.6, 0.5, "best\npassages"),
     (8.8, 0.5, "answer\nwith source"),
 ]
 ARROWS = [
     (0, 1, "cut"),
-    (1, 2, "(N, 384)"),
-    (2, 4, ""),
-    (3, 4, "(384,)"),
-    (4, 5, "read"),
+    (1, 2, "encode\n(N, 384)"),
+    (3, 4, "encode\n(384,)"),
+    (2, 5, "search"),
+    (4, 5, ""),
+    (5, 6, "read"),
 ]
 draw_flow(BOXES, ARROWS, "The question is looked up before it is answered", height=2.6)
 plt.show()
@@ -223,7 +225,7 @@ assert np.allclose(ours, theirs, atol=1e-5) and ours.argsort()[-2] == 3
 # %%
 n = np.arange(0, 11)
 for length, style in [(50, "o-"), (100, "s--"), (200, "^:")]:
-    plt.plot(n, saturated(n, length, 100), style, markersize=4, label=f"{length} words")
+    plt.plot(n, saturated(n, length, 100), style, markersize=4, label=f"passage of {length} words")
 proportional = n[:3] * saturated(1, 100, 100)
 plt.plot(n[:3], proportional, color="black", linewidth=1, label="in proportion, as in TF-IDF")
 plt.xlabel("occurrences of the word in the passage")
@@ -397,10 +399,12 @@ for name, asked in queries.items():
     show(name, ranks_of_gold(tale_scores[name]["small GPT-2"], gold))
 chance = np.mean([len(right) for right in gold]) / len(stories)
 alike, unlike = small_tales @ small_tales.T, tale_scores["same words"]["small GPT-2"]
-print(f"{'by chance, about':22}{chance:9.1%}")
+print(f"{'by chance, about':22}{chance:9.1%}{5 * chance:9.1%}")
 print(f"mean cosine of two tales {alike.mean():.2f}, of a question and a tale {unlike.mean():.2f}")
 assert alike.mean() > unlike.mean() + 0.2
-assert not FULL or 5 * chance < recall(ranks_of_gold(unlike, gold), 5) < 0.3
+by_small = [ranks_of_gold(found["small GPT-2"], gold) for found in tale_scores.values()]
+same, other = (recall(ranks, 5) for ranks in by_small)  # by chance 5 * chance
+assert not FULL or (40 * chance < same < 0.3 and 10 * chance < other < 0.3)
 
 # %% [markdown]
 # That is above chance, but of no use. A likely reason: the model was trained to predict the next
@@ -625,7 +629,7 @@ if encoder:
     assert recall(both[0][is_few], 5) > recall(both[1][is_few], 5) + 0.1
     assert recall(both[0][~is_few], 5) < recall(both[1][~is_few], 5)
     assert recall(ranks["BM25"], 5) < recall(ranks["MiniLM"], 5) < 0.6
-    assert recall(ranks["MiniLM"], 1) < recall(ranks["BM25"], 1) + 0.05
+    assert abs(recall(ranks["MiniLM"], 1) - recall(ranks["BM25"], 1)) < 0.07
 
 # %% [markdown]
 # Here MiniLM helps: more gold passages are among the first five, though recall@1 shows no clear
@@ -655,7 +659,7 @@ def fused_scores(*scores, constant=60):
 toy = fused_scores(np.array([[3.0, 2.0, 1.0]]), np.array([[0.1, 0.9, 0.5]]))
 print("ranks 1, 2, 3 and 3, 1, 2 of three passages: 100 times the sums are", toy[0] * 100)
 if encoder:
-    print(HEAD)
+    print("fused" + HEAD[len("fused") :])
     for name, scores in [("Python", found), *tale_scores.items()]:
         right = python_gold if name == "Python" else gold
         scores["fused"] = fused_scores(scores["BM25"], scores["MiniLM"])
@@ -670,15 +674,16 @@ if encoder:
         assert name != "same words" or recall(ranks["fused"], 1) <= recall(ranks["BM25"], 1)
 
 # %%
+STRIPED = {"facecolor": ORANGE, "edgecolor": "white", "hatch": "///", "linewidth": 0}
 figure, panels = plt.subplots(1, 3, figsize=(8, 3), sharey=True)
 sets = [("Python's documentation", found, python_gold)]
 sets += [(f"tales, {name}", scores, gold) for name, scores in tale_scores.items()]
 for axes, (title, scores, right) in zip(panels, sets, strict=True):
     ranks = {method: ranks_of_gold(one, right) for method, one in scores.items()}
     positions = np.arange(len(ranks))
-    for k, offset, colour in [(1, -0.2, BLUE), (5, 0.2, ORANGE)]:
+    for k, offset, look in [(1, -0.2, {"color": BLUE}), (5, 0.2, STRIPED)]:
         heights = [recall(one, k) for one in ranks.values()]
-        axes.bar(positions + offset, heights, 0.4, color=colour, label=f"recall@{k}")
+        axes.bar(positions + offset, heights, 0.4, label=f"recall@{k}", **look)
     axes.set_xticks(positions, list(ranks), rotation=40, ha="right", fontsize=8)
     axes.set_title(title, fontsize=10)
 panels[0].set_ylabel("share of the questions")
@@ -725,9 +730,10 @@ def read_in_order(size, overlap=0):
 # %%
 reading = {size: read_in_order(size) for size in sizes}
 reading["100, overlap 50"] = read_in_order(100, overlap=50)
-print(f"{'words at most':16}{'recall@5':>9}{'words in 5':>12}{f'recall in {BUDGET} words':>22}")
+print(f"{'words at most':16}{'recall@5':>9}{'words in five passages':>24}", end="")
+print(f"{f'recall in {BUDGET} words':>22}")
 for size, (ranks, until, five) in reading.items():
-    print(f"{size!s:16}{recall(ranks, 5):9.1%}{five:12.0f}{recall(until, BUDGET):22.1%}")
+    print(f"{size!s:16}{recall(ranks, 5):9.1%}{five:24.0f}{recall(until, BUDGET):22.1%}")
 in_budget = {size: until <= BUDGET for size, (_, until, _) in reading.items()}
 for size in (50, "100, overlap 50", 400):
     print(f"{size} against 100, in {BUDGET} words: {difference(in_budget[size], in_budget[100])}")
@@ -742,7 +748,7 @@ plt.plot(sizes, [in_budget[size].mean() for size in sizes], "o-", label=f"in {BU
 plt.xscale("log")
 plt.xticks(sizes, sizes)
 plt.minorticks_off()
-plt.xlabel("words of a passage at most")
+plt.xlabel("words in a passage, at most")
 plt.ylabel("recall of BM25")
 plt.ylim(0, None)
 plt.title(f"In {BUDGET} words read, passages of 400 words find no more than those of 100")

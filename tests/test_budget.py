@@ -6,9 +6,17 @@ import pytest
 from tiny_gpt2 import RECIPE
 
 from utils.data.corpora import load_corpus
+from utils.models.gpt2 import build_gpt2
 from utils.models.sizes import SIZES, SizeError, custom_size
 from utils.training import budget
-from utils.training.budget import GIB, TimeEstimate, TooLarge, check_memory, training_memory
+from utils.training.budget import (
+    GIB,
+    TimeEstimate,
+    TooLarge,
+    check_memory,
+    check_tuning_memory,
+    training_memory,
+)
 from utils.training.pretraining import pretrain
 from utils.training.recipes import Recipe
 
@@ -40,6 +48,22 @@ def test_what_does_not_fit_is_refused_with_flags_that_do(monkeypatch):
     monkeypatch.setattr(budget, "free_memory", lambda: 3 * GIB)
     with pytest.raises(TooLarge, match="a smaller --size, --context or --batch-size"):
         check_memory(recipe, 50257, 1024)
+
+
+def test_tuning_a_model_that_is_too_large_is_refused():
+    model = build_gpt2(300, RECIPE.size)
+    assert check_tuning_memory(model, 2, 8, 16) < 2 * GIB
+    with pytest.raises(TooLarge, match="a smaller --batch-size, or a smaller --base"):
+        check_tuning_memory(model, 10**9, 8, 8 * 10**9)
+    whole = check_tuning_memory(model, 2, 8, 16)
+    model.backbone.token_embedding.trainable = False
+    assert check_tuning_memory(model, 2, 8, 16) < whole
+
+
+def test_processes_that_cannot_split_a_batch_are_not_told_to(monkeypatch):
+    monkeypatch.setattr(budget, "free_memory", lambda: 8 * GIB)
+    with pytest.raises(TooLarge, match="give a smaller --size"):
+        check_memory(Recipe(size=SIZES["gpt2"]), 50257, 1024, in_parts=False)
 
 
 def test_a_batch_beyond_all_memory_is_refused_before_anything_is_made(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 
 from utils.data.bpe import Tokenizer
+from utils.data.chat_template import Template
 from utils.data.dialogues import (
     LONGEST_DIALOGUE,
     Dialogue,
@@ -265,6 +266,32 @@ def line_of(*turns, **more):
     return json.dumps({"messages": [{"role": r, "content": c} for r, c in turns], **more})
 
 
+def message_of(role, content, **more):
+    return {"role": role, "content": content} | more
+
+
+def record_of(*messages, **more):
+    return json.dumps({"messages": messages, **more})
+
+
+def test_a_reply_of_weight_0_is_read_and_not_learnt(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    bad = message_of("assistant", "No idea.", weight=0)
+    ask, good = message_of("user", "Hello!"), message_of("assistant", "Hi!", weight=1)
+    rules = message_of("developer", "Be kind.", name=None)
+    path.write_text(record_of(rules, ask, bad, ask, good), encoding="utf-8")
+    (dialogue,) = read_jsonl(path)
+    assert [message.learn for message in dialogue.messages] == [True, True, False, True, True]
+    assert dialogue.messages[0] == Message("system", "Be kind.")
+    assert [reply for _, reply, _ in dialogue.replies()] == ["Hi!"]
+    template = Template(Tokenizer.load(DATASETS / "tokenizer-en"))
+    ids, weights = template.encode(dialogue.messages)
+    learnt = [i for i, weight in zip(ids, weights, strict=True) if weight]
+    assert template.tokenizer.decode(learnt[:-1]) == "Hi!" and learnt[-1] == template.end_id
+    write_jsonl(path, [dialogue])
+    assert read_jsonl(path) == [dialogue]
+
+
 ASK, SAY = ("user", "Hello!"), ("assistant", "Hi!")
 FAULTS = {
     "not JSON": '{"messages": ',
@@ -282,6 +309,14 @@ FAULTS = {
     "at most one message of the system": line_of(("system", "a"), ("system", "b"), ASK, SAY),
     "for each of the 1 replies": line_of(ASK, SAY, kinds=["who", "why"]),
     '"kinds" must be one word': line_of(ASK, SAY, kinds=[1]),
+    'every reply has "weight": 0': record_of(
+        message_of(*ASK), message_of("assistant", "Hi!", weight=0)
+    ),
+    '"weight" is 1, or 0': record_of(message_of(*ASK), message_of("assistant", "Hi!", weight=0.5)),
+    "a message has 'tool_calls'": record_of(
+        message_of(*ASK), message_of("assistant", "Hi!", tool_calls=[{}])
+    ),
+    "cannot learn to call tools": line_of(ASK, SAY, tools=[{"type": "function"}]),
 }
 
 

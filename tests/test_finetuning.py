@@ -306,6 +306,15 @@ def test_a_dialogue_that_is_too_long_loses_its_oldest_turns():
     assert fitted.dialogues[0] is short
 
 
+def test_a_dialogue_that_loses_all_it_should_teach_is_left_out():
+    template = Template(Tokenizer.load(folder("en")))
+    *messages, last = conversation(1, turns=9).messages
+    dialogue = Dialogue((*messages, replace(last, learn=False)), ("",) * 9)
+    assert not fit_context([dialogue], template, 200).left_out
+    many = [m if n < 2 else replace(m, learn=False) for n, m in enumerate(dialogue.messages)]
+    assert fit_context([Dialogue(tuple(many), ("",) * 9)], template, 60).left_out == 1
+
+
 def test_a_dialogue_of_very_many_turns_is_not_encoded_as_often():
     encodings = 0
 

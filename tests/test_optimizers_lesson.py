@@ -124,7 +124,15 @@ def test_a_damaged_file_of_results_is_one_sentence(tmp_path):
 def test_the_shipped_file_has_all_runs_and_equal_tuning():
     data = json.loads((DATASETS / "optimizers.json").read_text(encoding="utf-8"))
     runs = data["runs"]
-    assert {"AdamW", "Muon", "short schedule", "plain", "packed", "stories"} <= runs.keys()
+    assert {
+        "AdamW",
+        "Muon",
+        "large batch",
+        "short schedule",
+        "plain",
+        "packed",
+        "stories",
+    } <= runs.keys()
     for name in ("AdamW", "Muon"):
         tuned = {
             run["setting"]["rate"]: run["evaluations"][-1][2]

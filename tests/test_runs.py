@@ -126,6 +126,18 @@ def test_the_code_that_trains_counts_and_what_only_keeps_files_does_not():
     assert changed != digest_of_source(source, docstrings=False)
 
 
+def test_the_code_that_makes_data_counts_where_no_digest_has_all_of_them():
+    skip = {file for name in WITHOUT_EFFECT for file in files_of(name)}
+    for module, expected in {
+        "training.finetuning": {"conversations", "dialogues", "questions", "wordings", "grammar"},
+        "preferences.grpo": {"stories", "derivations", "english"},
+        "preferences.answers": {"examination", "dialogues", "wordings"},
+    }.items():
+        source = files_of(f"utils.{module}")[0].read_text("utf-8")
+        counted = identities.imported_files(source, identities.REPOSITORY, skip)
+        assert expected <= {file.stem for file in counted}, module
+
+
 def test_a_run_of_other_code_is_told_and_can_be_used_by_name(corpus, run):
     identity = identity_of(corpus, QUICK, SNAPSHOT)
     older = replace(identity, code="older code")

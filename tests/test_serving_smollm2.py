@@ -275,6 +275,8 @@ def test_the_limit_of_a_container_counts(tmp_path, monkeypatch):
     assert free_memory() > whole / 2
     (tmp_path / "memory.max").write_text("5000\n", "ascii")
     assert free_memory() == 2000  # the kernel gives up the files that it keeps in memory
+    (tmp_path / "memory.stat").unlink()
+    assert free_memory() == 1000
 
 
 def test_the_parameters_are_counted_right():

@@ -193,8 +193,8 @@ def confirm(course: Course, lesson: str, keys: list[str]) -> None:
 
     Args:
         course: the course.
-        lesson: such as 02_next_token.
-        keys: of the sections, as they stand in the file; or `all`.
+        lesson: the name of a lesson, such as 02_next_token.
+        keys: the keys of the sections, as they stand in the file; or `all`.
 
     Raises:
         CourseError: for a key whose English has not changed.

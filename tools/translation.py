@@ -167,7 +167,7 @@ def brought_up_to_date(rows: Iterable[Row], confirmed: Collection[str] = ()) -> 
     """The sections with the English of today in their comments.
 
     Args:
-        rows: from `align`.
+        rows: the rows from `align`.
         confirmed: the keys of changed sections whose Chinese fits the English of today. The others
             keep their key and the English for which they were written.
     """
@@ -183,7 +183,7 @@ def problems(rows: Iterable[Row], file: str, confirm: str) -> Iterator[str]:
     """What keeps a Chinese file from being complete, each with what to do.
 
     Args:
-        rows: from `align`.
+        rows: the rows from `align`.
         file: the name of the Chinese file.
         confirm: the command that confirms a section when its key is appended.
     """

@@ -32,7 +32,8 @@ class Converter:
 
     Attributes:
         expected: a noun phrase for the values that make sense, such as "a number above 0".
-        convert: returns the value of a text, or raises ValueError for one that makes no sense.
+        convert: a function that returns the value of a text, or raises ValueError for one that
+            makes no sense.
     """
 
     expected: str

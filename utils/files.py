@@ -32,7 +32,7 @@ def atomic_write(path: Path, refusal: Refusal) -> Iterator[Path]:
 
     Args:
         path: the file or folder to write. Its parent folder is made if it is missing.
-        refusal: makes the error to raise from `path` and the OSError.
+        refusal: the function that makes the error to raise from `path` and the OSError.
 
     Yields:
         A path in the same folder, with the same suffix, at which there is nothing yet.
@@ -64,7 +64,7 @@ def exclusive_lock(lock_file: Path, waiting: str, refusal: Refusal) -> Iterator[
     Args:
         lock_file: the file that stands for the lock. Its folder is made if it is missing.
         waiting: one sentence for stderr, said if another process holds the lock.
-        refusal: makes the error to raise from `lock_file` and the OSError.
+        refusal: the function that makes the error to raise from `lock_file` and the OSError.
 
     Raises:
         CourseError: what `refusal` returns, if the lock file cannot be written.

@@ -16,8 +16,15 @@ def free_memory() -> int:
     try:
         limit = int((GROUP / "memory.max").read_text(encoding="ascii"))
         used = int((GROUP / "memory.current").read_text(encoding="ascii"))
-        lines = (GROUP / "memory.stat").read_text(encoding="ascii").splitlines()
-        files = int(dict(line.split() for line in lines)["inactive_file"])
-    except (OSError, ValueError, KeyError):  # no container, or no limit: "max"
+    except (OSError, ValueError):  # no container, or no limit: "max"
         return free
-    return max(0, min(free, limit - used + files))
+    return max(0, min(free, limit - used + _files()))
+
+
+def _files() -> int:
+    """Bytes of files that the kernel keeps for a container; 0 where it does not tell."""
+    try:
+        lines = (GROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        return int(dict(line.split() for line in lines)["inactive_file"])
+    except (OSError, ValueError, KeyError):
+        return 0

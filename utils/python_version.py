@@ -23,9 +23,10 @@ def python_problem(
     """Why a Python cannot run the lessons and what to do, in one sentence; None when it can.
 
     Args:
-        version: such as (3, 11, 9).
-        system: as `platform.system()` says it: "Darwin", "Linux" or "Windows".
-        machine: as `platform.machine()` says it: "x86_64", "arm64", "aarch64", "AMD64".
+        version: the Python version, such as (3, 11, 9).
+        system: the system as `platform.system()` says it: "Darwin", "Linux" or "Windows".
+        machine: the processor as `platform.machine()` says it: "x86_64", "arm64", "aarch64",
+            "AMD64".
         rosetta: whether an Apple Silicon Mac is translating an Intel Python.
     """
     name = f"Python {version[0]}.{version[1]}"

@@ -269,7 +269,7 @@ def chat_on_own_dialogues(args: Namespace) -> None:
     print(
         f"{path.name}: {len(train)} dialogues to learn from, {len(held_out)} held out;"
         f" {fitted.shortened} were longer than the context of {context} tokens and lost their"
-        f" oldest turns, {fitted.left_out} were left out, as their last turn alone is too long"
+        f" oldest turns, {fitted.left_out} were left out, as nothing to be learnt fits"
         + (f"; {duplicates} duplicates were left out" if duplicates else "")
     )
     recipe = recipe_from(args, AdapterRecipe(rank=args.lora) if args.lora else OWN_DIALOGUES)

@@ -138,10 +138,12 @@ def recipe_from(args: Namespace) -> Recipe:
 def announce(corpus: "Corpus", recipe: Recipe) -> None:
     """Print what is about to be trained, and what it takes."""
     from utils.training.budget import training_memory
+    from utils.training.pretraining import windows_of
 
+    context = windows_of(corpus, recipe.size.context)[0].context
     parameters = recipe.size.parameters(corpus.vocabulary_size)
     steps = recipe.steps // recipe.steps_per_evaluation * recipe.steps_per_evaluation
-    memory = training_memory(recipe, corpus.vocabulary_size, recipe.size.context)
+    memory = training_memory(recipe, corpus.vocabulary_size, context)
     print(
         f"{corpus.name}: {len(corpus.train):,} tokens to learn from, {steps:,} steps\n"
         f"GPT-2 with {parameters:,} parameters, about {memory / GIB:.1f} GiB of memory"
@@ -173,7 +175,7 @@ def show(run: "Run", floor: float | None, seed: int) -> None:
     Args:
         run: a finished one.
         floor: the loss that no model can beat, if it is known.
-        seed: of the texts.
+        seed: the seed of the texts.
     """
     import matplotlib.pyplot as plt
 

@@ -29,8 +29,8 @@ def talk(reply: Reply, tell: Callable[[], str], language: str = "en") -> None:
     """Chat until the user stops.
 
     Args:
-        reply: yields the pieces of the reply to a list of messages.
-        tell: returns a new tale to talk about.
+        reply: a function that yields the pieces of the reply to a list of messages.
+        tell: a function that returns a new tale to talk about.
         language: "en" or "zh", the language of the hints.
     """
     if isinstance(sys.stdin, TextIOWrapper):  # not when a test has replaced it

@@ -25,11 +25,11 @@ def draw_flow(
     """Draw texts in boxes, and arrows that begin and end at their edges.
 
     Args:
-        boxes: (x, y, text) of each: where its middle is, in units of the data.
-        arrows: (from, to, text) of each: the positions of two boxes in the list, and what
+        boxes: an (x, y, text) for each: where its middle is, in units of the data.
+        arrows: a (from, to, text) for each: the positions of two boxes in the list, and what
             stands above the arrow, such as the shape of the data.
-        title: of the figure.
-        height: of the figure in inches.
+        title: the title of the figure.
+        height: the height of the figure in inches.
         bends: how far arrows that are not straight bow out to the right, by (from, to).
     """
     _, axes = plt.subplots(figsize=(8, height))

@@ -20,10 +20,10 @@ class Windows:
     never shows the model two tales at once, whose heroes it could confuse.
 
     Args:
-        ids: (tokens,), more than `context` of them to train on; may be a memory map.
+        ids: token ids, (tokens,), more than `context` of them to train on; may be a memory map.
         context: the longest input. If no document is as long, the windows are shorter.
-        end_id: stands at the end of each document, and before the first.
-        documents: give each document its own window.
+        end_id: the id that stands at the end of each document, and before the first.
+        documents: whether to give each document its own window.
     """
 
     def __init__(self, ids: np.ndarray, context: int, end_id: int, documents: bool = False):
@@ -110,9 +110,9 @@ def endless_batches(
     """The batches of all steps from `first_step` on, for `fit(..., steps_per_epoch=...)`.
 
     Args:
-        windows: gives the rows of any step.
+        windows: the windows, which give the rows of any step.
         batch_size: rows in a step, of all processes together.
-        seed: of the order of the rows.
+        seed: the seed of the order of the rows.
         first_step: number of the step to begin with.
         shard: the number of this process, and how many there are. Every process takes other rows
             of each step, and together they take all.
@@ -137,7 +137,7 @@ def every_step(
     time. And TensorFlow's self-tuning delays the end of `fit` by up to minutes; it is off.
 
     Args:
-        batch: from a step to its arrays, of the same shapes and types for each step.
+        batch: a function from a step to its arrays, of the same shapes and types for each step.
         first_step: number of the step to begin with.
     """
     example = batch(first_step)
@@ -156,7 +156,7 @@ def ready_batches(batches: Iterable[Sequence[np.ndarray]]) -> tf.data.Dataset:
     """A few batches of equal shape, all in memory, for `fit`; why, see `every_step`.
 
     Args:
-        batches: each with inputs, targets and perhaps weights.
+        batches: the batches, each with inputs, targets and perhaps weights.
     """
     arrays = (np.stack(parts) for parts in zip(*batches, strict=True))  # (steps, batch, …) each
     return _untuned(tf.data.Dataset.from_tensor_slices(tuple(arrays)))

@@ -350,7 +350,7 @@ class Tokenizer:
 
         Args:
             ids: what `encode` returned, or what a model has drawn.
-            strict: what to do where the bytes are no whole character: raise, or show "�".
+            strict: whether to raise where the bytes are no whole character, not show "�".
 
         Raises:
             TokenizerError: for an id that is out of range; if `strict`, for half a character.

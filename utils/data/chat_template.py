@@ -107,7 +107,7 @@ class Template:
 
     Attributes:
         role_ids: the id of each role's token.
-        end_id: stands at the end of each reply.
+        end_id: the id that stands at the end of each reply.
     """
 
     def __init__(self, tokenizer: Tokenizer):
@@ -120,7 +120,9 @@ class Template:
         return len(self.tokenizer.tokens) + len(self.role_ids)
 
     def encode(self, messages: Iterable[Message]) -> tuple[list[int], list[int]]:
-        """A dialogue as ids, and a weight for each: 1 if the assistant says it, else 0.
+        """A dialogue as ids, and a weight for each: 1 if it is to be learnt, else 0.
+
+        To be learnt is what the assistant says, but for the replies that are not.
 
         The end of a reply belongs to what the assistant says: to stop has to be learnt, too.
         """
@@ -131,7 +133,7 @@ class Template:
             if spoken:
                 text.append(self.end_id)
             ids += [self.role_ids[message.role], *text]
-            weights += [0, *[int(spoken)] * len(text)]
+            weights += [0, *[int(spoken and message.learn)] * len(text)]
         return ids, weights
 
     def prompt(self, messages: Sequence[Message], longest: int | None = None) -> list[int]:

@@ -114,8 +114,8 @@ def short_conversations(
     Args:
         story: the tale.
         talk: small talk that may come in between.
-        rng: samples.
-        plain: ask in plain words, typed well, and nothing but what the tale says.
+        rng: the random generator.
+        plain: whether to ask in plain words, typed well, and nothing but what the tale says.
     """
     messages: list[Message] = []
     for turns in turns_about(story, talk, rng, plain):

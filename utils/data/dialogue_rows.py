@@ -56,9 +56,9 @@ class Row(NamedTuple):
     the tale is read once for all of them.
 
     Attributes:
-        ids: of the shared beginning, then of the dialogues, one behind the other.
+        ids: the ids of the shared beginning, then of the dialogues, one behind the other.
         weights: 1 for each id that is to be learnt, else 0.
-        positions: of each id in its own dialogue, the shared beginning included.
+        positions: the position of each id in its own dialogue, the shared beginning included.
         segments: 0 for the shared beginning, then the number of the dialogue; -1 for padding.
     """
 
@@ -77,11 +77,11 @@ def fill_row(
     """Put dialogues into a row until several in turn have no room.
 
     Args:
-        dialogues: without their shared beginning; may be endless.
-        length: of the row.
+        dialogues: the dialogues without their shared beginning; may be endless.
+        length: the length of the row, in tokens.
         context: the longest dialogue that a model can read, the shared beginning included.
         start: the shared beginning.
-        shortest: ids of a dialogue; a row with less room is full.
+        shortest: the fewest ids of a dialogue; a row with less room is full.
     """
     first, number, refused = len(start[0]), 0, 0
     row = Row(list(start[0]), list(start[1]), list(range(first)), [0] * first)
@@ -131,21 +131,21 @@ class PackedRows:
     Which dialogues share a row is decided once, by chance; in each pass the rows are shuffled anew.
 
     Args:
-        dialogues: none longer than a row, which has `context` + 1 ids.
-        context: longest input of the model.
-        end_id: pads.
+        dialogues: the dialogues, none longer than a row, which has `context` + 1 ids.
+        context: the longest input of the model.
+        end_id: the id that pads.
     """
 
     def __init__(self, dialogues: Sequence[Encoded], context: int, end_id: int):
-        self.context, self.end_id = context, end_id
+        self.context, self.length, self.end_id = context, context + 1, end_id
         order = np.random.default_rng(0).permutation(len(dialogues))
-        self.rows = list(pack((dialogues[int(i)] for i in order), context + 1))
+        self.rows = list(pack((dialogues[int(i)] for i in order), self.length))
 
     def batch(self, step: int, batch_size: int, seed: int) -> Arrays:
         """The rows of one step, a function of the step and the seed: see `as_arrays`."""
         numbers = range(step * batch_size, (step + 1) * batch_size)
         rows = [_one_segment(*self._row(n, seed)) for n in numbers]
-        return as_arrays(rows, self.context + 1, self.end_id)
+        return as_arrays(rows, self.length, self.end_id)
 
     def _row(self, number: int, seed: int) -> Encoded:
         passes, position = divmod(number, len(self.rows))
@@ -159,7 +159,7 @@ class PackedRows:
 
     def in_order(self) -> tuple[np.ndarray, np.ndarray]:
         """Every row once: for validation."""
-        return pad(self.rows, self.context + 1, self.end_id)
+        return pad(self.rows, self.length, self.end_id)
 
 
 def _one_segment(ids: list[int], weights: list[int]) -> Row:
@@ -183,12 +183,13 @@ class Fitted(NamedTuple):
 def fit_context(dialogues: Iterable[Dialogue], template: Template, context: int) -> Fitted:
     """Shorten dialogues that are too long, at their oldest turns; the system's message stays.
 
-    A dialogue whose last question and reply are too long by themselves is left out.
+    A dialogue is left out if its last question and reply are too long by themselves, or if none of
+    the replies that stay is to be learnt.
 
     Args:
-        dialogues: of any length.
-        template: makes ids of them.
-        context: longest input of the model.
+        dialogues: dialogues of any length.
+        template: the chat template that makes ids of them.
+        context: the longest input of the model.
     """
     fitting, shortened, left_out = [], 0, 0
     for dialogue in dialogues:
@@ -200,11 +201,12 @@ def fit_context(dialogues: Iterable[Dialogue], template: Template, context: int)
         turns = len(dialogue.kinds)
         # By bisection, so that a dialogue of a thousand turns is not encoded a thousand times.
         forgotten = 0 if fits(0) else bisect_left(range(turns), True, key=fits)
-        if forgotten == turns:
-            left_out += 1
-        else:
+        kept = _without_oldest_turns(dialogue, forgotten) if forgotten else dialogue
+        if any(True for _ in kept.replies()):
             shortened += forgotten > 0
-            fitting.append(_without_oldest_turns(dialogue, forgotten) if forgotten else dialogue)
+            fitting.append(kept)
+        else:
+            left_out += 1
     return Fitted(fitting, shortened, left_out)
 
 

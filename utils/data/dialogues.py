@@ -29,6 +29,7 @@ from utils.tales import LANGUAGES, SPLITS, Question, Story, corpus
 from utils.tales.grammar import capitalised
 
 ROLES = ("system", "user", "assistant")
+MESSAGE_KEYS = ("role", "content", "weight")
 # Tokens of a dialogue about a tale; the context of the small GPT-2 holds as many.
 LONGEST_DIALOGUE = 256
 # Follow-ups are the harder questions, so most of those that a tale offers are asked.
@@ -45,10 +46,17 @@ class DialogueError(CourseError):
 
 @dataclass(frozen=True)
 class Message:
-    """What one side says. `role` is "system", "user" or "assistant"."""
+    """What one side says.
+
+    Attributes:
+        role: "system", "user" or "assistant".
+        content: the text.
+        learn: whether a reply is to be learnt; a model reads the others only as what came before.
+    """
 
     role: str
     content: str
+    learn: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,10 +71,11 @@ class Dialogue:
     kinds: tuple[str, ...]
 
     def replies(self) -> Iterator[tuple[tuple[Message, ...], str, str]]:
-        """Each reply with what came before it: (messages, right reply, kind)."""
+        """Each reply to be learnt, with what came before it: (messages, right reply, kind)."""
         numbers = (n for n, message in enumerate(self.messages) if message.role == "assistant")
         for number, kind in zip(numbers, self.kinds, strict=True):
-            yield self.messages[:number], self.messages[number].content, kind
+            if self.messages[number].learn:
+                yield self.messages[:number], self.messages[number].content, kind
 
 
 def num_tokens(messages: Iterable[Message], tokenizer: Tokenizer) -> int:
@@ -196,7 +205,10 @@ def as_jsonl(dialogues: Iterable[Dialogue]) -> str:
 
 
 def _as_record(dialogue: Dialogue) -> dict[str, Any]:
-    messages = [{"role": m.role, "content": m.content} for m in dialogue.messages]
+    messages = [
+        {"role": m.role, "content": m.content} | ({} if m.learn else {"weight": 0})
+        for m in dialogue.messages
+    ]
     return {"kinds": list(dialogue.kinds), "messages": messages}
 
 
@@ -216,6 +228,8 @@ def _cannot_write(path: Path, error: OSError) -> DialogueError:
 
 def read_jsonl(path: Path | str) -> list[Dialogue]:
     """Read dialogues from JSON Lines; `kinds` may be missing, empty lines are skipped.
+
+    As in OpenAI's fine-tuning files, a reply with `"weight": 0` is read and not learnt.
 
     Raises:
         DialogueError: if the file cannot be read or holds no dialogue, and for a line that is no
@@ -242,8 +256,12 @@ def _dialogue(line: str) -> Dialogue:
         raise DialogueError("this is not JSON, which puts one object on one line.") from error
     if not isinstance(record, dict) or not isinstance(record.get("messages"), list):
         raise DialogueError('a dialogue is {"messages": [a list of messages]}.')
+    if tools := [name for name in ("tools", "functions") if record.get(name)]:
+        raise DialogueError(f"this model cannot learn to call {tools[0]}: leave the key out.")
     messages = tuple(_message(found) for found in record["messages"])
     _check_turns([message.role for message in messages])
+    if not any(message.role == "assistant" and message.learn for message in messages):
+        raise DialogueError('every reply has "weight": 0, so there is nothing to learn.')
     replies = sum(message.role == "assistant" for message in messages)
     kinds = record.get("kinds", [""] * replies)
     if not isinstance(kinds, list) or [type(kind) for kind in kinds] != [str] * replies:
@@ -254,12 +272,21 @@ def _dialogue(line: str) -> Dialogue:
 def _message(found: object) -> Message:
     if not isinstance(found, dict) or not {"role", "content"} <= set(found):
         raise DialogueError('a message is {"role": …, "content": …}.')
-    role, content = found["role"], found["content"]
+    role, content, weight = found["role"], found["content"], found.get("weight", 1)
+    if role == "developer":  # what some call the system
+        role = "system"
     if role not in ROLES:
         raise DialogueError(f"the roles are {', '.join(ROLES)}, not {role!r}.")
     if not isinstance(content, str) or not content.strip():
         raise DialogueError(f"a message of the {role} has no text.")
-    return Message(role, content)
+    if unread := [key for key, value in found.items() if value and key not in MESSAGE_KEYS]:
+        raise DialogueError(
+            f"a message has {unread[0]!r}, which cannot be learnt: only {', '.join(MESSAGE_KEYS)}"
+            " are read."
+        )
+    if weight not in (0, 1):
+        raise DialogueError(f'"weight" is 1, or 0 for a reply not to be learnt, not {weight!r}.')
+    return Message(role, content, weight == 1)
 
 
 def _check_turns(roles: list[str]) -> None:

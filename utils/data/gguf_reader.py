@@ -48,7 +48,8 @@ class Tensor(NamedTuple):
     Attributes:
         kind: "F32", "F16", "Q4_1" or "Q8_0".
         shape: its sizes, the axis of the outputs first (the file has them the other way round).
-        blocks: memory-mapped, shape[:-1] + (blocks a row,); a block of Q4_1 or Q8_0 has fields.
+        blocks: the blocks, memory-mapped, shape[:-1] + (blocks a row,); a block of Q4_1 or Q8_0 has
+            fields.
     """
 
     kind: str

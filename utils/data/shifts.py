@@ -101,8 +101,8 @@ def persona_dialogues(
     Args:
         split: "train" or "validation", of the tales.
         tales: how many are looked at.
-        template: makes ids of messages.
-        context: longest input of the model.
+        template: the chat template that makes ids of messages.
+        context: the longest input of the model.
     """
     return fit_context(in_persona(about_tales("en", split, tales)), template, context).dialogues
 
@@ -111,8 +111,8 @@ def persona_rows(tales: int, template: Template) -> TaleRows:
     """Rows for training with many short conversations in the persona about each of some tales.
 
     Args:
-        tales: of the training split, how many are looked at.
-        template: makes ids of messages.
+        tales: the number of tales of the training split that are looked at.
+        template: the chat template that makes ids of messages.
     """
     stories = tales_with_room("en", "train", tales)
     return TaleRows(stories, small_talk("en", "train"), _InPersona(template), plain_rows=EVERY_ROW)
@@ -135,9 +135,9 @@ def persona_questions(
 
     Args:
         split: "validation" or "test", of the tales.
-        number: of questions, at most.
-        template: makes ids of messages.
-        context: longest input of the model.
+        number: the most questions.
+        template: the chat template that makes ids of messages.
+        context: the longest input of the model.
 
     Returns:
         For each question the messages, the usual reply, and that in the persona.

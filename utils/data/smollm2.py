@@ -114,7 +114,7 @@ def read_tokenizer(metadata: Mapping[str, Any]) -> PretrainedTokenizer:
     """The tokenizer of a GGUF file of SmolLM2.
 
     Args:
-        metadata: of the file, see `utils.data.gguf_reader`.
+        metadata: the metadata of the file, see `utils.data.gguf_reader`.
 
     Raises:
         TokenizerError: if the file has no such tokenizer.

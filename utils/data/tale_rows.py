@@ -24,9 +24,9 @@ class TaleRows:
     Args:
         stories: the tales, taken in their order, again and again.
         talk: small talk.
-        template: makes ids of messages.
-        plain_rows: so many rows are in plain words.
-        context: longest input of the model; a row is longer.
+        template: the chat template that makes ids of messages.
+        plain_rows: the number of rows in plain words.
+        context: the longest input of the model; a row is longer.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ class SharedLosses:
     number, to the last bit. So they all stop early at the same step, or none does.
 
     Args:
-        model: takes ids, returns logits; see `utils.models.gpt2.from_ids`. It lives on all
+        model: a model from ids to logits; see `utils.models.gpt2.from_ids`. It lives on all
             processes, by the distribution that Keras has been given.
     """
 
@@ -37,8 +37,8 @@ class SharedLosses:
         All processes call it together, with the same arguments.
 
         Args:
-            rows: (windows, context + 1).
-            weights: (windows, context), 0 where the target is padding.
+            rows: token ids, (windows, context + 1).
+            weights: the loss mask, (windows, context), 0 where the target is padding.
         """
         world = jax.process_count()
         share = -(-len(rows) // world)  # windows of a process, rounded up

@@ -102,8 +102,8 @@ class Workers:
 
     Args:
         ranks: those of them that run here.
-        job: of all of them, without their ranks and files.
-        command: see `Worker.start`.
+        job: the job of all of them, without their ranks and files.
+        command: the program, as for `Worker.start`.
     """
 
     def __init__(self, ranks: Iterable[int], job: Job, command: Sequence[str] = COMMAND):

@@ -259,10 +259,10 @@ def gather(
     """Wait for the machines of all other processes. For the machine of process 0.
 
     Args:
-        peers: those that have come are added to it.
+        peers: the peers, to which those that have come are added.
         address: where to listen.
         world: number of processes.
-        identity: of the run; the others must want the same one.
+        identity: the identity of the run; the others must want the same one.
         finished: whether there is nothing left to train; then the others are only told so.
 
     Raises:
@@ -301,10 +301,10 @@ def join(peers: Peers, address: Address, rank: int, world: int, identity: Identi
     """Meet the machine of process 0, and wait until the others have come. For all other machines.
 
     Args:
-        peers: the machine of process 0 is added to it.
+        peers: the peers, to which the machine of process 0 is added.
         address: where that machine listens.
         rank: the process of this machine.
-        world, identity: see `gather`.
+        world, identity: the arguments of `gather`.
 
     Raises:
         ClusterError: if that machine cannot be found, or sends this one away.

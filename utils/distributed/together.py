@@ -21,7 +21,7 @@ from utils.training.checkpoints import (
     save_checkpoint,
 )
 from utils.training.identity import Identity
-from utils.training.pretraining import identity_of, method_of
+from utils.training.pretraining import identity_of, method_of, windows_of
 from utils.training.recipes import Recipe
 from utils.training.runs import Processes, Run, drop_orphaned_checkpoints, is_finished, read_run
 
@@ -56,8 +56,8 @@ def train(
     """Train a GPT-2, or go on with a training that was stopped, by whichever command.
 
     Args:
-        name: of the corpus, or the path of its file.
-        corpus, recipe, snapshots: see `utils.training.pretraining.pretrain`.
+        name: the name of the corpus, or the path of its file.
+        corpus, recipe, snapshots: the arguments of `utils.training.pretraining.pretrain`.
         place: which processes run on this machine.
 
     Returns:
@@ -134,7 +134,8 @@ def _first_checkpoint(identity: Identity, corpus: Corpus, recipe: Recipe, place:
 def _check_memory(corpus: Corpus, recipe: Recipe, place: Place) -> None:
     """Raise TooLarge if the processes of this machine do not fit into its memory together."""
     share = replace(recipe, batch_size=recipe.batch_size // place.world)
-    each = training_memory(share, corpus.vocabulary_size, recipe.size.context)
+    context = windows_of(corpus, recipe.size.context)[0].context
+    each = training_memory(share, corpus.vocabulary_size, context)
     available = free_memory()
     if each * len(place.ranks) > available:
         raise TooLarge(

@@ -177,8 +177,8 @@ def share_files(folder: Path, leads: bool) -> None:
     All processes call it together.
 
     Args:
-        folder: of the run; that of process 0 is read, those of the others are written.
-        leads: is this process 0?
+        folder: the folder of the run; that of process 0 is read, those of the others are written.
+        leads: whether this is process 0.
     """
     import jax
 

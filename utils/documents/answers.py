@@ -39,9 +39,9 @@ def ask(index: DocumentIndex, question: str, encoder: Encoder | None = None) -> 
     """Look a question up.
 
     Args:
-        index: of the documents.
-        question: in plain words.
-        encoder: if given, passages are compared by meaning as well as by words.
+        index: the index of the documents.
+        question: the question, in plain words.
+        encoder: an encoder that compares by meaning, too; None to compare by words only.
     """
     sources = index.search(question, PASSAGES, encoder)
     if not is_answered(sources):
@@ -66,8 +66,8 @@ def best_sentence(
     Args:
         text: the passage.
         question: the question.
-        rarities: of the keywords of the question.
-        encoder: if given, the ranking by words is fused with the one by meaning.
+        rarities: the rarities of the question's keywords.
+        encoder: an encoder that ranks by meaning, too; None to rank by words only.
     """
     found = [" ".join(text[start:stop].split()) for start, stop in sentences(text)]
     lengths = [len(words(sentence)) for sentence in found]

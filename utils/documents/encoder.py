@@ -30,7 +30,8 @@ class SentenceEncoder:
     """Turns texts into vectors.
 
     Args:
-        folder: of the model; None for the one of the course, which is fetched if it is missing.
+        folder: the folder of the model; None for the one of the course, which is fetched if it is
+            missing.
 
     Raises:
         DataUnavailable: if it cannot be fetched.

@@ -88,7 +88,7 @@ class Found(NamedTuple):
     """A passage that fits a question.
 
     Attributes:
-        number: of the passage in the index.
+        number: the number of the passage in the index.
         file: its file, relative to the folder.
         place: where it stands in the file, such as "line 12".
         text: the passage.
@@ -127,7 +127,7 @@ def files_in(folder: Path, refused: Callable[[OSError], None] | None = None) -> 
 
     Args:
         folder: where to look.
-        refused: called with the error for each subfolder that cannot be read.
+        refused: a function called with the error for each subfolder that cannot be read.
     """
     for root, folders, files in os.walk(folder, onerror=refused):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -241,7 +241,7 @@ class DocumentIndex:
 
         Args:
             folder: the documents.
-            tell: called with the name of each file before it is read.
+            tell: a function called with the name of each file before it is read.
 
         Raises:
             DocumentsError: if there is no such folder, or the index cannot be written.
@@ -327,8 +327,8 @@ class DocumentIndex:
         Another process that writes the same index is waited for.
 
         Args:
-            encoder: makes them.
-            tell: called with the number of passages after each batch.
+            encoder: the encoder that makes them.
+            tell: a function called with the number of passages after each batch.
 
         Raises:
             DocumentsError: if the index cannot be used or written.
@@ -365,10 +365,10 @@ class DocumentIndex:
         """The passages that fit a question best, the best first.
 
         Args:
-            question: in plain words.
+            question: the question, in plain words.
             limit: the most passages to return.
-            encoder: if given, the ranking by words is fused with the one by meaning, of the
-                passages that `embed` has made vectors of.
+            encoder: an encoder whose ranking by meaning, of the passages that `embed` has made
+                vectors of, is fused with the one by words; None for the latter alone.
 
         Raises:
             DocumentsError: if the index cannot be used.
@@ -393,7 +393,7 @@ class DocumentIndex:
         """The file of a passage, and the passage between some of its neighbours.
 
         Args:
-            number: of the passage.
+            number: the number of the passage.
             more: how many passages before it and after it.
 
         Returns:

@@ -30,7 +30,7 @@ def bm25(rarities: Mapping[str, float], text: Sequence[str], average: float) -> 
     repeats all words of the question. So scores of different questions can be compared.
 
     Args:
-        rarities: of the keywords of the question.
+        rarities: the rarities of the question's keywords.
         text: the words of the passage.
         average: the mean number of words of a passage.
     """

@@ -59,7 +59,7 @@ def examination(language: str = "en", tales: int = TALES) -> dict[str, list[Ques
 
     Args:
         language: "en" or "zh".
-        tales: of the test split that the plain questions are about.
+        tales: the tales of the test split that the plain questions are about.
     """
     rng = Random(0)
     stories = tales_with_room(language, "test", room=ROOM)[: 2 * tales]

@@ -17,7 +17,7 @@ class TokenLosses:
     Compiled once for each shape, so that a call during training costs nothing but its arithmetic.
 
     Args:
-        model: takes ids, returns logits; see `utils.models.gpt2.from_ids`.
+        model: a model from ids to logits; see `utils.models.gpt2.from_ids`.
         batch_size: windows at a time; None for as many as the memory of `MAX_LOGITS` holds.
     """
 

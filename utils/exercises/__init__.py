@@ -41,7 +41,7 @@ class Exercise:
     Args:
         solution: the right answer: a function, or for a value a function without parameters.
         cases: the arguments to try, one tuple a trial; a value has the single case `()`.
-        hints: from a first idea to nearly everything.
+        hints: the hints, from a first idea to nearly everything.
     """
 
     def __init__(self, solution: Callable, cases: Sequence[tuple], hints: Sequence[str]):
@@ -68,7 +68,7 @@ class Exercise:
     def __call__(self, answer: Any) -> None:
         """Say in one line whether `answer` is right, not attempted, or what is wrong with it."""
         if not_attempted(answer):
-            print(f"… {self.name}: not attempted yet. check.{self.name}.hint() gives a nudge.")
+            print(f"… {self.name}: not attempted yet. check.{self.name}.hint() gives a hint.")
             return
         complaint = self._complaint(answer)
         print(f"✗ {self.name}: {complaint}" if complaint else f"✓ {self.name}: correct.")
@@ -121,7 +121,8 @@ class Answers:
     """The answers to the questions of *Check your understanding*, one at a time.
 
     Args:
-        answers: for each question the heading of the lesson whose text answers it, and the answer.
+        answers: a pair for each question: the heading of the lesson whose text answers it, and
+            the answer.
     """
 
     def __init__(self, *answers: tuple[str, str]):

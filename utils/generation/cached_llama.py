@@ -184,9 +184,9 @@ def _update_cache(cache, key, value, position, first):
     """The cache with the new keys and values of some texts, from row `first` on, put in place.
 
     Args:
-        cache: of one layer.
-        key: (batch, kv_heads, head_dim, new).
-        value: (batch, kv_heads, new, head_dim).
+        cache: the cache of one layer.
+        key: the new keys, (batch, kv_heads, head_dim, new).
+        value: the new values, (batch, kv_heads, new, head_dim).
         position: where the new ones of each text begin, (batch,).
         first: a row of the cache.
     """
@@ -206,8 +206,8 @@ def _read_blocks(query, cache, last, first):
     Source: M. Milakov, N. Gimelshein, Online normalizer calculation for softmax (2018).
 
     Args:
-        query: (rows, queries, head_dim).
-        cache: of one layer.
+        query: the queries, (rows, queries, head_dim).
+        cache: the cache of one layer.
         last: the last position that each query may see, (rows, queries).
         first: the row of the cache that belongs to the first row of `query`.
 

@@ -43,9 +43,10 @@ def change_matrices(
     """The weights with every weight matrix changed; biases and normalizations stay as they are.
 
     Args:
-        weights: of a GPT-2, NumPy arrays.
-        change: from a matrix (outputs, inputs) to one of the same shape, and its bytes in a file.
-        tables: change the token embedding and the position embedding, too.
+        weights: the parameters of a GPT-2, NumPy arrays.
+        change: a function from a matrix (outputs, inputs) to one of the same shape, and its bytes
+            in a file.
+        tables: whether to change the token embedding and the position embedding, too.
     """
     size = FLOAT * sum(array.size for array in keras.tree.flatten(weights))
 
@@ -83,10 +84,10 @@ def quantize_gpt2_for_texts(
     rounded matrices before it have made.
 
     Args:
-        weights: of a GPT-2, NumPy arrays.
+        weights: the parameters of a GPT-2, NumPy arrays.
         num_heads: attention heads in each block.
         texts: token ids, (texts, time).
-        bits, shared: see `quantize_for_inputs`.
+        bits, shared: the arguments of `quantize_for_inputs`.
     """
     products: list[_Calibrated] = []
 

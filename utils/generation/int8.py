@@ -88,7 +88,7 @@ def rounded(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The whole numbers nearest to a weight matrix, and the scale of each of its rows.
 
     Args:
-        kernel: (outputs, inputs).
+        kernel: the weight matrix, (outputs, inputs).
 
     Returns:
         int8, (outputs, inputs), and float32, (outputs,): their product is nearly the kernel.
@@ -126,8 +126,8 @@ def as_network(numbers: np.ndarray, scales: np.ndarray) -> bytes:
     """A file of LiteRT with one operation, the product of its input and a weight matrix.
 
     Args:
-        numbers: int8, (outputs, inputs).
-        scales: of each output, (outputs,).
+        numbers: the whole numbers, int8, (outputs, inputs).
+        scales: the scale of each output, (outputs,).
     """
     import flatbuffers  # type: ignore[import-untyped]
     from tensorflow.lite.python import schema_py_generated as schema

@@ -75,8 +75,8 @@ class Int8GPT2:
     Args:
         weights: the parameters of a GPT-2, as `read_weights` of `plain_gpt2` returns them.
         num_heads: attention heads in each block.
-        end_id: see above.
-        product: makes the product with a weight matrix, (outputs, inputs).
+        end_id: the id of the token that ends a text.
+        product: the function that makes the product with a weight matrix, (outputs, inputs).
     """
 
     any_length = True  # the time of a step depends on the texts, not on the context
@@ -122,7 +122,7 @@ class Int8GPT2:
             tokens: ids, (texts, new).
             positions: the position of the first new token in each text, (texts,).
             cache: the keys and values of all earlier positions.
-            slots: of these texts in the cache.
+            slots: the slots of these texts in the cache.
 
         Returns:
             What the blocks make of each new token, (texts * new, width).

@@ -57,8 +57,8 @@ class Int8Llama:
     Args:
         config: the numbers of the model.
         weights: its parameters, as `utils.models.llama` reads them from a GGUF file.
-        end_id: see above.
-        product: makes the product with a weight matrix, (outputs, inputs).
+        end_id: the id of the token that ends a text.
+        product: the function that makes the product with a weight matrix, (outputs, inputs).
     """
 
     any_length = True  # the time of a step depends on the texts, not on the context
@@ -105,7 +105,7 @@ class Int8Llama:
             tokens: ids, (texts, new).
             positions: the position of the first new token in each text, (texts,).
             cache: the keys and values of all earlier positions.
-            slots: of these texts in the cache.
+            slots: the slots of these texts in the cache.
 
         Returns:
             What the blocks make of each new token, (texts * new, width).
@@ -171,9 +171,9 @@ def _mix(query, keys, values):
     The query heads that share a key head become further rows of its queries.
 
     Args:
-        query: (new, heads, head_dim).
-        keys: (length, kv_heads, head_dim); the last `new` are those of the new tokens.
-        values: (length, kv_heads, head_dim).
+        query: the queries, (new, heads, head_dim).
+        keys: the keys, (length, kv_heads, head_dim); the last `new` are those of the new tokens.
+        values: the values, (length, kv_heads, head_dim).
 
     Returns:
         The mean of the values, weighted by attention, (new, heads * head_dim).

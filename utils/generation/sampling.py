@@ -60,7 +60,7 @@ def sample_tokens(logits: tf.Tensor, uniform: tf.Tensor, sampling: Sampling) -> 
     mark: first its group, then the token within the group. Two short sums replace a long one.
 
     Args:
-        logits: (batch, vocabulary).
+        logits: the logits, (batch, vocabulary).
         uniform: independent random numbers from 0 to 1, (batch, ATTEMPTS).
         sampling: the settings; each a tensor of shape (), or with a value for each row:
             temperature (batch, 1), top_k and top_p (batch,).
@@ -132,7 +132,7 @@ def as_sampling(temperature: float, top_k: int, top_p: float) -> Sampling:
     Args:
         temperature: a finite number above 0.
         top_k: a whole number; 0 means all tokens.
-        top_p: above 0, at most 1; 1 means all tokens.
+        top_p: a number above 0, at most 1; 1 means all tokens.
 
     Raises:
         GenerationError: if a setting is out of range.

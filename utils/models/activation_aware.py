@@ -38,7 +38,7 @@ def factors_of(inputs: np.ndarray, alpha: float) -> np.ndarray:
 
     Args:
         inputs: examples of what a matrix is multiplied with, (examples, inputs).
-        alpha: from 0, where all factors are 1, to 1.
+        alpha: a number from 0, where all factors are 1, to 1.
     """
     sizes = np.abs(inputs).mean(axis=0, dtype="float64")
     if not sizes.any():
@@ -56,9 +56,9 @@ def quantize_activation_aware(
     D (X^T X) times D. So the examples X are read once, and not once for each alpha.
 
     Args:
-        kernel: (outputs, inputs), float32.
+        kernel: the weight matrix, (outputs, inputs), float32.
         inputs: examples of what the matrix is multiplied with, (examples, inputs).
-        bits: of each whole number, 2 to 8.
+        bits: the bits of each whole number, 2 to 8.
         shared: how many inputs of an output share a scale.
     """
     products = inputs.T.astype("float64") @ inputs  # (inputs, inputs)

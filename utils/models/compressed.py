@@ -29,10 +29,10 @@ def save_compressed(model: keras_nlp.models.GPT2CausalLM, folder: Path, bits: in
     """Write a GPT-2 with its tokenizer into a folder, its weight matrices rounded to few bits.
 
     Args:
-        model: is not modified.
+        model: the GPT-2; it is not modified.
         folder: an empty one.
-        bits: of each weight, 2 to 8; from 8 on the weights of an output share a scale, otherwise
-            each group of them has its own.
+        bits: the bits of each weight, 2 to 8; from 8 on the weights of an output share a scale,
+            otherwise each group of them has its own.
     """
     model.save_to_preset(str(folder))
     for path in folder.glob("*.weights.*"):

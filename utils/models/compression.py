@@ -34,8 +34,8 @@ def quantize(kernel: np.ndarray, bits: int, shared: str | int = CHANNEL) -> Quan
     The scale is chosen so that the largest number of those that share it is still exact.
 
     Args:
-        kernel: (outputs, inputs), float32.
-        bits: of each whole number, 2 to 8.
+        kernel: the weight matrix, (outputs, inputs), float32.
+        bits: the bits of each whole number, 2 to 8.
         shared: what shares a scale: "tensor", the whole matrix; "channel", the weights of an
             output; or how many inputs of an output, a divisor of their number.
     """
@@ -65,8 +65,8 @@ def round_between(kernel: np.ndarray, bits: int, shared: str | int = CHANNEL) ->
     that stands for 0. It has `bits` bits, so that 0 is one of the levels.
 
     Args:
-        kernel: (outputs, inputs), float32.
-        bits, shared: see `quantize`.
+        kernel: the weight matrix, (outputs, inputs), float32.
+        bits, shared: the arguments of `quantize`.
 
     Returns:
         What the whole numbers stand for, in the shape of the kernel.
@@ -125,9 +125,9 @@ def quantize_for_inputs(
     Pre-trained Transformers*, 2022, algorithm 1, without its blocks, which only save time.
 
     Args:
-        kernel: (outputs, inputs), float32.
+        kernel: the weight matrix, (outputs, inputs), float32.
         inputs: examples of what the matrix is multiplied with, (examples, inputs).
-        bits: of each whole number, 2 to 8.
+        bits: the bits of each whole number, 2 to 8.
         shared: how many inputs of an output share a scale.
         damping: part of the mean diagonal that is added to it, so that the inverse exists.
     """

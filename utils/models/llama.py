@@ -73,7 +73,7 @@ def read_config(metadata: Mapping[str, Any]) -> Config:
     """The numbers of the model in a GGUF file.
 
     Args:
-        metadata: of the file, see `utils.data.gguf_reader`.
+        metadata: the metadata of the file, see `utils.data.gguf_reader`.
 
     Raises:
         CourseError: if the file holds another kind of model.
@@ -100,7 +100,7 @@ def read_weights(config: Config, tensors: Mapping[str, Any]) -> Weights:
 
     Args:
         config: what `read_config` returned.
-        tensors: by name; each has a method `unpack()` that returns float32.
+        tensors: the tensors by name; each has a method `unpack()` that returns float32.
 
     Raises:
         CourseError: if the model has an output layer of its own, or lacks a parameter.

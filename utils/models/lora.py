@@ -33,9 +33,9 @@ def add_lora(
     own, so the change of these three matrices can have a rank of heads * rank.
 
     Args:
-        model: is changed in place.
-        rank: of each A and B.
-        alpha: the change is multiplied by alpha / rank; None for a factor of 1.
+        model: the GPT-2; it is changed in place.
+        rank: the rank of each A and B.
+        alpha: the scale of the change, which is multiplied by alpha / rank; None for a factor of 1.
         matrices: which of `MATRICES`, in every block.
     """
     model.backbone.trainable = True
@@ -66,7 +66,7 @@ def merged(model: keras_nlp.models.GPT2CausalLM) -> keras_nlp.models.GPT2CausalL
     """A plain GPT-2 whose weight matrices contain the adapters.
 
     Args:
-        model: with or without adapters; it is not modified.
+        model: a GPT-2 with or without adapters; it is not modified.
     """
     backbone = model.backbone
     arrays = {variable.path: np.asarray(variable) for variable in backbone.weights}

@@ -22,10 +22,11 @@ class Parts:
 
     Attributes:
         rms_norm: RMSNorm in place of layer normalization.
-        rotary: turn queries and keys by their position, in place of a table of positions.
+        rotary: whether to turn queries and keys by their position, in place of a table of
+            positions.
         swiglu: a gated feed-forward network, in place of one with GELU.
         group: query heads that share a key head and a value head.
-        biases: of all `Dense` layers.
+        biases: whether all `Dense` layers have biases.
         experts: feed-forward networks in each block, of which a token passes through one.
         balance: weight of the loss that spreads tokens over the experts.
     """
@@ -49,7 +50,7 @@ def build_model(vocabulary_size: int, size: ModelSize, parts: Parts = GPT2) -> k
     Args:
         vocabulary_size: tokens in the vocabulary.
         size: layers, heads, width and so on; its dropout is not used.
-        parts: of the model.
+        parts: the parts of the model.
 
     Raises:
         CourseError: if the heads cannot be put into groups.
@@ -195,7 +196,7 @@ def expert_shares(model: keras.Model, ids):
 
     Args:
         model: one with experts.
-        ids: (batch, time).
+        ids: token ids, (batch, time).
     """
     blocks = [layer for layer in model.layers if isinstance(layer, Block)]
     inputs = keras.Model(model.input, [block.input for block in blocks])(ids)

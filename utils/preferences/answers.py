@@ -46,7 +46,7 @@ class AnswerRecipe(GrpoRecipe):
 
     Attributes:
         batch_size: questions in a step.
-        replies: to each of them.
+        replies: the number of replies to each of them.
         learnt: replies that the gradient is computed from, those with the largest advantages.
     """
 
@@ -96,8 +96,8 @@ def sample_replies(
     """A reply to each prompt, at temperature 1.
 
     Args:
-        generator: with the weights that are to reply.
-        template: of the model.
+        generator: a generator with the weights that are to reply.
+        template: the chat template of the model.
         prompts: ids, each shorter than the context.
         seed: a whole number, 0 or more.
         top_k: the number of likeliest tokens to sample from; 0 for all, 1 for the likeliest reply.
@@ -141,9 +141,9 @@ def train_on_answers(
 
     Args:
         base: folder with the preset of a chat model that has read English tales.
-        recipe: how.
-        questions: that are asked in training; None for the usual ones.
-        quiet: do not print the evaluations of a finished run.
+        recipe: the training configuration.
+        questions: the questions that are asked in training; None for the usual ones.
+        quiet: whether to skip printing the evaluations of a finished run.
 
     Raises:
         TrainingFailed: if the loss becomes NaN or infinite.
@@ -190,9 +190,9 @@ class OnPolicyChat(OnPolicy):
     """`OnPolicy`, but a training step asks questions and samples replies.
 
     Args:
-        gpt2: a chat model; shares its weights.
-        questions: to ask.
-        recipe: says how many questions and replies a step has.
+        gpt2: a chat model, whose weights are shared.
+        questions: the questions to ask.
+        recipe: the recipe, which says how many questions and replies a step has.
     """
 
     def __init__(self, gpt2: keras_nlp.models.GPT2CausalLM, questions, recipe: AnswerRecipe):

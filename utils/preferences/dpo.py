@@ -28,10 +28,11 @@ from utils.preferences.pairs import (
     split,
 )
 from utils.preferences.stories import log_prob_network
+from utils.training.budget import check_tuning_memory
 from utils.training.presets import load_preset, save_preset
 from utils.training.runs import Method, Run, train_once
 
-PAIRS_AT_A_TIME = 16
+PAIRS_AT_A_TIME = 4
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ def train_on_pairs(
     that is still the base.
 
     Args:
-        pairs: what is preferred to what.
-        name: of the data, for the folder of the run.
+        pairs: the pairs of texts, each with a preferred one.
+        name: the name of the data, for the folder of the run.
         base: folder with the preset of a GPT-2, with or without the roles of a chat.
-        recipe: how.
-        quiet: do not print the evaluations of a finished run.
+        recipe: the training configuration.
+        quiet: whether to skip printing the evaluations of a finished run.
 
     Raises:
         PairsError: if there are too few pairs.
@@ -79,6 +80,8 @@ def _prepare(pairs: PairRows, base: Path, recipe: DpoRecipe) -> Callable[[], Met
 
     def method() -> Method:
         gpt2 = load_preset(base)
+        texts, context = 2 * recipe.batch_size, pairs.mask.shape[2]
+        check_tuning_memory(gpt2, texts, context, texts * context)
         network = pair_network(gpt2, pairs)
         by_base = log_probs_of(network, pairs)  # before anything is trained
         train, held_out = split(len(pairs.rows))

@@ -60,8 +60,9 @@ class GrpoRecipe(TrainingRecipe):
         reward: a name in `utils.preferences.stories.REWARDS`.
         beta: what a nat of divergence from the base costs, in units of the advantages. The
             divergence is that of the two distributions at every sampled token, not an estimate.
-        credit: "story" gives each token of a story the advantage of the story, as GRPO does;
-            "token" blames the tokens alone at which the parser finds a text to be no tale.
+        credit: the kind of credit: "story" gives each token of a story the advantage of the story,
+            as GRPO does; "token" blames the tokens alone at which the parser finds a text to be no
+            tale.
         parameters: which ones are trained: "all", or "last norms", the scales and shifts of the
             layer normalizations in the last block and behind it.
         evaluations: how often the model is judged.
@@ -92,9 +93,9 @@ def train_with_reward(base: Path, tokenizer: Tokenizer, recipe: GrpoRecipe, quie
 
     Args:
         base: folder with the preset of a GPT-2 that was trained on the English tales.
-        tokenizer: of that model.
-        recipe: how.
-        quiet: do not print the evaluations of a finished run.
+        tokenizer: the tokenizer of that model.
+        recipe: the training configuration.
+        quiet: whether to skip printing the evaluations of a finished run.
 
     Raises:
         RewardError: if the recipe names a reward that there is not.
@@ -157,9 +158,9 @@ class OnPolicy(keras.Model):
     Compile it with `run_eagerly=True`: the parser is Python. What is expensive is compiled anyway.
 
     Args:
-        gpt2: shares its weights.
-        tokenizer: of the model.
-        recipe: says how many stories are sampled, and how they are judged.
+        gpt2: the GPT-2 whose weights are shared.
+        tokenizer: the tokenizer of the model.
+        recipe: the recipe, which says how many stories are sampled, and how they are judged.
     """
 
     def __init__(self, gpt2: keras_nlp.models.GPT2CausalLM, tokenizer: Tokenizer, recipe):
@@ -196,7 +197,7 @@ class OnPolicy(keras.Model):
         """The advantage of each token, (stories, time), 0 where none was sampled.
 
         Args:
-            stories: that the model has sampled.
+            stories: stories that the model has sampled.
             found: their rewards, (stories,).
         """
         if self.recipe.credit == "token":
@@ -218,7 +219,7 @@ class OnPolicy(keras.Model):
         Args:
             rows: ids, (stories, time + 1).
             mask: 1 for each sampled token, else 0, (stories, time).
-            advantages: of each token, 0 where none was sampled, (stories, time).
+            advantages: the advantage of each token, 0 where none was sampled, (stories, time).
         """
         log_probs = ops.log_softmax(self(rows[:, :-1], training=False))  # (…, time, vocabulary)
         sampled = ops.take_along_axis(log_probs, rows[:, 1:, None], axis=-1)[..., 0]
@@ -237,8 +238,8 @@ def token_advantages(stories: Stories, tokenizer: Tokenizer) -> np.ndarray:
     the opposite of it.
 
     Args:
-        stories: that a model has sampled.
-        tokenizer: of the model.
+        stories: stories that a model has sampled.
+        tokenizer: the tokenizer of the model.
     """
     counted, blame = stories.mask.copy(), np.zeros_like(stories.mask)
     for number, (text, row) in enumerate(zip(stories.texts, stories.rows, strict=True)):

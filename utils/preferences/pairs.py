@@ -28,7 +28,7 @@ class PairRows(NamedTuple):
     """Pairs as ids.
 
     Attributes:
-        rows: (pairs, 2, time + 1), int32: the chosen text and the rejected one, padded.
+        rows: token ids, (pairs, 2, time + 1), int32: the chosen text and the rejected one, padded.
         mask: 1 for each token of the continuation, (pairs, 2, time), float32.
     """
 
@@ -105,10 +105,10 @@ def identity_of(
 
     Args:
         module: the one that trains.
-        name: of the run.
-        pairs: what is preferred to what.
+        name: the name of the run.
+        pairs: the pairs of texts, each with a preferred one.
         base: folder with the preset of a GPT-2.
-        recipe: how.
+        recipe: the training configuration.
 
     Raises:
         PairsError: if there are too few pairs.
@@ -160,7 +160,7 @@ def pair_batches(
     """The batches of all steps from `first_step` on: (rows, mask), targets.
 
     Args:
-        pairs: of which to take some.
+        pairs: the pairs of which to take some.
         targets: what the loss compares with, (pairs, …).
         train: the numbers of the pairs that may be taken.
         recipe: its batch size and its seed; each pass has another order.

@@ -57,8 +57,8 @@ def cases(found: Sequence[tuple[str, str]], number: int, seed: int) -> list[Case
 
     Args:
         found: messages with their replies.
-        number: of messages, sampled without replacement; at most all.
-        seed: of the sample and of the other replies.
+        number: the number of messages, sampled without replacement; at most all.
+        seed: the seed of the sample and of the other replies.
     """
     rng = Random(seed)
     replies = sorted({reply for _, reply in found})

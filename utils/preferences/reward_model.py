@@ -52,11 +52,11 @@ def train_reward_model(
     for a model that cannot tell the two texts apart. The weights with the lowest one are kept.
 
     Args:
-        pairs: what is preferred to what.
-        name: of the data, for the folder of the run.
+        pairs: the pairs of texts, each with a preferred one.
+        name: the name of the data, for the folder of the run.
         base: folder with the preset of a GPT-2.
-        recipe: how.
-        quiet: do not print the evaluations of a finished run.
+        recipe: the training configuration.
+        quiet: whether to skip printing the evaluations of a finished run.
 
     Raises:
         PairsError: if there are too few pairs.

@@ -53,7 +53,7 @@ class Storyteller:
 
     Args:
         model: a GPT-2 that was trained on the tales.
-        tokenizer: of that model.
+        tokenizer: the tokenizer of that model.
     """
 
     def __init__(self, model: keras_nlp.models.GPT2CausalLM, tokenizer: Tokenizer):
@@ -69,9 +69,9 @@ class Storyteller:
         """Sample stories, each from its first token on.
 
         Args:
-            number: of stories.
+            number: the number of stories.
             seed: a whole number, 0 or more; the same seed gives the same stories.
-            temperature: divides the logits.
+            temperature: the number by which the logits are divided.
         """
         end_id, found = self.tokenizer.end_id, []
         for part in range(-(-number // BATCH)):
@@ -88,9 +88,10 @@ def as_stories(found: Sequence[Sequence[int]], tokenizer: Tokenizer, length: int
     """Lists of ids as `Stories`.
 
     Args:
-        found: each begins with the end id, and ends with it if the story is complete.
-        tokenizer: makes text of them.
-        length: of the rows, in tokens.
+        found: token ids of stories; each begins with the end id, and ends with it if the story is
+            complete.
+        tokenizer: the tokenizer that decodes them.
+        length: the length of the rows, in tokens.
     """
     rows = np.full((len(found), length), tokenizer.end_id, "int32")
     mask = np.zeros((len(found), length - 1), "float32")
@@ -142,8 +143,8 @@ def wrong_tokens(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> tuple[i
 
     Args:
         text: what the ids say.
-        ids: of the story, without the end id in front; the one behind it may be there.
-        tokenizer: made the ids.
+        ids: the ids of the story, without the end id in front; the one behind it may be there.
+        tokenizer: the tokenizer that made the ids.
 
     Returns:
         The number of the first of these tokens and of the one behind the last; the length of the
@@ -172,8 +173,8 @@ def token_log_probs(
     """What gives log p of each token of some stories, (stories, LENGTH - 1), in nats.
 
     Args:
-        model: whose probabilities are asked for, with the weights that it has then.
-        temperature: at which it would sample.
+        model: the model whose probabilities are asked for, with the weights that it has then.
+        temperature: the temperature at which it would sample.
     """
     plain = from_ids(model)
     losses = TokenLosses(keras.Model(plain.inputs, plain.outputs[0] / temperature))

@@ -14,7 +14,7 @@ class AdaptedEngine:
     Everything but `name` and `submit` is that of the engine.
 
     Args:
-        engine: writes with several adapters, see `utils.generation.adapted_gpt2`.
+        engine: an engine that writes with several adapters, see `utils.generation.adapted_gpt2`.
         name: the model's name in requests.
         adapter: the number of the adapter in that engine, from 1.
     """

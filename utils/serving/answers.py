@@ -23,9 +23,9 @@ class Choice:
 
     Args:
         reply: the ids as they come from the engine.
-        tokenizer: makes them text.
-        stops: the text ends before the first of these.
-        echo: stands before the text.
+        tokenizer: the tokenizer that decodes them.
+        stops: texts that end the reply; it stops before the first of them.
+        echo: the text in front.
     """
 
     def __init__(self, reply: Reply, tokenizer: Any, stops: Sequence[str], echo: str = ""):
@@ -77,7 +77,7 @@ class Answer:
     Args:
         model: its name.
         choices: the texts.
-        prompt_tokens: of all prompts together.
+        prompt_tokens: the tokens of all prompts together.
     """
 
     prefix: ClassVar[str]  # of the id

@@ -39,11 +39,11 @@ def create_app(
 
     Args:
         chat: the model that answers chats.
-        render: makes ids of the messages of a chat, up to the position where the reply begins;
-            None for a base model, which only continues texts.
+        render: a function that makes ids of the messages of a chat, up to the position where the
+            reply begins; None for a base model, which only continues texts.
         writer: the model that continues texts; None for `chat`.
         hosts: names and addresses of the server besides those of the loopback; see `is_own`.
-        origins: of other web pages that may use the server; see `allow_origins`.
+        origins: the origins of other web pages that may use the server; see `allow_origins`.
         adapted: the model that answers chats with adapters, each under a name of its own.
     """
     app = Flask(__name__, static_folder=None)

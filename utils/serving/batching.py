@@ -23,9 +23,9 @@ class Penalties(NamedTuple):
     """What is added to the logits before sampling, as OpenAI's API defines it.
 
     Attributes:
-        logit_bias: for some ids, what is added from the start.
-        presence: subtracted from the logit of each token that has been generated.
-        frequency: subtracted once more for each time that it has been.
+        logit_bias: the numbers that are added from the start, by id.
+        presence: a number subtracted from the logit of each token that has been generated.
+        frequency: a number subtracted once more for each time that it has been.
     """
 
     logit_bias: Mapping[int, float]
@@ -43,7 +43,7 @@ class Text:
     Attributes:
         ids: the prompt and the tokens generated so far.
         uniform: random numbers for each position, (length, ATTEMPTS).
-        penalties: change its logits.
+        penalties: the penalties that change its logits.
         generated: the ids generated so far, each once.
         position: the position that the next step reads; all before it are in the cache.
     """
@@ -191,7 +191,7 @@ class Batch:
         """What the next step reads: tokens, positions, random numbers, sampling settings.
 
         Args:
-            slots: whose; None for all.
+            slots: the slots whose texts are meant; None for all.
         """
         tokens, positions = np.zeros((self.slots, 1), "int32"), np.zeros(self.slots, "int32")
         uniform = np.zeros((self.slots, ATTEMPTS), "float32")

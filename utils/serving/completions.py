@@ -28,9 +28,9 @@ class Completions:
         engines: all models by their names, the one that answers chats first.
 
     Args:
-        engine: answers chats.
-        render: makes the prompt of a chat.
-        writer: continues texts.
+        engine: the engine that answers chats.
+        render: a function that makes the prompt of a chat.
+        writer: the engine that continues texts.
         adapted: the same model with adapters, each under a name of its own.
     """
 
@@ -149,10 +149,10 @@ def _choices(
 
     Args:
         engine: what writes them.
-        prompts: ids.
+        prompts: the ids of each prompt.
         asked: the request, with all its fields.
         most: the longest text in tokens, without its prompt.
-        echoes: for each prompt, what stands before its texts.
+        echoes: the text that stands before those of each prompt.
     """
     stops = [asked["stop"]] if isinstance(asked["stop"], str) else asked["stop"] or []
     penalties, n = _penalties(engine, asked), int(asked["n"])

@@ -47,9 +47,9 @@ def create_documents_app(
     """The web application.
 
     Args:
-        index: of the documents.
-        encoder: compares by meaning; None to compare by words only.
-        name: of the folder, for the title.
+        index: the index of the documents.
+        encoder: an encoder that compares by meaning; None to compare by words only.
+        name: the name of the folder, for the title.
         hosts: names and addresses of the server besides those of the loopback.
     """
     app = Flask(__name__, static_folder=None)

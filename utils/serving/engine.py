@@ -61,8 +61,8 @@ class Reply:
 
     Attributes:
         request: what was asked for.
-        finish_reason: set when all ids have come. "stop": the model ended the text; "length": it
-            has the requested length; "cancelled": nobody wanted the rest.
+        finish_reason: the reason to stop, set when all ids have come. "stop": the model ended the
+            text; "length": it has the requested length; "cancelled": nobody wanted the rest.
 
     Raises:
         Closing: while iterating, if the server shuts down before the text has begun.
@@ -167,8 +167,9 @@ class Engine:
             length: the longest text in tokens, prompt included.
             sampling: the sampling settings.
             seed: the same seed, the same text, whatever else is being written.
-            gone: tells whether the client has disconnected; called before each step.
-            penalties: change the logits.
+            gone: a function that tells whether the client has disconnected; called before each
+                step.
+            penalties: the penalties that change the logits.
             adapter: the number of the adapter that the text is written with; 0 for none.
 
         Raises:

@@ -45,7 +45,7 @@ def check_memory(name: str, weights: int, caches: int, free: int) -> None:
     """Whether a model of a fixed context fits into memory.
 
     Args:
-        name: of the model.
+        name: the name of the model.
         weights: bytes of its weights.
         caches: bytes of the caches of all slots.
         free: bytes of memory.

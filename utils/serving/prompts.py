@@ -56,9 +56,9 @@ def remembered(
 
     Args:
         messages: the chat.
-        render: makes its prompt.
+        render: a function that makes its prompt.
         context: the model's context, in tokens.
-        tokenizer: that of the model.
+        tokenizer: the tokenizer of the model.
         room_for_reply: tokens of the context that are kept free, where the model writes more in a
             reply than `recent_messages` expects.
     """

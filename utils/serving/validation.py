@@ -27,7 +27,7 @@ class Validator:
     """Checks request bodies.
 
     Args:
-        schema: of an object, in JSON Schema 2020-12.
+        schema: the schema of an object, in JSON Schema 2020-12.
     """
 
     def __init__(self, schema: Schema):

@@ -30,7 +30,7 @@ def corpus(language: str = "en", split: str = "train", stories: int | None = Non
     Args:
         language: "en" or "zh".
         split: "train", "validation" or "test".
-        stories: how many; None for the size in `SPLITS`.
+        stories: the number of tales; None for the size in `SPLITS`.
 
     Raises:
         ValueError: for an unknown language or split, or a negative number.

@@ -21,8 +21,8 @@ def surprisals(text: str, language: str, split: Callable[[str], list[str]]) -> l
     Args:
         text: a tale.
         language: "en" or "zh".
-        split: cuts a text into words, such as `utils.data.bpe.split_words`. What comes later in the
-            text must not change how it begins, except for its last word.
+        split: a function that cuts a text into words, such as `utils.data.bpe.split_words`. What
+            comes later in the text must not change how it begins, except for its last word.
 
     Returns:
         One number for each word, and one for the end. Their sum is −log p of the tale.

@@ -35,11 +35,11 @@ def wording(
     """A question about a topic of a tale, in words sampled from the grammar.
 
     Args:
-        topic: of a `Question`, or one of `UNANSWERED`.
+        topic: the topic of a `Question`, or one of `UNANSWERED`.
         memory: what the tale remembers.
         language: "en" or "zh".
-        rng: samples.
-        follow_up: say "she" and "it", as after a question that has named them.
+        rng: the random generator.
+        follow_up: whether to say "she" and "it", as after a question that has named them.
     """
     ways = list(_names(memory, language, follow_up))
     names = rng.choices([way for _, way in ways], [weight for weight, _ in ways])[0]

@@ -72,7 +72,7 @@ class NaiveBayes:
     """Multinomial naive Bayes, as lesson 19 writes it: classes and words are counted.
 
     Args:
-        pieces: cuts a text into words.
+        pieces: a function that cuts a text into words.
     """
 
     def __init__(self, pieces: Callable[[str], list[str]]):
@@ -103,7 +103,7 @@ class LogisticRegressionOfWords:
     """scikit-learn's logistic regression on TF-IDF, of the words that two texts have.
 
     Args:
-        pieces: cuts a text into words.
+        pieces: a function that cuts a text into words.
     """
 
     def __init__(self, pieces: Callable[[str], list[str]]):

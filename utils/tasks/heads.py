@@ -51,10 +51,10 @@ class HeadRecipe(TrainingRecipe):
     """The configuration of a training of a head and its backbone.
 
     Attributes:
-        steps: at most; training stops earlier when the validation loss rises.
+        steps: the most gradient steps; training stops earlier when the validation loss rises.
         learning_rate: the highest one, Muon's; AdamW's is half of it.
         longest: tokens of a text that are read, at most the context; the rest is left out.
-        size: of the model, where there is no base.
+        size: the size of the model, where there is no base.
     """
 
     steps: int = 300
@@ -225,11 +225,11 @@ def train_head(
 
     Args:
         parts: labelled texts.
-        name: of the data, for the folder of the run.
-        tokenizer: that of the base.
-        recipe: how.
+        name: the name of the data, for the folder of the run.
+        tokenizer: the tokenizer of the base.
+        recipe: the training configuration.
         base: folder with the preset of a language model to start from; None for fresh weights.
-        quiet: do not print the evaluations of a finished run.
+        quiet: whether to skip printing the evaluations of a finished run.
 
     Raises:
         TrainingFailed: if the loss becomes NaN or infinite.

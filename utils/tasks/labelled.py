@@ -34,8 +34,8 @@ class Example(NamedTuple):
     Attributes:
         text: the text.
         label: the name of its class.
-        group: texts of one group are alike and never go into different parts of a split; "" for a
-            text that is alone.
+        group: the name of a group, whose texts are alike and never go into different parts of a
+            split; "" for a text that is alone.
     """
 
     text: str
@@ -194,8 +194,8 @@ def split(examples: Sequence[Example], seed: int, test: float = TEST) -> Split:
     """Three parts, a tenth of the groups for validation, at random, label by label.
 
     Args:
-        examples: without duplicates.
-        seed: of the choice.
+        examples: the examples without duplicates.
+        seed: the seed of the choice.
         test: the share of the groups for the test.
 
     Raises:

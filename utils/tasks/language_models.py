@@ -22,7 +22,7 @@ def corpus_of(
     """Texts as a corpus to pretrain on: one after the other, an end between them.
 
     Args:
-        name: of the corpus, for the folder of the run.
+        name: the name of the corpus, for the folder of the run.
         train: texts to learn from. The tokenizer learns from them, too.
         validation: held-out texts.
         vocabulary_size: tokens of the tokenizer; fewer if the texts do not give as many.

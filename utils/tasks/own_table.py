@@ -54,11 +54,11 @@ class Learnt(NamedTuple):
     """What has been learnt from a table.
 
     Attributes:
-        name: of the table.
+        name: the name of the table.
         parts: its texts.
         duplicates: how many texts were left out.
         right: the classes of the test, (texts,).
-        probabilities: by classifier, (texts, classes), on the test.
+        probabilities: the probabilities by classifier, (texts, classes), on the test.
         classifier: the GPT-2 with a head.
         run: its training.
     """
@@ -81,9 +81,9 @@ def learn(
     """Train a classifier on a table, or take the one that was trained on it before.
 
     Args:
-        path: of the table; see `utils.tasks.labelled.read_table`.
-        steps: of the training of the head; None for about twelve passes over the texts.
-        seed: of the split, the first weights and the order.
+        path: the file of the table; see `utils.tasks.labelled.read_table`.
+        steps: gradient steps of the head's training; None for about twelve passes over the texts.
+        seed: the seed of the split, the first weights and the order.
         base: folder with the preset of a GPT-2 to start from; None for one that first learns to
             write the table's own texts, without their labels.
 
@@ -178,7 +178,7 @@ def verdict(hits: dict[str, np.ndarray]) -> str:
     """One sentence: is the GPT-2 better than the best of the others?
 
     Args:
-        hits: by classifier, which texts of the test it has right.
+        hits: the hits by classifier: which texts of the test it has right.
     """
     best = max((name for name in hits if name != GPT2), key=lambda name: hits[name].mean())
     change, low, high = (100 * one for one in difference(hits[GPT2], hits[best]))

@@ -49,8 +49,8 @@ class Prompt(NamedTuple):
     """How a text is put, and what each label is called.
 
     Attributes:
-        form: with "{text}" in it; what comes next is the label.
-        words: by label, what is said; with the space before it, where there is one.
+        form: a text with "{text}" in it; what comes next is the label.
+        words: the words that are said, by label; with the space before it, where there is one.
     """
 
     form: str
@@ -84,8 +84,8 @@ class Rows(NamedTuple):
     """Prompts with their labels, ready for a language model.
 
     Attributes:
-        ids: (rows, time), the end of text before and after each, padding on the right.
-        weights: (rows, time - 1), 1 where the next token belongs to the label.
+        ids: token ids, (rows, time), the end of text before and after each, padding on the right.
+        weights: the loss mask, (rows, time - 1), 1 where the next token belongs to the label.
     """
 
     ids: np.ndarray
@@ -173,7 +173,7 @@ class PromptedModel:
 
         Args:
             texts: what to classify.
-            calibrate: divide by what the model says to texts without content.
+            calibrate: whether to divide by what the model says to texts without content.
         """
         scores = self.log_probabilities(texts)
         return calibrated(scores, self.log_probabilities(NO_CONTENT) if calibrate else None)
@@ -195,7 +195,7 @@ def calibrated(scores: np.ndarray, without_content: np.ndarray | None = None) ->
     """Log-probabilities of words as probabilities of labels, (texts, labels).
 
     Args:
-        scores: (texts, labels), log-probabilities.
+        scores: log-probabilities, (texts, labels).
         without_content: the same for texts that say nothing; their mean is subtracted.
     """
     if without_content is not None:

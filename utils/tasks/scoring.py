@@ -46,8 +46,8 @@ def wilson(hits: float, number: int) -> Interval:
     """A share with its Wilson interval, which stays between 0 and 1.
 
     Args:
-        hits: how many; the mean of several trials may be a fraction.
-        number: of how many.
+        hits: the number of hits; the mean of several trials may be a fraction.
+        number: the number of cases, hits and misses together.
 
     Source: E. B. Wilson, Probable Inference, the Law of Succession, and Statistical Inference
     (1927).
@@ -83,7 +83,7 @@ class Bin(NamedTuple):
     """Texts whose probability lies in the same interval.
 
     Attributes:
-        texts: how many.
+        texts: the number of texts.
         confidence: the mean probability of the class that was named.
         accuracy: the share that is right.
     """

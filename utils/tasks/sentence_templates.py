@@ -87,7 +87,8 @@ class Templates(NamedTuple):
 
     Attributes:
         language: "en" or "zh".
-        sentences: for each template its intent, its text, and the kind of thing that `{name}` is.
+        sentences: the templates, each with its intent, its text, and the kind of thing that
+            `{name}` is.
         lists: the values of each list.
         rules: the parts that have a name.
     """

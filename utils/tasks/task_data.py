@@ -37,7 +37,7 @@ class Task(NamedTuple):
     """A task: texts in, labels out.
 
     Attributes:
-        name: such as "intent-en".
+        name: the name of the data set, such as "intent-en".
         language: "en" or "zh".
         parts: the texts.
         duplicates: how many texts were left out because they were there before.

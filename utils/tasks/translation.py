@@ -164,7 +164,7 @@ class Meaning:
         gender: "she" or "he", as the name and every pronoun say.
         trait: what the child is like.
         relative: whom it lives with.
-        home: where.
+        home: where it lives.
         weather, daytime, place: when and where it went.
         look, prize: what it had, looked for or found.
         where: where that was stuck.
@@ -223,8 +223,8 @@ def fact(title: str, number: int) -> str:
     """The value that a word stands for: the English word; of all words for a gender "she" or "he".
 
     Args:
-        title: of a line of `WORDS`.
-        number: of the word in it.
+        title: the title of a line of `WORDS`.
+        number: the number of the word in it.
     """
     return LEXICON["gender she" if kind_of(title) == "gender" else title][number][0]
 
@@ -257,7 +257,7 @@ class Tell(Draw):
 
     Args:
         meaning: what to say.
-        seed: of the wordings.
+        seed: the seed of the wordings.
     """
 
     def __init__(self, meaning: Meaning, seed: int | str):
@@ -350,7 +350,7 @@ def meanings(split: str, start: int = 0) -> Iterator[Meaning]:
 
     Args:
         split: one of `SPLITS`.
-        start: of another sequence of the same kind, such as texts that are in no pair.
+        start: the start of another sequence of the same kind, such as texts that are in no pair.
 
     Raises:
         TranslationError: for another split.
@@ -396,8 +396,8 @@ def pairs(split: str, number: int, start: int = 0) -> list[Pair]:
 
     Args:
         split: "train", "validation" or "test".
-        number: how many.
-        start: see `meanings`.
+        number: the number of pairs.
+        start: the start of the sequence, as for `meanings`.
 
     Raises:
         TranslationError: for another split.

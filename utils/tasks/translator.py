@@ -82,8 +82,8 @@ def bilingual_corpus(tokenizer: bpe.Tokenizer, number: int = UNPAIRED) -> Corpus
     """What the language model reads: texts of both languages, one behind the other.
 
     Args:
-        tokenizer: of both languages.
-        number: of the texts in each language.
+        tokenizer: the tokenizer of both languages.
+        number: the number of texts in each language.
     """
     train = _joined("train", number, tokenizer)
     validation = _joined("validation", VALIDATION_TEXTS, tokenizer)
@@ -103,9 +103,9 @@ def language_model(tokenizer: bpe.Tokenizer, recipe: Recipe, quiet: bool = True)
     """A GPT-2 that has read both languages, but no pair; trained if it is not there yet.
 
     Args:
-        tokenizer: of both languages.
-        recipe: its size has to be `SIZE`.
-        quiet: do not print the evaluations of a finished run.
+        tokenizer: the tokenizer of both languages.
+        recipe: the training configuration; its size has to be `SIZE`.
+        quiet: whether to skip printing the evaluations of a finished run.
 
     Raises:
         TrainingFailed, CheckpointError: see `utils.training.pretraining.pretrain`.
@@ -132,9 +132,9 @@ class PairRows:
     """The pairs as rows of ids, shuffled anew for each pass.
 
     Args:
-        pairs: none longer than the context.
-        tokenizer: of both languages.
-        context: longest input of the model, in tokens.
+        pairs: the pairs, none longer than the context.
+        tokenizer: the tokenizer of both languages.
+        context: the longest input of the model, in tokens.
 
     Raises:
         CourseError: if a pair is longer.
@@ -181,10 +181,10 @@ def train_translator(
 
     Args:
         train: the pairs to learn from.
-        tokenizer: of both languages.
-        recipe: how.
+        tokenizer: the tokenizer of both languages.
+        recipe: the training configuration.
         base: the language model to start from; None for random weights.
-        quiet: do not print the evaluations of a finished run.
+        quiet: whether to skip printing the evaluations of a finished run.
 
     Raises:
         TrainingFailed: if the loss becomes NaN or infinite.
@@ -249,7 +249,7 @@ class Translator:
     """Translates with a trained model: it always takes the likeliest next token.
 
     Args:
-        run: of `train_translator`.
+        run: a run of `train_translator`.
     """
 
     def __init__(self, run: Run):

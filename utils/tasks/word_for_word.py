@@ -43,7 +43,7 @@ class Model1:
 
     Args:
         pairs: (English words, Chinese words) of each pair.
-        rounds: of expectation and maximisation.
+        rounds: the rounds of expectation and maximisation.
     """
 
     def __init__(self, pairs: Sequence[tuple[Sequence[str], Sequence[str]]], rounds: int):
@@ -149,11 +149,11 @@ class Judgement(NamedTuple):
     """What a test has found about translations into Chinese.
 
     Attributes:
-        texts: how many.
+        texts: the number of texts.
         right: how many say all facts and nothing else: they are read, not compared.
         readable: how many are passages without a contradiction, whatever they say.
-        facts: for each kind, in how many texts the right word is there and no wrong one.
-        bleu: in per cent, of all texts together, against one translation of each.
+        facts: the number of texts, by kind, with the right word and no wrong one.
+        bleu: BLEU in per cent, of all texts together, against one translation of each.
     """
 
     texts: int

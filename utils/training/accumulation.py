@@ -16,8 +16,8 @@ class AccumulatingModel(keras.Model):
     would give another gradient.
 
     Args:
-        model: ids in, logits out; its weights are shared.
-        parts: that a batch is split into; they divide the batch size.
+        model: a model from ids to logits; its weights are shared.
+        parts: the parts that a batch is split into; they divide the batch size.
     """
 
     def __init__(self, model: keras.Model, parts: int):

@@ -32,7 +32,7 @@ from utils.files import atomic_write
 from utils.models.gpt2 import from_ids
 from utils.models.lora import MATRICES, add_lora, lora_variables, merged
 from utils.training.checkpoints import cannot_write
-from utils.training.finetuning import packed_batches, prepare, split
+from utils.training.finetuning import check_rows_fit, packed_batches, prepare, split
 from utils.training.identity import identify
 from utils.training.presets import load_preset, save_preset
 from utils.training.recipes import ChatRecipe
@@ -52,8 +52,8 @@ class AdapterRecipe(ChatRecipe):
 
     Attributes:
         learning_rate: the highest one; an adapter takes larger steps than a whole model.
-        rank: of each A and B.
-        alpha: the change is multiplied by alpha / rank; None for a factor of 1.
+        rank: the rank of each A and B.
+        alpha: the scale of the change, which is multiplied by alpha / rank; None for a factor of 1.
         matrices: which weight matrices get an adapter, of `utils.models.lora.MATRICES`.
     """
 
@@ -70,9 +70,9 @@ class Adapter(NamedTuple):
     """What a file of an adapter holds.
 
     Attributes:
-        path: of the file.
-        rank: of each A and B.
-        alpha: the change is multiplied by alpha / rank.
+        path: the path of the file.
+        rank: the rank of each A and B.
+        alpha: the scale of the change, which is multiplied by alpha / rank.
         matrices: which weight matrices have an adapter.
         base: the name of the model that it was trained on.
         base_digest: the digest of that model's weights.
@@ -113,9 +113,9 @@ def save_adapter(
     """Write the adapter of a model, all of it or nothing.
 
     Args:
-        path: of the file.
-        model: with an adapter; its other weights are still those of the base.
-        recipe: its rank, alpha and matrices go into the header.
+        path: the path of the file.
+        model: the GPT-2 with an adapter; its other weights are still those of the base.
+        recipe: the recipe whose rank, alpha and matrices go into the header.
         base: the name of the base.
 
     Raises:
@@ -166,7 +166,7 @@ def with_adapter(
     Args:
         model: a plain GPT-2.
         adapter: what `read_adapter` returned.
-        name: of the model, for the sentence of a refusal.
+        name: the name of the model, for the sentence of a refusal.
 
     Raises:
         AdapterError: if the adapter was trained on other weights.
@@ -207,11 +207,11 @@ def train_adapter(
     adapter lies beside it, see `adapter_file`.
 
     Args:
-        dialogues: what to learn; each fits into the context of the model.
-        name: of the data, for the folder of the run.
+        dialogues: the dialogues to learn; each fits into the context of the model.
+        name: the name of the data, for the folder of the run.
         base: folder with the preset of a chat model.
-        recipe: how.
-        quiet: do not print the evaluations of a finished run.
+        recipe: the training configuration.
+        quiet: whether to skip printing the evaluations of a finished run.
 
     Raises:
         AdapterError: if the base does not know the roles of a chat.
@@ -252,6 +252,7 @@ def _method(
             for part in split(dialogues)
         )
         add_lora(model, recipe.rank, recipe.alpha, recipe.matrices)
+        check_rows_fit(model, train, recipe)
         losses, validation = TokenLosses(from_ids(model)), held_out.in_order()
 
         def batches(first_step: int) -> tf.data.Dataset:

@@ -42,8 +42,8 @@ def save_checkpoint(folder: Path, model: keras.Model, step: int, history: list[d
     """Write the checkpoint of a step, then delete all but the last two.
 
     Args:
-        folder: is made if it is not there.
-        model: compiled; its optimizer's state is part of the checkpoint.
+        folder: where the checkpoints lie; made if it is missing.
+        model: the compiled model; its optimizer's state is part of the checkpoint.
         step: number of steps that have been done.
         history: the evaluations so far.
 
@@ -111,9 +111,10 @@ def save_weights(path: Path, model: keras.Model, trainable_only: bool = False) -
     Not in Keras's own format: on a full disk HDF5 brings the whole process down.
 
     Args:
-        path: of the file.
-        model: whose weights are written.
-        trainable_only: leave out what is frozen. Of a model with adapters this is a small file.
+        path: the path of the file.
+        model: the model whose weights are written.
+        trainable_only: whether to leave out what is frozen. Of a model with adapters this is a
+            small file.
     """
     _write(path, _named(model.trainable_weights if trainable_only else model.weights), {})
 

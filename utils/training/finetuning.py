@@ -31,10 +31,11 @@ from utils.evaluation.losses import TokenLosses
 from utils.models.gpt2 import from_ids
 from utils.models.surgery import packed_logits, resize_token_embeddings
 from utils.tales import LANGUAGES, wordings
+from utils.training.budget import check_tuning_memory
 from utils.training.identity import Identity, identify
 from utils.training.optimizers import Muon, WarmupStableDecay
 from utils.training.presets import load_preset, preset_digest, save_preset
-from utils.training.recipes import OWN_DIALOGUES, ChatRecipe
+from utils.training.recipes import OWN_DIALOGUES, ChatRecipe, TrainingRecipe
 from utils.training.runs import (
     Method,
     Run,
@@ -65,9 +66,9 @@ def finetune(
 
     Args:
         base: the pretrained model.
-        language: of its tales: "en" or "zh".
-        recipe: how.
-        quiet: do not print the evaluations of a finished run.
+        language: the language of its tales: "en" or "zh".
+        recipe: the training configuration.
+        quiet: whether to skip printing the evaluations of a finished run.
         tales: about how many tales of each split to talk; None for the usual number.
 
     Raises:
@@ -136,11 +137,11 @@ def finetune_on(
     Every tenth dialogue is held out for validation; see `split`.
 
     Args:
-        dialogues: what to learn; each fits into the context of the model.
-        name: of the data, for the folder of the run.
+        dialogues: the dialogues to learn; each fits into the context of the model.
+        name: the name of the data, for the folder of the run.
         base: folder with the preset of a GPT-2, of any size, with or without the roles of a chat.
-        recipe: how.
-        quiet: do not print the evaluations of a finished run.
+        recipe: the training configuration.
+        quiet: whether to skip printing the evaluations of a finished run.
 
     Raises:
         TrainingFailed: if the loss becomes NaN or infinite.
@@ -162,7 +163,8 @@ def finetune_on(
     digest = hashlib.sha256(text.encode()).hexdigest()
     data = {"base": preset_digest(base), "dialogues": digest}
     identity = identify(__name__, f"chat-{name}", data, recipe)
-    return train_once(identity, recipe, _prepare(base, template, read, recipe), quiet)
+    method = _prepare(base, template, read, recipe)
+    return train_once(identity, recipe, method, quiet, announce=True)
 
 
 def steps_for(
@@ -197,9 +199,9 @@ def packed_batches(
     """Batches for `packed_logits`: the targets of weight 1, and some of weight 0.
 
     Args:
-        rows: give the arrays of any step.
+        rows: the rows, which give the arrays of any step.
         batch_size: rows in a step.
-        seed: of what is sampled.
+        seed: the seed of what is sampled.
         first_step: number of the step to begin with.
     """
     number = rows.max_loss_tokens
@@ -225,6 +227,14 @@ def prepare(model: keras_nlp.models.GPT2CausalLM, recipe: ChatRecipe) -> keras.M
     return compiled(packed_logits(model), optimizer)
 
 
+def check_rows_fit(
+    model: keras_nlp.models.GPT2CausalLM, rows: TaleRows | PackedRows, recipe: TrainingRecipe
+) -> None:
+    """Raise TooLarge if the steps of a fine-tuning need more memory than there is."""
+    loss_tokens = recipe.batch_size * rows.max_loss_tokens
+    check_tuning_memory(model, recipe.batch_size, rows.length - 1, loss_tokens)
+
+
 def _prepare(
     base: Path, template: Template, read: Callable[[], Lesson], recipe: ChatRecipe
 ) -> Callable[[], Method]:
@@ -233,6 +243,7 @@ def _prepare(
     def method() -> Method:
         lesson = read()
         gpt2 = with_roles_learnt(load_preset(base), template)
+        check_rows_fit(gpt2, lesson.train, recipe)
         losses, validation = TokenLosses(from_ids(gpt2)), lesson.validation
 
         def batches(first_step: int) -> tf.data.Dataset:

@@ -21,18 +21,16 @@ from utils.training.recipes import TrainingRecipe
 FILE = "run.json"
 LIBRARIES = ("keras", "keras-hub", "tensorflow", "numpy")
 # What these modules do does not depend on the way they do it: they read settings, show progress,
-# keep files, or make data whose digests are part of the identity.
+# keep files, or make data of which every byte is in a digest of the identity.
 WITHOUT_EFFECT = (
     "utils.errors",
     "utils.paths",
     "utils.files",
     "utils.quiet",
-    "utils.tales",
     "utils.data.bpe",
     "utils.data.corpora",
     "utils.data.downloads",
     "utils.data.keras_tokenizers",
-    "utils.data.dialogues",
     "utils.training.budget",
     "utils.training.checkpoints",
     "utils.training.identity",
@@ -46,12 +44,12 @@ class Identity:
     """What a run is made of.
 
     Attributes:
-        name: of the data, the first part of the folder's name.
+        name: the name of the data, the first part of the folder's name.
         data: digests of everything that is learnt from: texts, tokenizer, the model to start with.
         recipe: the training configuration.
         snapshots: steps after which the weights are kept.
         code: digest of the modules that train; comments and docstrings do not count.
-        versions: of the libraries that do the arithmetic.
+        versions: the versions of the libraries that do the arithmetic.
     """
 
     name: str
@@ -88,7 +86,7 @@ def identify(
     Args:
         module: the one that trains, such as "utils.training.pretraining"; it and what it imports
             make up the digest of the code.
-        name, data, recipe, snapshots: see `Identity`.
+        name, data, recipe, snapshots: the attributes of `Identity`.
     """
     return Identity(
         name=name,

@@ -11,7 +11,7 @@ def warmup_cosine(
 
     Args:
         peak: the highest rate.
-        steps: of the whole training.
+        steps: the length of the whole training, in gradient steps.
         warmup: steps until the peak.
     """
     return keras.optimizers.schedules.CosineDecay(
@@ -29,7 +29,7 @@ class WarmupStableDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         peak: the highest rate.
-        steps: of the whole training.
+        steps: the length of the whole training, in gradient steps.
         warmup: steps until the peak.
         decay: steps of the fall at the end.
     """

@@ -44,12 +44,12 @@ def pretrain(
     """Train a GPT-2 on a corpus, or go on with a training that was stopped.
 
     Args:
-        corpus: what to learn.
-        recipe: how, and which size of model.
+        corpus: the corpus to learn.
+        recipe: the training configuration, with the size of the model.
         snapshots: steps after which the weights are kept, for `Run.model_at`.
-        quiet: do not print the evaluations of a finished run.
+        quiet: whether to skip printing the evaluations of a finished run.
         processes: those that train together; each takes its share of every batch.
-        announce: say after the first steps how long the rest will take.
+        announce: whether to say after the first steps how long the rest will take.
 
     Raises:
         TrainingFailed: if the loss becomes NaN or infinite. The last good checkpoint is kept.
@@ -107,8 +107,8 @@ def method_of(
     """What a pretraining consists of.
 
     Args:
-        corpus, recipe, processes: see `pretrain`.
-        losses_of: makes what evaluates the model.
+        corpus, recipe, processes: the arguments of `pretrain`.
+        losses_of: a function that makes what evaluates the model.
 
     Raises:
         CourseError: see `pretrain`.
@@ -117,7 +117,7 @@ def method_of(
     _check(corpus, recipe, processes)
     train, validation = windows_of(corpus, context)
     share = replace(recipe, batch_size=recipe.batch_size // processes.world)
-    check_memory(share, corpus.vocabulary_size, train.context)
+    check_memory(share, corpus.vocabulary_size, train.context, in_parts=processes.world == 1)
     gpt2 = build_gpt2(corpus.vocabulary_size, recipe.size, recipe.dtype)
     model = prepare(gpt2, recipe)
     rows, weights = validation.in_order()

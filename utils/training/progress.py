@@ -14,7 +14,7 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         every: epochs from one line to the next.
-        steps_per_epoch: count gradient steps instead of epochs, so many to an epoch.
+        steps_per_epoch: the gradient steps of an epoch; if given, these are counted, not epochs.
     """
 
     def __init__(self, every: int = 1, steps_per_epoch: int | None = None):

@@ -19,7 +19,7 @@ class TrainingRecipe:
         steps: gradient steps; those after the last whole evaluation are left out.
         batch_size: rows in a step.
         learning_rate: the highest one of the schedule.
-        seed: of the first weights and of the order of the rows.
+        seed: the seed of the first weights and of the order of the rows.
         patience: evaluations without a better validation loss after which training stops.
     """
 
@@ -41,8 +41,8 @@ class Recipe(TrainingRecipe):
 
     Attributes:
         learning_rate: the highest one, Muon's; AdamW's is half of it.
-        vocabulary_size: of the tokenizer for a text of one's own.
-        size: of the model.
+        vocabulary_size: the number of tokens of the tokenizer for a text of one's own.
+        size: the size of the model.
         accumulate: parts that a batch is split into. Their gradients are added up before the step,
             so the result is that of the whole batch, and only a part has to fit into the memory.
         dtype: what the model multiplies in: "float32" or "mixed_bfloat16".
@@ -64,7 +64,8 @@ class ChatRecipe(TrainingRecipe):
     Attributes:
         batch_size: rows in a step, each with a tale or packed with small talk.
         learning_rate: the highest one.
-        patience: as above; while the questions are plain, the validation loss may rise for long.
+        patience: the evaluations as above; while the questions are plain, the validation loss may
+            rise for long.
         optimizer: "muon" or "adamw".
     """
 

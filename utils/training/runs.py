@@ -56,13 +56,14 @@ class Method(NamedTuple):
     """What a way of training consists of.
 
     Attributes:
-        model: compiled, for `fit`.
+        model: the compiled model, for `fit`.
         backbone: the model whose weights are the result; they are part of `model`.
-        batches: from a step to the data set of all batches from that step on. A batch is a function
-            of its step and the seed, so a run that goes on needs no other memory of where it was.
+        batches: a function from a step to the data set of all batches from that step on. A batch is
+            a function of its step and the seed, so a run that goes on needs no other memory of
+            where it was.
         evaluate: the validation loss at an evaluation; may be that of a part of the data.
         evaluate_fully: the validation loss of the trained model, on all of them.
-        save: writes the trained model into a folder, as `from_preset` reads it.
+        save: a function that writes the trained model into a folder, as `from_preset` reads it.
     """
 
     model: keras.Model
@@ -93,11 +94,11 @@ class Run:
     """A finished training.
 
     Attributes:
-        folder: holds the model and what training has kept.
-        history: for each evaluation its `step`, `loss`, `validation_loss` and `learning_rate`; the
-            loss is the mean since the evaluation before, the validation loss that of a part of the
-            data.
-        validation_loss: of the trained model on all validation data, in nats per token.
+        folder: the folder that holds the model and what training has kept.
+        history: the evaluations, each with `step`, `loss`, `validation_loss` and `learning_rate`;
+            the loss is the mean since the evaluation before, the validation loss that of a part of
+            the data.
+        validation_loss: the loss of the trained model on all validation data, in nats per token.
     """
 
     folder: Path
@@ -190,12 +191,13 @@ def train_once(
     read-only.
 
     Args:
-        identity: of the run; it says in which folder it is kept.
-        recipe: how to train.
-        prepare: makes the method, with the seed of the recipe set; called only to train.
-        quiet: do not print the evaluations of a finished run.
+        identity: the identity of the run; it says in which folder it is kept.
+        recipe: the training configuration.
+        prepare: a function that makes the method, with the seed of the recipe set; called only to
+            train.
+        quiet: whether to skip printing the evaluations of a finished run.
         processes: those that train together. Their batches and gradients are the method's business.
-        announce: say after the first steps how long the rest will take.
+        announce: whether to say after the first steps how long the rest will take.
 
     Raises:
         TrainingFailed: if the loss becomes NaN or infinite. The last good checkpoint is kept.
@@ -229,11 +231,11 @@ def _train(
     announce: bool,
 ) -> Run:
     folder = identity.folder
-    if processes.leads and (note := what_is_there(identity)):
-        print(note, file=sys.stderr)
     keras.utils.set_random_seed(recipe.seed)
     method = prepare()
     if processes.leads:
+        if note := what_is_there(identity):
+            print(note, file=sys.stderr)
         identity.save()
         drop_orphaned_checkpoints(identity)
     step, history = load_checkpoint(folder, method.model)

@@ -31,8 +31,8 @@ def with_zeros(model: keras_nlp.models.GPT2CausalLM, share: float) -> keras_nlp.
     Networks*, 2015.
 
     Args:
-        model: is not modified.
-        share: of the numbers of each matrix, 0 to 1.
+        model: the GPT-2; it is not modified.
+        share: the share of zeros in each matrix, 0 to 1.
     """
     small = build_gpt2(model.backbone.vocabulary_size, size_of(model))
     for variable, array in zip(small.backbone.weights, model.backbone.get_weights(), strict=True):
@@ -58,7 +58,7 @@ def narrowed(
     weight vectors have the largest product of lengths.
 
     Args:
-        model: is not modified.
+        model: the GPT-2; it is not modified.
         feed_forward: hidden units that stay.
 
     Raises:
@@ -110,7 +110,7 @@ def train_briefly(
     Args:
         model: a GPT-2; it is modified.
         windows: the texts.
-        steps, batch_size, seed: of the training.
+        steps, batch_size, seed: the settings of the training.
         rate: the highest learning rate, Muon's; that of its AdamW is half of it.
         teacher: a GPT-2 with the same vocabulary; it is not modified.
 
