@@ -1,6 +1,6 @@
 """What fewer bits cost: bytes, loss over the floor, share of valid stories, tokens a second.
 
-    python -m benchmarks.compression                        # all runs, about 7 CPU minutes
+    python -m benchmarks.compression                        # all runs, about 35 CPU minutes
     python -m benchmarks.compression --list                 # what there is so far
     python -m benchmarks.compression --peer ../hf/bin/python    # CTranslate2 beside it, see below
 

@@ -1,6 +1,6 @@
 """Learning from preferences: how much each method gains, and what it pays for it.
 
-    python -m benchmarks.preferences             # all runs, about 30 CPU minutes
+    python -m benchmarks.preferences             # all runs, about 50 CPU minutes
     python -m benchmarks.preferences --list      # what there is so far
 
 Lesson 21 shows the result, `datasets/preferences.json`. Each part is written when it is complete; a

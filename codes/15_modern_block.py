@@ -436,7 +436,7 @@ p = grouped(block.weights)
 compare("the block", lambda x: llama_block(x, p), block, x, block.weights)
 right = block(0.01 * x)
 wrong = np.abs(llama_block(0.01 * x, p, epsilon=1e-6) - right).max()
-print(f"small inputs and the wrong epsilon: outputs of size {np.abs(right).max():.1f}", end="")
+print(f"small inputs and the wrong epsilon: outputs of size {np.abs(right).max():.2g}", end="")
 print(f" differ by up to {wrong:.0e}")
 assert wrong > 1e-4
 

@@ -421,18 +421,19 @@ def show(names):
         print(f"  {made['loss']:.3f}  {made['distinct_3']:10.3f}  {frontier(v, made['kl']):8.3f}")
 
 
-PLAIN = "GRPO, seed 0"
-plain = GrpoRecipe(**points[PLAIN]["setting"]["recipe"])
+PLAIN = ["GRPO, seed 0", "GRPO, seed 1"]
+plain = GrpoRecipe(**points[PLAIN[0]]["setting"]["recipe"])
 print(f"{plain.steps} steps of {plain.batch_size} stories", end=", ")
 print(f"learning rate {plain.learning_rate}, β = {plain.beta:g}")
-show(["base", PLAIN])
-assert gain_of(PLAIN)[0] < 0.1 and points[PLAIN]["kl"] > 1
-assert frontier(v, points[PLAIN]["kl"]) > 0.95
+show(["base", *PLAIN])
+for name in PLAIN:
+    assert gain_of(name)[0] < 0.1 and points[name]["kl"] > 1
+    assert frontier(v, points[name]["kl"]) > 0.95
 
 # %% [markdown]
 # Every token of a story gets the advantage of the story, all parameters are trained, and nothing
-# keeps the policy near the base (β = 0). With this setting and seed the gain is small, yet at this
-# divergence the frontier is at 1.
+# keeps the policy near the base (β = 0). With this setting the gain is small with both seeds, yet
+# at this divergence the frontier is near 1.
 #
 # ### Which token was wrong?
 #
@@ -527,10 +528,11 @@ print(f"KL to the base {with_interval(ratios)} nats per story")
 # %%
 IMPROVED = [name for name in points if name.startswith("improved GRPO, seed")]
 ABLATIONS = [name for name in points if name.startswith("improved, but")]
-show(["base", PLAIN, *IMPROVED, *ABLATIONS])
+show(["base", *PLAIN, *IMPROVED, *ABLATIONS])
+nearest = min(points[name]["kl"] for name in PLAIN)
 for name in IMPROVED:
     gain, half = gain_of(name)
-    assert gain - half > 0.06 and points[name]["kl"] < points[PLAIN]["kl"] / 3
+    assert gain - half > 0.06 and points[name]["kl"] < nearest / 3
     assert points[name]["loss"] < points["base"]["loss"] + 0.01
     assert points["improved, but no KL penalty"]["kl"] > 5 * points[name]["kl"]
     assert points["improved, but by story"]["valid"] < points[name]["valid"]
@@ -566,7 +568,8 @@ for name in IMPROVED:
     at_equal = np.interp(made["kl"], control_kl, control)
     print(f"{name:20} KL {made['kl']:.2f}: valid {made['valid']:.3f},", end=" ")
     print(f"by temperature {at_equal:.3f}, difference {made['valid'] - at_equal:+.3f} ± {half:.3f}")
-    assert abs(made["valid"] - at_equal) < half and points[PLAIN]["valid"] < at_equal
+    assert abs(made["valid"] - at_equal) < half
+    assert max(points[other]["valid"] for other in PLAIN) < at_equal
 
 # %%
 line = np.geomspace(0.01, 6, 400)
@@ -576,18 +579,19 @@ between = line[line <= control_kl[-1]]
 interpolated = np.interp(between, control_kl, control)  # straight, but not with this axis
 plt.plot(between, interpolated, "--", color=ORANGE, label="linear interpolation, from the base")
 GROUPS = [
-    ([PLAIN], "o", BLUE, "GRPO, plain"),
+    (PLAIN, "o", BLUE, "GRPO, plain"),
     (IMPROVED, "s", GREEN, "improved GRPO"),
-    ([name for name in points if name.startswith("DPO valid")], "x", PURPLE, "DPO for validity"),
+    (["DPO valid, rate 0.0002"], "x", PURPLE, "DPO for validity, lowest rate (see below)"),
 ]
 for names, marker, color, label in GROUPS:
     x, y = [points[name]["kl"] for name in names], [points[name]["valid"] for name in names]
     plt.plot(x, y, marker, color=color, label=label, linestyle="none")
-best = data["prediction"]["best_of_n"]["lowest log p"]
-ns = [int(n) for n in best]
-label = f"best of {', '.join(map(str, ns))} by lowest log p (see below)"
-x = [np.log(n) - (n - 1) / n for n in ns]
-plt.plot(x, best.values(), "d", color="gray", linestyle="none", label=label)
+for score, marker in (("lowest log p", "d"), ("reward model", "v")):
+    best = data["prediction"]["best_of_n"][score]
+    ns = [int(n) for n in best]
+    label = f"best of {', '.join(map(str, ns))} by the {score} (see below)"
+    x = [np.log(n) - (n - 1) / n for n in ns]
+    plt.plot(x, best.values(), marker, color="gray", linestyle="none", label=label)
 plt.axhline(v, color="gray", linewidth=1, linestyle=":", label="base")
 plt.xscale("log")
 plt.xlabel("KL divergence to the base, nats per story")
@@ -614,13 +618,13 @@ plt.show()
 
 # %%
 def show_dpo(names, wanted):
-    print(f"{'':26} stories  hedgehog  valid  difference         KL   loss", end="")
+    print(f"{'':33} stories  hedgehog  valid  difference         KL   loss", end="")
     print("  distinct-3  frontier")
     for name in names:
         made = points[name]
         possible = frontier(points["base"][wanted], made["kl"])
         change = change_of(name)
-        print(f"{name:26} {made['setting']['stories']:7,}  {made['hedgehog']:8.3f}", end="  ")
+        print(f"{name:33} {made['setting']['stories']:7,}  {made['hedgehog']:8.3f}", end="  ")
         print(f"{made['valid']:.3f}  {change} {made['kl']:6.2f}", end="")
         print(f"  {made['loss']:.3f}  {made['distinct_3']:10.3f}  {possible:8.3f}")
 
@@ -635,21 +639,36 @@ assert points["DPO hedgehog, rate 0.0004"]["valid"] < 0.45
 # %%
 DPO_VALID = [name for name in points if name.startswith("DPO valid")]
 show_dpo(["base", *DPO_VALID], "valid")
-for name in DPO_VALID:
-    last = points[name]["history"][-1]
-    print(f"{name}: DPO's loss {last['loss']:.3f} in training,", end=" ")
-    print(f"{last['validation_loss']:.3f} held out (log 2 is {np.log(2):.3f})")
-    assert abs(last["validation_loss"] - np.log(2)) < 0.01 and gain_of(name)[0] < gain_of(name)[1]
+gentle, *firm = DPO_VALID
+assert gain_of(gentle)[0] < gain_of(gentle)[1]  # no more than chance
+assert max(points[name]["valid"] for name in firm) < 0.1
 
 # %% [markdown]
 # As *steering*, DPO works, though far below the frontier. With the middle rate about half of the
-# stories have a hedgehog, and validity falls: the pairs say nothing about it. With twice the rate
-# most stories are no longer valid.
+# stories have a hedgehog, with both seeds, and validity falls: the pairs say nothing about it. With
+# twice the rate most stories are no longer valid.
 #
-# For validity itself DPO does not work, in this one training: the gain is less than the half width
-# of its interval (the `assert` checks it). The loss stays near log 2 on held-out pairs, as if the
-# policy could only guess. A likely reason: a valid and an invalid story differ in most tokens, one
-# of them decides, and the label does not say which.
+# For validity itself DPO does not work. With the lowest rate the gain is within chance, with larger
+# ones nearly no story is valid. What does DPO's loss see of this? The **margin** is what the chosen
+# story has gained on the rejected one, in nats: the difference of their log ratios to the base.
+
+# %%
+print(f"{'mean over pairs, nats':33} margin in training, held out   chosen, held out   valid")
+for name in [*hedgehogs, *DPO_VALID]:
+    made = points[name]
+    seen, new = made["margin_in_training"], made["margin_held_out"]
+    print(f"{name:33} {seen['nats']:+18.1f} {new['nats']:+10.1f}", end="")
+    print(f" {new['chosen']:+18.1f} {made['valid']:7.3f}")
+    assert seen["nats"] > new["nats"] > 0
+assert all(points[name]["margin_held_out"]["chosen"] < -5 for name in firm)
+
+# %% [markdown]
+# The margin rises in every training, on held-out pairs, too, and says nothing of the ruin. With
+# the larger rates the *chosen* stories have become much unlikelier than they were: the rejected
+# ones only more so. The loss knows the difference of the two, not where the probability has gone;
+# it has gone to texts in no pair. A likely reason why validity cannot be learnt from such pairs: a
+# valid and an invalid story differ in most tokens, one of them decides, and the label does not say
+# which.
 #
 # ## Reward hacking and collapse
 #
