@@ -28,8 +28,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from utils.course.diagrams import draw_flow
 from utils.course.plots import BLUE, GREEN, ORANGE, STYLE
 from utils.course.seeds import seed_everything
+from utils.data.downloads import download
 from utils.data.keras_tokenizers import GPT2Tokenizer, folder, load_tokenizer
 from utils.errors import DataUnavailable
 from utils.exercises import lesson_07 as check
@@ -186,7 +188,43 @@ def block(x, weights, name, num_heads):
 
 # %% [markdown]
 # And this is GPT-2, all of it: embeddings, blocks, a last normalization, logits. The numbers of
-# blocks and heads are in `config`, also under their published names.
+# blocks and heads are in `config`, also under their published names. In the diagram, the lower row
+# shows one of the $N$ blocks, with its two residual connections.
+
+# %%
+SHAPE = "(batch,\ntime,\nwidth)"
+BOXES = [
+    (0.0, 1.6, "ids"),
+    (2.1, 1.6, "token +\nposition\nembeddings"),
+    (4.1, 1.6, "N blocks"),
+    (5.9, 1.6, "final\nnorm"),
+    (8.05, 1.6, "times the\ntoken table,\ntransposed"),
+    (10.6, 1.6, "logits"),
+    (0.0, 0.0, "one\nblock: x"),
+    (1.9, 0.0, "norm"),
+    (3.6, 0.0, "attention"),
+    (5.2, 0.0, "+"),
+    (6.8, 0.0, "norm"),
+    (8.5, 0.0, "MLP"),
+    (10.0, 0.0, "+"),
+]
+MODEL = [
+    (0, 1, "(batch,\ntime)"),
+    (1, 2, SHAPE),
+    (2, 3, SHAPE),
+    (3, 4, SHAPE),
+    (4, 5, "(batch,\ntime,\nvocabulary)"),
+]
+BLOCK = [(6, 7, SHAPE), (7, 8, ""), (8, 9, ""), (9, 10, SHAPE), (10, 11, ""), (11, 12, "")]
+RESIDUAL = {(6, 9): 0.25, (9, 12): 0.25}  # bent below the parts that they pass
+draw_flow(
+    BOXES,
+    MODEL + BLOCK + [(*ends, "") for ends in RESIDUAL],
+    "From the embeddings to the last norm, the shape never changes",
+    height=3.4,
+    bends=RESIDUAL,
+)
+plt.show()
 
 
 # %%
@@ -877,13 +915,15 @@ print(tokenizer.detokenize(continue_greedily(loaded, beginning, 40)))
 #
 # So your model differs from the GPT-2 that OpenAI trained only in its size, its tokenizer and its
 # numbers. If you have a network connection and half a gigabyte of disk space, download those of the
-# smallest size: in the cell with `settings(...)` near the top set `preset="gpt2_base_en"` and run
-# everything again; or, in a terminal, `python codes/07_gpt2.py --preset gpt2_base_en`. The larger
-# sizes are `gpt2_medium_en`, `gpt2_large_en` and `gpt2_extra_large_en`. They are stored on your
-# machine, so the second time is quick.
+# smallest size: in the cell with `settings(...)` near the top set `preset="gpt2"` and run
+# everything again; or, in a terminal, `python codes/07_gpt2.py --preset gpt2`. The course fetches
+# the official files from either of two addresses and checks them ([gpt2.md](../datasets/gpt2.md));
+# `make chat MODEL=gpt2` serves the same ones. They are stored on your machine, so the second time
+# is quick.
 #
-# If your network does not reach them, get the four files named below on another machine and set
-# `preset` to the path of their folder.
+# keras-nlp's own downloads, from another address, are `gpt2_base_en` (the same size) and the larger
+# `gpt2_medium_en`, `gpt2_large_en` and `gpt2_extra_large_en`. A third way is the path of a folder
+# with the four files named below.
 
 
 # %%
@@ -891,18 +931,19 @@ FILES = "config.json, vocab.json, merges.txt and model.safetensors"
 
 
 def load_published(preset):
-    """GPT-2 with public weights: one of PRESETS, or a folder in Hugging Face's format.
+    """GPT-2 with public weights: gpt2, one of PRESETS, or a folder in Hugging Face's format.
 
     Raises:
         DataUnavailable: if they cannot be fetched or read.
     """
+    source = str(download("gpt2")) if preset == "gpt2" else preset
     try:
-        return keras_nlp.models.GPT2CausalLM.from_preset(preset)
+        return keras_nlp.models.GPT2CausalLM.from_preset(source)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         if preset in PRESETS:
             advice = (
-                "could not be fetched: try again with a network, or set preset to a folder with"
-                f" {FILES} of GPT-2 (openai-community/gpt2 on huggingface.co)."
+                "could not be fetched: try again with a network, or set preset to gpt2, the"
+                f" smallest size from other addresses, or to a folder with {FILES}."
             )
         else:
             advice = f"holds no GPT-2 that can be read: it needs {FILES}, complete."

@@ -51,7 +51,7 @@ from utils.data.dialogue_rows import as_arrays, encoded, fill_row, pack, pad
 from utils.data.dialogues import Message, small_talk
 from utils.data.keras_tokenizers import folder
 from utils.data.typing_noise import as_typed
-from utils.evaluation.examination import examination, is_refusal, is_right, shares
+from utils.evaluation.examination import examination, is_refusal, is_right, rewordings, shares
 from utils.evaluation.scores import exact_match, token_f1
 from utils.exercises import lesson_10 as check
 from utils.generation.generator import Generator
@@ -149,17 +149,17 @@ vocabulary = [*words, "END", "<|system|>", "<|user|>", "<|assistant|>"]
 
 def toy_encode(messages):
     """Ids and loss mask of a conversation, each (time,)."""
-    ids, weights = [], []
+    ids, loss_mask = [], []
     for message in messages:
         spoken = message.role == "assistant"
         text = message.content.split() + ["END"] * spoken
         ids += [vocabulary.index(word) for word in [f"<|{message.role}|>", *text]]
-        weights += [0] + [int(spoken)] * len(text)
-    return np.array(ids), np.array(weights)
+        loss_mask += [0] + [int(spoken)] * len(text)
+    return np.array(ids), np.array(loss_mask)
 
 
-toy_ids, toy_weights = toy_encode(toy)
-for mark, line in zip(" *", (toy_weights == 0, toy_weights == 1), strict=True):
+toy_ids, toy_loss_mask = toy_encode(toy)
+for mark, line in zip(" *", (toy_loss_mask == 0, toy_loss_mask == 1), strict=True):
     shown = [vocabulary[i] if here else "·" for i, here in zip(toy_ids, line, strict=True)]
     print("learn" if mark == "*" else "read ", *shown)
 
@@ -170,8 +170,8 @@ for mark, line in zip(" *", (toy_weights == 0, toy_weights == 1), strict=True):
 # ## Only the assistant's tokens
 #
 # Why are the other tokens not learnt? The model never has to ask, and it can tell tales already.
-# So the loss is the mean over the tokens whose mask is 1. In the code the mask is called
-# `weights`, as in Keras. In NumPy, with logits from a random "model":
+# So the loss is the mean over the tokens whose mask is 1. In NumPy, with logits from a random
+# "model":
 
 
 # %%
@@ -180,16 +180,16 @@ def log_softmax(logits):
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
-def masked_loss(logits, targets, weights):
-    """The mean of -log p over targets of weight 1: (time, vocabulary), (time,), (time,)."""
+def masked_loss(logits, targets, loss_mask):
+    """The mean of -log p over targets with mask 1: (time, vocabulary), (time,), (time,)."""
     log_p = log_softmax(logits)[np.arange(len(targets)), targets]
-    return -(log_p * weights).sum() / weights.sum()
+    return -(log_p * loss_mask).sum() / loss_mask.sum()
 
 
 rng = np.random.default_rng(args.seed)
 toy_logits = rng.normal(size=(len(toy_ids) - 1, len(vocabulary)))  # read all but the last
-targets, weights = toy_ids[1:], toy_weights[1:]  # answer all but the first
-print(f"masked loss {masked_loss(toy_logits, targets, weights):.4f}")
+targets, loss_mask = toy_ids[1:], toy_loss_mask[1:]  # answer all but the first
+print(f"masked loss {masked_loss(toy_logits, targets, loss_mask):.4f}")
 
 # %% [markdown]
 # The gradient shows that all other tokens are ignored. For each token, the gradient of $-\log p$
@@ -199,24 +199,24 @@ print(f"masked loss {masked_loss(toy_logits, targets, weights):.4f}")
 
 
 # %%
-def masked_gradient(logits, targets, weights):
+def masked_gradient(logits, targets, loss_mask):
     """The gradient of `masked_loss` with respect to the logits: (time, vocabulary)."""
     gradient = np.exp(log_softmax(logits))
     gradient[np.arange(len(targets)), targets] -= 1
-    return gradient * weights[:, None] / weights.sum()
+    return gradient * loss_mask[:, None] / loss_mask.sum()
 
 
 # %%
 logits_ = tf.Variable(toy_logits)
 with tf.GradientTape() as tape:
     losses = keras.losses.sparse_categorical_crossentropy(targets, logits_, from_logits=True)
-    loss = tf.reduce_sum(losses * weights) / tf.reduce_sum(tf.cast(weights, tf.float64))
+    loss = tf.reduce_sum(losses * loss_mask) / tf.reduce_sum(tf.cast(loss_mask, tf.float64))
 theirs = tape.gradient(loss, logits_).numpy()
-ours = masked_gradient(toy_logits, targets, weights)
+ours = masked_gradient(toy_logits, targets, loss_mask)
 print(f"loss {loss:.4f}, gradients differ by {np.abs(ours - theirs).max():.0e}")
-print("largest gradient where it is read:  ", np.abs(theirs[weights == 0]).max())
-print("largest gradient where it is learnt:", np.abs(theirs[weights == 1]).max().round(3))
-assert np.abs(ours - theirs).max() < 1e-6 and not theirs[weights == 0].any()
+print("largest gradient where it is read:  ", np.abs(theirs[loss_mask == 0]).max())
+print("largest gradient where it is learnt:", np.abs(theirs[loss_mask == 1]).max().round(3))
+assert np.abs(ours - theirs).max() < 1e-6 and not theirs[loss_mask == 0].any()
 
 # %% [markdown]
 # ## The template of the course
@@ -227,11 +227,12 @@ assert np.abs(ours - theirs).max() < 1e-6 and not theirs[weights == 0].any()
 # %%
 template = Template(tokenizer)
 print(template.role_ids, " END", template.end_id)
-ids, weights = template.encode(toy)
+ids, loss_mask = template.encode(toy)
 keras_tokenizer = with_roles(tokenizer)
 by_keras = [int(i) for i in np.asarray(keras_tokenizer(as_transcript(toy)))]
 print("the same ids as the transcript through Keras's tokenizer:", ids == by_keras)
-print("to be learnt:", tokenizer.decode(i for i, w in zip(ids, weights, strict=True) if w))
+learnt = [i for i, mask in zip(ids, loss_mask, strict=True) if mask]
+print("to be learnt:", tokenizer.decode(learnt))
 assert ids == by_keras
 
 # %% [markdown]
@@ -320,14 +321,14 @@ for dialogue in by_length[-2:]:
 CONTEXT = model.backbone.max_sequence_length
 talk_rows = pack(encoded(small_talk(args.language), template), CONTEXT + 1)
 tale_talk = encoded(conversations(args.language, "train", 4), template)
-rows, weights = pad([*tale_talk, *(next(talk_rows) for _ in range(4))], CONTEXT + 1, END)
+rows, loss_mask = pad([*tale_talk, *(next(talk_rows) for _ in range(4))], CONTEXT + 1, END)
 tales = len(tale_talk)
-unpacked = weights[:tales].mean()
-print(f"the model reads {CONTEXT} tokens; ids {rows.shape}, loss mask {weights.shape}")
-print("tokens learnt in each row:", weights.sum(axis=1).astype(int).tolist())
+unpacked = loss_mask[:tales].mean()
+print(f"the model reads {CONTEXT} tokens; ids {rows.shape}, loss mask {loss_mask.shape}")
+print("tokens learnt in each row:", loss_mask.sum(axis=1).astype(int).tolist())
 print(f"share of the positions that is learnt: in rows with tales {unpacked:.0%}", end="")
-print(f", with small talk {weights[tales:].mean():.0%}")
-assert unpacked < weights[tales:].mean()
+print(f", with small talk {loss_mask[tales:].mean():.0%}")
+assert unpacked < loss_mask[tales:].mean()
 
 # %%
 speaker = np.zeros(rows.shape, int)  # 0 padding, 1 system, 2 user, 3 assistant
@@ -417,8 +418,8 @@ assert difference < 1e-4
 first_weights = model.backbone.get_weights()
 TRIAL = 6
 some = encoded(conversations(args.language, "train", 40), template)[: TRIAL * args.batch_size]
-all_rows, all_weights = pad(some, CONTEXT + 1, END)
-batches = list(zip(np.split(all_rows, TRIAL), np.split(all_weights, TRIAL), strict=True))
+all_rows, all_loss_masks = pad(some, CONTEXT + 1, END)
+batches = list(zip(np.split(all_rows, TRIAL), np.split(all_loss_masks, TRIAL), strict=True))
 
 
 def fresh():
@@ -428,13 +429,13 @@ def fresh():
 
 
 # %%
-def train_step(network, optimizer, rows, weights):
-    """One step; return the loss before it. rows (batch, time + 1), weights (batch, time)."""
+def train_step(network, optimizer, rows, loss_mask):
+    """One step; return the loss before it. rows (batch, time + 1), loss_mask (batch, time)."""
     inputs, targets = rows[:, :-1], rows[:, 1:]
     with tf.GradientTape() as tape:
         logits = network(inputs, training=True)  # (batch, time, vocabulary)
         losses = keras.ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
-        loss = tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)
+        loss = tf.reduce_sum(losses * loss_mask) / tf.reduce_sum(loss_mask)
     gradients = tape.gradient(loss, network.trainable_variables)
     optimizer.apply(gradients, network.trainable_variables)
     return float(loss)
@@ -455,8 +456,8 @@ network.compile(
     ),
 )
 by_fit = []
-for rows, weights in batches:
-    data = tf.data.Dataset.from_tensors((rows[:, :-1], rows[:, 1:], weights))
+for rows, loss_mask in batches:
+    data = tf.data.Dataset.from_tensors((rows[:, :-1], rows[:, 1:], loss_mask))
     by_fit += network.fit(data, shuffle=False, verbose=0).history["loss"]
 print("fit    ", *[f"{loss:.4f}" for loss in by_fit])
 difference = np.abs(np.subtract(by_hand, by_fit)).max()
@@ -499,9 +500,9 @@ print("pretraining:", *usual)
 tale_rows = train_rows(args.language, 20, template, recipe)
 plain_steps = tale_rows.plain_rows // recipe.batch_size
 # of six rows such as the last ones of the run, five have a tale, and the sixth is small talk
-_, _, weights, _, segments = (array[:5] for array in tale_rows.batch(recipe.steps, 6, args.seed))
+_, _, loss_mask, _, segments = (array[:5] for array in tale_rows.batch(recipe.steps, 6, args.seed))
 print(f"rows of {segments.shape[1]} tokens, conversations in each:", *segments.max(axis=1))
-print(f"share of the positions that is learnt: {weights.mean():.0%}; ", end="")
+print(f"share of the positions that is learnt: {loss_mask.mean():.0%}; ", end="")
 print(f"with one conversation in a row, above, {unpacked:.0%}")
 print(f"plain questions until step {plain_steps}, {plain_steps / recipe.steps:.0%} of the run\n")
 run = finetune(base_run, args.language, recipe)
@@ -604,7 +605,8 @@ print(f"\n{sum(shared)} of {len(wrong)} wrong answers share a word with the righ
 #   their topic has in the training, or a refusal if the line asks for general knowledge.
 #
 # *Right* means exact match, *refused* that the reply is a refusal. Under *no answer*, and for
-# general knowledge, a refusal is right and counts in both columns. *Wrong* are all others.
+# general knowledge, a refusal is right and counts in both columns. *Wrong* are all others. The last
+# line counts the wordings of *other words*, since two questions with one wording are alike.
 
 # %%
 parts = {name: part[: args.questions] for name, part in examination(args.language).items()}
@@ -627,6 +629,9 @@ print(f"{'':28}questions    right  refused    wrong")
 for name, part in parts.items():
     right, refused = shares(answered[name], part, args.language)
     print(f"{name:28}{len(part):9}{right:9.1%}{refused:9.1%}{len(wrong[name]) / len(part):9.1%}")
+topics = {question.kind for question in parts["other words"]}
+wordings = sum(topic in topics for topic, _ in rewordings(args.language))
+print(f"\nother words: {wordings} wordings, each about two tales at most")
 
 # %% [markdown]
 # The last column is the one to worry about: a wrong reply may sound like a right one. Under *no
@@ -736,6 +741,24 @@ for name, system in {"tale": Message("system", story.text), "toy": toy[0]}.items
 assert kept["tale"] < kept["toy"] < 31
 
 # %% [markdown]
+# ## How ChatGPT goes further
+#
+# The training of ChatGPT is not published in detail, but that of InstructGPT before it is: Ouyang
+# and others, *Training language models to follow instructions with human feedback*, 2022. It begins
+# as here, with fine-tuning on requests and good replies. What it adds:
+#
+# * **Scale.** The largest model has the 175 billion parameters of GPT-3, which was trained on 300
+#   billion tokens of web pages and books (Brown and others, *Language Models are Few-Shot
+#   Learners*, 2020, table 2.1). [Lesson 14](14_scaling.ipynb) is about scale, [lesson
+#   16](16_real_model.ipynb) runs a larger model.
+# * **Instruction data.** Not one grammar, but about 13,000 requests of all kinds, with replies that
+#   people wrote (section 3.2). [Lesson 17](17_adapters.ipynb) shows how to fine-tune on your own
+#   dialogues.
+# * **Preferences.** People rank several replies to the same request. A **reward model** learns to
+#   give the better of two the higher score, and the chat model is trained to earn high scores
+#   without moving far from where it began. This is reinforcement learning from human feedback
+#   (**RLHF**; figure 2), the subject of [lesson 21](21_preferences.ipynb).
+#
 # ## If your result looks different
 #
 # * **The answers have the right form, but the wrong names.** The training may have been cut short:
@@ -748,8 +771,8 @@ assert kept["tale"] < kept["toy"] < 31
 #
 # ## Recap
 #
-# * A chat model is a language model that continues a transcript. Role tokens say who speaks.
-# * What others write must never become a role token.
+# * A chat model is a language model that continues a transcript. Role tokens say who speaks, and
+#   what others write must never become one.
 # * New tokens are new rows of the embedding table: the logits of the old tokens stay the same, and
 #   the softmax has a few more.
 # * The loss counts the assistant's tokens only, with the end of its replies. As a target,
@@ -757,22 +780,6 @@ assert kept["tale"] < kept["toy"] < 31
 # * Several conversations about one text share its tokens: an attention mask keeps them apart.
 # * Fine-tuning is training at a low rate. What to say about a tale is found in the tale, not in the
 #   parameters; how a question may be worded is learnt from many wordings.
-#
-# ## How ChatGPT goes further
-#
-# The training of ChatGPT is not published in detail, but that of InstructGPT before it is: Ouyang
-# and others, *Training language models to follow instructions with human feedback*, 2022. It begins
-# as here, with fine-tuning on requests and good replies. What it adds:
-#
-# * **Scale.** The largest model has the 175 billion parameters of GPT-3, which was trained on 300
-#   billion tokens of web pages and books (Brown and others, *Language Models are Few-Shot
-#   Learners*, 2020, table 2.1).
-# * **Instruction data.** Not one grammar, but about 13,000 requests of all kinds, with replies that
-#   people wrote (section 3.2).
-# * **Preferences.** People rank several replies to the same request. A **reward model** learns to
-#   give the better of two the higher score, and the chat model is trained to earn high scores
-#   without moving far from where it began. This is reinforcement learning from human feedback
-#   (**RLHF**; figure 2).
 #
 # ## Check your understanding
 #
@@ -798,12 +805,12 @@ check.answer(question)
 
 
 # %%
-def weights_of(roles):
+def loss_mask_of(roles):
     """Return a list of 0 and 1, one for each token."""
     ...
 
 
-check.weights_of(weights_of)
+check.loss_mask_of(loss_mask_of)
 
 # %% [markdown]
 # **2.** Pack conversations of these lengths, in their order, into rows of at most `length` tokens.
@@ -852,6 +859,6 @@ check.forget(forget)
 # %% [markdown]
 # ## Next
 #
-# This lesson says that the model finds most answers. Lesson 11 shows what that is worth: what exact
-# match, F1, BLEU and ROUGE count, how sure one can be after five hundred questions, and how each of
-# them is fooled.
+# This lesson says that the model finds most answers. [Lesson 11](11_evaluation.ipynb) shows what
+# that is worth: what exact match, F1, BLEU and ROUGE count, how sure one can be after five hundred
+# questions, and how each of them is fooled.

@@ -65,9 +65,9 @@ for word, probability, loss in zip(words, p, losses, strict=True):
     print(f"{word:4} probability {probability:.3f}   loss {loss:.3f}")
 
 
-def perplexity(losses, weights=None):
-    """e to the mean of losses in nats; of those with weight 1, if there are weights."""
-    return float(np.exp(np.average(losses, weights=weights)))
+def perplexity(losses, loss_mask=None):
+    """e to the mean of losses in nats; of those with mask 1, if there is a mask."""
+    return float(np.exp(np.average(losses, weights=loss_mask)))
 
 
 print(f"probability of the text: 1 in {1 / p.prod():.0f}")
@@ -80,27 +80,27 @@ print(f"perplexity {perplexity(losses):.2f}, its 4th power {perplexity(losses) *
 # ### The same in keras-nlp
 #
 # keras-nlp's metric wants the probabilities of the whole vocabulary. Ours has just two tokens: 0 is
-# the right one, 1 stands for all others. Of two texts the second is short and padded; a weight of 0
-# keeps padding out of the mean.
+# the right one, 1 stands for all others. Of two texts the second is short and padded; the **loss
+# mask**, 0 there, keeps padding out of the mean.
 
 # %% tags=["nbval-check-output"]
 p = np.array([[1 / 2, 1 / 4, 1 / 8, 1 / 4], [1 / 2, 1 / 2, 1, 1]])  # (batch, time)
-weights = np.array([[1, 1, 1, 1], [1, 1, 0, 0]])
+loss_mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0]])
 
 
-def library_perplexity(p, weights, batch_size):
+def library_perplexity(p, loss_mask, batch_size):
     """keras-nlp's perplexity, fed with batches of so many texts."""
     metric = keras_nlp.metrics.Perplexity()
     for start in range(0, len(p), batch_size):
         some = slice(start, start + batch_size)
         both = np.stack([p[some], 1 - p[some]], axis=-1)  # (batch, time, vocabulary of 2)
-        metric.update_state(np.zeros(p[some].shape), both, weights[some])
+        metric.update_state(np.zeros(p[some].shape), both, loss_mask[some])
     return float(metric.result())
 
 
-print(f"by hand                       {perplexity(-np.log(p), weights):.3f}")
-print(f"keras-nlp, both in one batch  {library_perplexity(p, weights, 2):.3f}")
-print(f"keras-nlp, one after another  {library_perplexity(p, weights, 1):.3f}")
+print(f"by hand                       {perplexity(-np.log(p), loss_mask):.3f}")
+print(f"keras-nlp, both in one batch  {library_perplexity(p, loss_mask, 2):.3f}")
+print(f"keras-nlp, one after another  {library_perplexity(p, loss_mask, 1):.3f}")
 
 # %% [markdown]
 # The last one differs. keras-nlp takes the mean loss of each batch and then the mean of these
@@ -111,10 +111,10 @@ print(f"keras-nlp, one after another  {library_perplexity(p, weights, 1):.3f}")
 # %%
 p = rng.uniform(0.05, 1, size=(1000, 12))
 lengths = rng.integers(2, 13, size=1000)
-weights = (np.arange(12) < lengths[:, None]).astype(float)  # (1000, 12)
-by_hand, in_one = perplexity(-np.log(p), weights), library_perplexity(p, weights, 1000)
+loss_mask = (np.arange(12) < lengths[:, None]).astype(float)  # (1000, 12)
+by_hand, in_one = perplexity(-np.log(p), loss_mask), library_perplexity(p, loss_mask, 1000)
 print(f"1,000 texts: by hand {by_hand:.5f}, keras-nlp {in_one:.5f}")
-print(f"keras-nlp in batches of ten: {library_perplexity(p, weights, 10):.5f}")
+print(f"keras-nlp in batches of ten: {library_perplexity(p, loss_mask, 10):.5f}")
 assert abs(by_hand - in_one) < 1e-4
 
 # %% [markdown]
@@ -152,27 +152,27 @@ print(f"the model {perplexity(run.validation_loss):.3f}, the floor {perplexity(f
 
 # %%
 def framed(texts):
-    """Rows (texts, CONTEXT + 1) of END, a text, END, padding, and weights (texts, CONTEXT)."""
+    """Rows (texts, CONTEXT + 1): END, a text, END, padding; loss mask (texts, CONTEXT)."""
     rows = np.full((len(texts), CONTEXT + 1), END, "int32")
-    weights = np.zeros((len(texts), CONTEXT))
-    for row, weight, text in zip(rows, weights, texts, strict=True):
+    loss_mask = np.zeros((len(texts), CONTEXT))
+    for row, mask, text in zip(rows, loss_mask, texts, strict=True):
         ids = np.asarray(tokenizer(text))[: CONTEXT - 1]
         row[1 : len(ids) + 1] = ids
-        weight[: len(ids) + 1] = 1  # the END behind the text is to be predicted, too
-    return rows, weights
+        mask[: len(ids) + 1] = 1  # the END behind the text is to be predicted, too
+    return rows, loss_mask
 
 
 reader = from_ids(model)  # with ids as its only input, and logits as its output
 token_losses = TokenLosses(reader)
 tales = corpus("en", "validation", 1000)
 real = [tale.text for tale in tales[:100]]
-rows, weights = framed(real)
+rows, loss_mask = framed(real)
 losses = token_losses(rows)  # (100, CONTEXT)
 
 # %%
-nats = (losses * weights).sum()
+nats = (losses * loss_mask).sum()
 units = {
-    "token": weights.sum(),
+    "token": loss_mask.sum(),
     "word": sum(len(text.split()) for text in real),
     "character": sum(len(text) for text in real),
 }
@@ -181,8 +181,8 @@ for unit, number in units.items():
 
 some = slice(0, 20)
 metric = keras_nlp.metrics.Perplexity(from_logits=True)
-metric.update_state(rows[some, 1:], reader(rows[some, :-1]), weights[some])
-by_hand = perplexity(losses[some], weights[some])
+metric.update_state(rows[some, 1:], reader(rows[some, :-1]), loss_mask[some])
+by_hand = perplexity(losses[some], loss_mask[some])
 print(f"20 tales: by hand {by_hand:.5f}, keras-nlp {float(metric.result()):.5f}")
 assert abs(by_hand - float(metric.result())) < 1e-4
 
@@ -208,8 +208,8 @@ def kind_of(text):
 
 def perplexities(texts):
     """The model's perplexity for each text: (texts,)."""
-    rows, weights = framed(texts)
-    return np.exp((token_losses(rows) * weights).sum(axis=1) / weights.sum(axis=1))
+    rows, loss_mask = framed(texts)
+    return np.exp((token_losses(rows) * loss_mask).sum(axis=1) / loss_mask.sum(axis=1))
 
 
 # %%
@@ -690,17 +690,17 @@ for text in ["the cat sat on a mat.", "on the mat sat the cat.", "the cat"]:
 
 # %%
 def common(a, b):
-    """Pairs of places (i, j) with a[i] == b[j] that make up a longest common subsequence."""
-    table, i, j, places = lcs_table(a, b), len(a), len(b), []
+    """Pairs of positions (i, j) with a[i] == b[j] that make up a longest common subsequence."""
+    table, i, j, positions = lcs_table(a, b), len(a), len(b), []
     while i and j:
         if a[i - 1] == b[j - 1]:
             i, j = i - 1, j - 1
-            places.append((i, j))
+            positions.append((i, j))
         elif table[i - 1, j] >= table[i, j - 1]:
             i -= 1
         else:
             j -= 1
-    return places[::-1]
+    return positions[::-1]
 
 
 candidate = tokens("the old cat sat down on the mat.")
@@ -1062,6 +1062,9 @@ plt.show()
 #   to a full stop;
 # * **fine-tuned**, the chat model of lesson 10;
 # * **copy**, which repeats the question. It knows nothing. Always have such a baseline.
+#
+# All is in English here; [the benchmarks](../benchmarks/README.md#from-text-to-answers) have a
+# table of the Chinese chat model.
 
 # %%
 base_run, chat = pretrained("tales"), chat_run("en")
@@ -1170,7 +1173,7 @@ for question, reply in [pair for hit, *pair in told if not hit][:5]:
 # The questions are from lesson 10's examination, in words that no training text has used. *Refused*
 # is one of the three refusals of the training, *right* an exact match, *small talk* a sentence of
 # the training's small talk, which claims nothing about the tale. All else is *wrong*. Each wording
-# is asked about two tales. Such pairs are alike, so the bootstrap draws pairs, not questions.
+# is asked about two tales. Such pairs are alike, so the bootstrap samples pairs, not questions.
 
 # %%
 talk = {m.content for dialogue in small_talk("en") for m in dialogue.messages}

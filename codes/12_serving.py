@@ -583,9 +583,9 @@ for clients, (speed, wait) in measured.items():
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
 left.plot(list(measured), [speed for speed, _ in measured.values()], marker="o")
-left.set(title="Throughput of all clients together", ylabel="tokens per second")
+left.set(title="Throughput: see where it levels off", ylabel="tokens per second, all clients")
 right.plot(list(measured), [wait for _, wait in measured.values()], marker="s", color=ORANGE)
-right.set(title="Median time to a whole tale", ylabel="seconds")
+right.set(title="Latency: see where it rises steeply", ylabel="median seconds to a whole tale")
 for axes in (left, right):
     axes.axvline(writer.slots, color="black", linestyle=":", linewidth=1, label="number of slots")
     axes.set(xlabel="clients at once", ylim=(0, None), xscale="log")

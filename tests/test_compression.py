@@ -129,6 +129,7 @@ def test_by_hand_it_is_keras_int8_and_int4(inputs):
         return np.array(layer(x))
 
     assert np.abs(lesson.dense_int8(x, kernel, bias) - quantized("int8")).max() < 1e-4
+    assert np.allclose(lesson.int8_by_hand(kernel.T)(x), lesson.dense_int8(x, kernel, 0))
     numbers, scales = lesson.rounded(kernel, 4, 0)
     config = keras.quantizers.Int4QuantizationConfig(block_size=-1)
     assert np.abs(x @ (numbers * scales) + bias - quantized(config=config)).max() < 1e-4

@@ -54,20 +54,20 @@ def test_perplexity_of_equally_likely_tokens_is_their_number(lesson):
 
 def test_filler_does_not_count(lesson):
     losses = np.log([[2.0, 8.0, 100.0], [4.0, 1.0, 1.0]])
-    weights = np.array([[1, 1, 0], [1, 0, 0]])
-    assert lesson.perplexity(losses, weights) == pytest.approx(4)
+    loss_mask = np.array([[1, 1, 0], [1, 0, 0]])
+    assert lesson.perplexity(losses, loss_mask) == pytest.approx(4)
 
 
 def test_keras_nlp_agrees_in_one_batch_and_weights_texts_equally_otherwise(lesson):
     rng = np.random.default_rng(2)
     p = rng.uniform(0.05, 1, size=(6, 5))
-    weights = (np.arange(5) < rng.integers(1, 6, size=(6, 1))).astype(float)
-    by_hand = lesson.perplexity(-np.log(p), weights)
-    assert lesson.library_perplexity(p, weights, 6) == pytest.approx(by_hand, rel=1e-5)
+    loss_mask = (np.arange(5) < rng.integers(1, 6, size=(6, 1))).astype(float)
+    by_hand = lesson.perplexity(-np.log(p), loss_mask)
+    assert lesson.library_perplexity(p, loss_mask, 6) == pytest.approx(by_hand, rel=1e-5)
     of_each = [
-        np.log(lesson.perplexity(-np.log(row), w)) for row, w in zip(p, weights, strict=True)
+        np.log(lesson.perplexity(-np.log(row), w)) for row, w in zip(p, loss_mask, strict=True)
     ]
-    one_by_one = lesson.library_perplexity(p, weights, 1)
+    one_by_one = lesson.library_perplexity(p, loss_mask, 1)
     assert one_by_one == pytest.approx(np.exp(np.mean(of_each)), rel=1e-5)
     assert abs(one_by_one - by_hand) > 1e-3
 

@@ -31,7 +31,8 @@ lesson = definitions(
     constants=["SIZES", "PRESETS", "FILES"],
     **{"np": np, "json": json, "shutil": shutil, "keras": keras, "keras_nlp": keras_nlp},
     **{"save_file": save_file, "SafetensorError": SafetensorError, "folder": folder},
-    **{"DataUnavailable": DataUnavailable, "tokenizer": tokenizer, "CONTEXT": CONTEXT},
+    **{"download": downloads.download, "DataUnavailable": DataUnavailable},
+    **{"tokenizer": tokenizer, "CONTEXT": CONTEXT},
 )
 lesson.END = tokenizer.token_to_id("<|endoftext|>")
 
@@ -258,9 +259,8 @@ def test_the_published_one_is_downloaded_and_loads(serve, tmp_path, monkeypatch)
     assert {part.file for part in parts} == {f"gpt2/{name}" for name in FOUR_FILES}
     monkeypatch.setitem(downloads.DOWNLOADS, "gpt2", downloads.Several("gpt2", tuple(parts)))
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
-    path = downloads.download("gpt2")
-    assert path == tmp_path / "data" / "gpt2"
-    model = lesson.load_published(str(path))
+    model = lesson.load_published("gpt2")
+    assert {path.name for path in (tmp_path / "data" / "gpt2").iterdir()} >= set(FOUR_FILES)
     model.compile(sampler="greedy")
     assert model.generate("The crow", max_length=12).startswith("The crow")
     expected = from_folder(tmp_path / "mirror").get_weights()
@@ -277,14 +277,18 @@ def test_without_a_network_the_real_one_is_one_sentence(tmp_path, monkeypatch):
             lesson.load_published(preset)
         sentence = str(caught.value)
         assert sentence.startswith(f"{preset} could not be fetched") and "\n" not in sentence
+        assert "set preset to gpt2," in sentence
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "data"))
+    with pytest.raises(DataUnavailable, match=r"^gpt2/config.json could not be downloaded"):
+        lesson.load_published("gpt2")
 
 
 def test_a_preset_is_a_known_name_or_a_folder(tmp_path, capsys):
-    for good in ["none", *lesson.PRESETS, str(tmp_path)]:
+    for good in ["none", "gpt2", *lesson.PRESETS, str(tmp_path)]:
         assert read_command_line({"preset": "none"}, ["--preset", good]).preset == good
     for bad in ["gpt3", str(tmp_path / "missing"), ""]:
         with pytest.raises(SystemExit) as exit_:
             read_command_line({"preset": "none"}, ["--preset", bad])
         assert exit_.value.code == 2
         said = capsys.readouterr().err
-        assert "--preset must be none, gpt2_base_en" in said and said.count("\n") == 1
+        assert "--preset must be none, gpt2, gpt2_base_en" in said and said.count("\n") == 1

@@ -19,7 +19,7 @@ from utils.errors import CourseError
 from utils.models.gpt2 import build_gpt2
 from utils.models.sizes import ModelSize
 from utils.paths import REPOSITORY
-from utils.tasks import scoring
+from utils.tasks import own_table, scoring
 from utils.tasks.__main__ import main, names_no_file
 from utils.tasks.counting import (
     LogisticRegressionOfWords,
@@ -45,7 +45,15 @@ from utils.tasks.labelled import (
     split,
     without_duplicates,
 )
-from utils.tasks.own_table import predict, texts_of, verdict
+from utils.tasks.own_table import (
+    GPT2,
+    matrix,
+    mistakes,
+    predict,
+    recommendation,
+    texts_of,
+    verdict,
+)
 from utils.tasks.prompts import Prompt, PromptedModel, PromptRecipe, calibrated, train_prompt
 from utils.tasks.sentence_templates import Templates, sentence
 from utils.tasks.task_data import TASKS, load_task
@@ -227,6 +235,7 @@ def test_a_difference_on_the_same_texts_is_surer_than_two_intervals():
     assert verdict(hits).endswith("it is better on these texts.")
     swapped = {"GPT-2 with a head": others, "naive Bayes": these}
     assert "take naive Bayes" in verdict(swapped)
+    assert recommendation(hits) == GPT2 and recommendation(swapped) == "naive Bayes"
 
 
 def test_the_interval_of_a_difference_is_that_of_bonett_and_price():
@@ -236,7 +245,8 @@ def test_the_interval_of_a_difference_is_that_of_bonett_and_price():
     half = scoring.Z * np.sqrt((ahead + behind - (ahead - behind) ** 2) / number)
     assert change == pytest.approx(3 / 8)
     assert (low, high) == pytest.approx((ahead - behind - half, ahead - behind + half))
-    assert low < 0 and "cannot tell" in verdict({"GPT-2 with a head": these, "majority": others})
+    unclear = {"GPT-2 with a head": these, "majority": others}
+    assert low < 0 and "cannot tell" in verdict(unclear) and recommendation(unclear) == GPT2
     change, low, high = scoring.difference(others, others)
     assert change == 0 and low < 0 < high and low == pytest.approx(-high)
 
@@ -486,9 +496,40 @@ def test_the_command_trains_compares_and_predicts(parts, tmp_path, monkeypatch, 
     for name in ("majority", "naive Bayes", "logistic regression", "GPT-2 with a head"):
         assert f"\n{name} " in said
     more = write(tmp_path / "more.txt", "hot summer sun\n\nfrozen ice winter\n")
+    assert "on the held-out texts (rows: true label; columns: predicted):\n" in said
     main([*flags, "--predict", str(more)])
-    labels = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert labels == ["warm", "cold"]
+    predicted = capsys.readouterr()
+    assert [line.split()[0] for line in predicted.out.splitlines()] == ["warm", "cold"]
+    answering = said.rpartition("--predict asks ")[2]
+    assert predicted.err == f"The answers are those of {answering}"
+
+
+def test_a_recommended_classifier_that_counts_answers(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_CHECKPOINTS", str(tmp_path / "runs"))
+    flags = [str(write_table(tmp_path / "few.csv", weather(200))), "--steps", "1"]
+    main(flags)
+    said = capsys.readouterr().out
+    name = next(n for n in ("naive Bayes", "logistic regression") if f"take {n}" in said)
+    assert f"\n{name} on the held-out texts" in said and f"--predict asks {name}." in said
+    main([*flags, "--predict", "summer sun"])
+    predicted = capsys.readouterr()
+    assert predicted.err == f"The answers are those of {name}.\n"
+    assert predicted.out.startswith("warm  ")
+
+
+def test_the_confusion_matrix_has_short_labels_in_even_columns():
+    found = matrix(np.array([[3, 12], [0, 5]]), ["天气", "a label that is long"])
+    assert found.split("\n") == [
+        "                  天气  a label t…",
+        "      天气           3          12",
+        "a label t…           0           5",
+    ]
+
+
+def test_the_surest_mistakes_come_first():
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7], [0.55, 0.45]])
+    assert mistakes(probabilities, np.array([0, 1, 0, 0, 1])) == [2, 3, 1]
+    assert mistakes(probabilities, probabilities.argmax(1)) == []
 
 
 def write_table(path, examples):
@@ -506,12 +547,13 @@ def test_the_command_says_how_many_texts_it_cuts_to_the_context(
     main(flags)
     sentence = "reads at most 32 tokens of a text: 60 of 60 texts are longer"
     assert sentence in capsys.readouterr().out
+    monkeypatch.setattr(own_table, "recommendation", lambda hits: GPT2)
     main([*flags, "--predict", LONG[0].text])
     said = capsys.readouterr()
     assert "reads at most 32 tokens of a text: 1 of 1 texts" in said.err
     assert said.out.endswith(f"  {LONG[0].text.strip()}\n") and said.out.count("\n") == 1
     main([*flags, "--predict", "sun"])
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == f"The answers are those of {GPT2}.\n"
 
 
 def test_that_the_texts_are_too_few_is_said_only_when_it_trains(tmp_path, monkeypatch, capsys):
@@ -520,7 +562,7 @@ def test_that_the_texts_are_too_few_is_said_only_when_it_trains(tmp_path, monkey
     main([*flags, "--predict", "sun"])
     assert "too few to train a language model" in capsys.readouterr().err
     main([*flags, "--predict", "sun"])
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err.startswith("The answers are those of ")
 
 
 def test_what_looks_like_a_path_and_is_no_file_is_no_text(tmp_path, monkeypatch, capsys):
@@ -555,7 +597,7 @@ def test_a_text_that_is_no_name_of_a_file_stays_a_text():
 def test_each_line_of_a_file_has_one_prediction(sign, tokenizer, tmp_path, capsys):
     path = write(tmp_path / "new.txt", f"hot{sign}sun\r\n\nice\n")
     assert list(texts_of(str(path))) == [f"hot{sign}sun", "ice"]
-    predict(classifier_of(tokenizer), str(path))
+    predict(classifier_of(tokenizer), ["cold", "warm"], str(path))
     assert capsys.readouterr().out.count("\n") == 2
 
 

@@ -8,8 +8,8 @@ listens at an address of its own machine:
     python -m utils.cluster --processes 2 --coordinator 192.168.0.5:7000 --process-id 0
     python -m utils.cluster --processes 2 --coordinator 192.168.0.5:7000 --process-id 1
 
-The flags are those of `python -m utils.small_gpt2`, and so are the runs: what one of the commands
-has begun, the other one goes on with, in any number of processes.
+The flags are those of `python -m utils.small_gpt2`, without --accumulate and --run, and so are the
+runs: what one of the commands has begun, the other one goes on with, in any number of processes.
 """
 
 from argparse import Namespace

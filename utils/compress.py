@@ -20,6 +20,7 @@ from utils.quiet import import_tensorflow
 
 
 def read_command_line(words: list[str] | None) -> argparse.Namespace:
+    """The options; a wrong one ends the command with exit code 2 and one sentence."""
     parser = OneSentenceParser(
         prog="python -m utils.compress",
         description="Write a GPT-2 with fewer bits for each weight.",

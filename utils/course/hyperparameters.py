@@ -128,7 +128,10 @@ OPTIONS = {
     ),
     "preset": Hyperparameter(
         "published weights to fetch, or a folder that holds some",
-        folder("none", "gpt2_base_en", "gpt2_medium_en", "gpt2_large_en", "gpt2_extra_large_en"),
+        folder(
+            *("none", "gpt2"),
+            *("gpt2_base_en", "gpt2_medium_en", "gpt2_large_en", "gpt2_extra_large_en"),
+        ),
     ),
     # generation
     "temperature": Hyperparameter(

@@ -13,11 +13,11 @@ TWO = ["token", "user", "token", "assistant", "token", "user", "user", "token", 
         '`[int(role == "assistant") for role in roles]`.',
     ],
 )
-def weights_of(roles):
+def loss_mask_of(roles):
     return [int(role == "assistant") for role in roles]
 
 
-@weights_of.mistake("the assistant's role token stands in the prompt, it need not be learnt.")
+@loss_mask_of.mistake("the assistant's role token stands in the prompt, it need not be learnt.")
 def _(roles):
     following = [*roles[1:], ""]
     return [
@@ -26,12 +26,12 @@ def _(roles):
     ]
 
 
-@weights_of.mistake("what the user says is to be read, not learnt.")
+@loss_mask_of.mistake("what the user says is to be read, not learnt.")
 def _(roles):
     return [int(role in ("user", "assistant")) for role in roles]
 
 
-@weights_of.mistake("it is the other way round: 1 where something is to be learnt.")
+@loss_mask_of.mistake("it is the other way round: 1 where something is to be learnt.")
 def _(roles):
     return [int(role != "assistant") for role in roles]
 
@@ -117,7 +117,7 @@ def _():
 @exercise(
     cases=[()],
     hints=[
-        "The mean over the tokens of weight 1, whichever reply they belong to.",
+        "The mean over the tokens with mask 1, whichever reply they belong to.",
         "Six tokens: (4 * 1 + 2 * 3) / 6.",
     ],
 )

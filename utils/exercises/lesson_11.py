@@ -167,7 +167,7 @@ def _(a, b):
     return _distance(a, b, empty=0)
 
 
-@edit_distance.mistake("a word that is missing moves all others: use the table, not the places.")
+@edit_distance.mistake("a word that is missing moves all others: use the table, not positions.")
 def _(a, b):
     differing = sum(x != y for x, y in zip(a, b, strict=False))
     return differing + abs(len(a) - len(b))

@@ -50,6 +50,7 @@ def origin(text: str) -> str:
 
 
 def read_command_line(words: list[str] | None) -> argparse.Namespace:
+    """The options; a wrong one ends the command with exit code 2 and one sentence."""
     parser = OneSentenceParser(
         prog="python -m utils.serving",
         description="Chat with a model in the browser, or through an API like OpenAI's.",

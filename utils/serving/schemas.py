@@ -29,14 +29,17 @@ IGNORED = [
 
 
 def number(default: float, **limits: float) -> Schema:
+    """A number, or null for the default."""
     return {"type": ["number", "null"], "default": default, **limits}
 
 
 def whole_number(low: int, high: int, **more: object) -> Schema:
+    """A whole number within limits, or null."""
     return {"type": ["integer", "null"], "minimum": low, "maximum": high, **more}
 
 
 def flag() -> Schema:
+    """True or false; null is false."""
     return {"type": ["boolean", "null"], "default": False}
 
 

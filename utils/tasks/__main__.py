@@ -4,11 +4,13 @@ python -m utils.tasks my.csv                            # columns text and label
 python -m utils.tasks my.csv --predict "a new text"     # the label of a text
 python -m utils.tasks my.csv --predict more.txt         # of each line of a file
 
-It compares a small GPT-2 with classifiers that count words, on texts that none of them has seen.
+It compares a small GPT-2 with classifiers that count words, on texts that none of them has seen,
+and predicts with the one that it recommends.
 What has been trained is kept: with the same table and settings it is only read.
 """
 
 import os
+import sys
 from pathlib import Path
 
 from utils.command_line import OneSentenceParser, any_path, name, preset_folder, run, whole_number
@@ -51,10 +53,11 @@ def main(words: list[str] | None = None) -> None:
     base = Path(args.base) if args.base else None
     learnt = learn(args.table, args.steps, args.seed, base)
     if args.predict:
-        predict(learnt.classifier, args.predict)
+        print(f"The answers are those of {learnt.recommended}.", file=sys.stderr)
+        predict(learnt.answering, learnt.classifier.labels, args.predict)
         return
     report(learnt)
-    print(f"The classifier is in {learnt.run.preset}; --predict asks it.")
+    print(f"\nThe GPT-2 is in {learnt.run.preset}; --predict asks {learnt.recommended}.")
 
 
 def names_no_file(wanted: str) -> bool:

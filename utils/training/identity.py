@@ -1,8 +1,9 @@
 """The identity of a run: everything that decides its weights.
 
-Equal identities give equal weights on one machine. A run is kept in a folder that carries its
-identity in the name, so one that other code, other versions or other settings have made is never
-taken for it.
+Equal identities give equal weights on one machine and in one process; several processes that train
+one model (`utils.cluster`) add their numbers in another order, so theirs differ by rounding. A run
+is kept in a folder that carries its identity in the name, so one that other code, other versions or
+other settings have made is never taken for it.
 """
 
 import hashlib
