@@ -31,6 +31,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from utils.course.diagrams import draw_flow
 from utils.course.plots import STYLE
 from utils.course.seeds import seed_everything
 from utils.data.batches import ready_batches
@@ -245,8 +246,24 @@ plt.show()
 # * **pre-norm**, as in GPT-2: $x \leftarrow x + f(\mathrm{norm}(x))$.
 #
 # (Vaswani and others, *Attention Is All You Need*, 2017, sections 3.1 and 3.3; Radford and others,
-# *Language Models are Unsupervised Multitask Learners*, 2019, section 2.3.)
-#
+# *Language Models are Unsupervised Multitask Learners*, 2019, section 2.3.) The picture shows
+# pre-norm; the curved arrows are the residual connections.
+
+# %%
+SHAPE = "(batch,\ntime,\nfeatures)"
+BOXES = [(0, "x"), (2.9, "norm"), (4.8, "attention"), (6.6, "+")]
+BOXES += [(9.5, "norm"), (12.0, "feed-forward"), (14.3, "+"), (16.9, "x")]
+draw_flow(
+    [(x, 0, text) for x, text in BOXES],
+    [(0, 1, SHAPE), (1, 2, ""), (2, 3, ""), (3, 4, SHAPE), (4, 5, ""), (5, 6, ""), (6, 7, SHAPE)]
+    + [(0, 3, ""), (3, 6, "")],
+    "Pre-norm: each part adds to x, and the shape stays",
+    height=2.2,
+    bends={(0, 3): 0.3, (3, 6): 0.3},
+)
+plt.show()
+
+# %% [markdown]
 # The attention is that of lesson 5, with the array shapes of Keras. `einsum` multiplies two arrays
 # and sums over the letters that are missing after the arrow, so the heads need no reshape. The
 # letters: `b` batch, `t` time (position) of the query, `s` time of the key, `f` features, `h` head,
@@ -698,10 +715,10 @@ def fill_blanks(rows, rng):
 
 # %%
 for prepare in [next_word, fill_blanks]:
-    inputs, targets, weights = prepare(validation_rows[1:2], np.random.default_rng(args.seed))
+    inputs, targets, loss_mask = prepare(validation_rows[1:2], np.random.default_rng(args.seed))
     print(prepare.__name__, "\n  reads  ", *[vocabulary[i].strip() for i in inputs[0, :14]])
-    counting = np.where(weights > 0, targets, BLANK)
-    print("  answers", *[vocabulary[i].strip().replace("[BLANK]", "·") for i in counting[0, :14]])
+    counting = np.where(loss_mask > 0, targets, BLANK)
+    print("  targets", *[vocabulary[i].strip().replace("[BLANK]", "·") for i in counting[0, :14]])
 
 # %% [markdown]
 # GPT gets a question at every word, BERT at every fourth on average.
@@ -716,11 +733,11 @@ for prepare in [next_word, fill_blanks]:
 # %%
 def batches(prepare):
     """Endless batches of freshly shuffled rows."""
-    rng = np.random.default_rng(args.seed)
+    rng, size = np.random.default_rng(args.seed), min(args.batch_size, len(train_rows))
     while True:
         order = rng.permutation(len(train_rows))
-        for start in range(0, len(order) - args.batch_size + 1, args.batch_size):
-            yield prepare(train_rows[order[start : start + args.batch_size]], rng)
+        for start in range(0, len(order) - size + 1, size):
+            yield prepare(train_rows[order[start : start + size]], rng)
 
 
 def train(model, prepare):
@@ -956,7 +973,7 @@ assert args.steps < 900 or gpt_next > bert_next + 0.1
 
 
 # %%
-def draw(says, rng):
+def sample(says, rng):
     """Sample one token from each row of probabilities (rows, vocabulary)."""
     says = says.astype("float64")
     return np.array([rng.choice(len(p), p=p / p.sum()) for p in says])
@@ -973,7 +990,7 @@ def gpt_writes(beginnings, rng):
     ids = with_blanks(beginnings)
     for place in range(beginnings.shape[1], LENGTH):
         says = probabilities(gpt, ids[:, :-1])[:, place - 1]  # (rows, vocabulary)
-        ids[:, place] = draw(says, rng)
+        ids[:, place] = sample(says, rng)
     return ids
 
 
@@ -985,7 +1002,7 @@ def bert_writes(beginnings, rng):
         says[..., BLANK] = 0.0  # a blank is no answer
         sure = np.where(ids == BLANK, says.max(axis=-1), -1.0)  # (rows, LENGTH)
         place = sure.argmax(axis=-1)  # (rows,)
-        ids[every, place] = draw(says[every, place], rng)
+        ids[every, place] = sample(says[every, place], rng)
     return ids
 
 

@@ -751,9 +751,9 @@ print(f"1 x 256 tokens: predicted {step_seconds:.1f} s a step, measured 2.3")
 assert abs(step_seconds / 2.3 - 1) < 0.1
 copies = 4 * FLOAT * size.parameters(50_257)  # weights, gradients and the two states of AdamW
 fixed = PROCESS + size.layers * PROGRAM + copies
-for rows, peak in (1, 3.9), (2, 4.2):
-    estimate = (fixed + activations(size, 50_257, 256 * rows)) / 1e9
-    print(f"{rows} x 256 tokens: predicted {estimate:.1f} GB, measured {peak}")
+for texts, peak in (1, 3.9), (2, 4.2):
+    estimate = (fixed + activations(size, 50_257, 256 * texts)) / 1e9
+    print(f"{texts} x 256 tokens: predicted {estimate:.1f} GB, measured {peak}")
     assert 1.2 < estimate / peak < 1.4
 
 # %% [markdown]
