@@ -273,13 +273,23 @@ print(f"{parameters:,} parameters, {path.stat().st_size / 1e6:.1f} MB")
 # %% [markdown]
 # In the file of SmolLM2 the token embedding is of kind Q8_0: a scale, and 32 whole numbers from
 # −128 to 127. The few gains (gamma) of the norms stay in float32. Our `unpack` from above reads a
-# block of the file as well as the reader does:
+# block of the file as well as the reader does, and Q8_0 is even simpler:
+
 
 # %%
+def unpack_q8_0(blocks):
+    """Numbers (..., 32) from blocks of Q8_0."""
+    return blocks["scale"][..., None].astype("float32") * blocks["numbers"]
+
+
 tensor = file.tensors["blk.0.attn_q.weight"]  # (outputs, inputs)
 print("first block (scale, low, pairs):", tensor.blocks[0, 0])
 print("unpacked, six numbers:", unpack(tensor.blocks)[0, 0, :6])
 assert np.array_equal(unpack(tensor.blocks).reshape(tensor.shape), tensor.unpack())
+for name in [name for name, tensor in file.tensors.items() if tensor.kind == "Q8_0"]:
+    tensor = file.tensors[name]
+    print(f"{name}: first numbers {unpack_q8_0(tensor.blocks).reshape(tensor.shape)[0, :4]}")
+    assert np.array_equal(unpack_q8_0(tensor.blocks).reshape(tensor.shape), tensor.unpack())
 
 # %% [markdown]
 # ## Its tokenizer
