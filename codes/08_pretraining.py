@@ -681,7 +681,7 @@ def draw(story, owed, paid, per_row=32):
     """The surprisal of each word of a tale, as bars over its text."""
     words = [*(word.strip() for word in split_words(story.text)), "END"]
     count = -(-len(words) // per_row)
-    figure, all_axes = plt.subplots(count, 1, figsize=(8, 1.45 * count), sharey=True)
+    figure, all_axes = plt.subplots(count, 1, figsize=(8, 1.3 * count), sharey=True)
     for number, axes in enumerate(np.atleast_1d(all_axes)):
         here = slice(number * per_row, (number + 1) * per_row)
         positions = np.arange(len(words[here]))
