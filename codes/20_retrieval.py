@@ -1173,8 +1173,9 @@ if smollm2:
 # brackets. (Replies end after 40 tokens.) So small a model often writes more than the one sentence
 # it was told to write, and adds what the text does not say. The command below quotes: a quotation
 # may be the wrong sentence, but the document says it. A program that generates should show the
-# passage beside the reply. Here the passage was the right one. With a search before it, the passage
-# is sometimes the wrong one; the parts of this dialogue were measured one by one, not together.
+# passage beside the reply. Here the passage was the gold one. A search also finds wrong passages;
+# where it does, the reply cannot be expected to be better, but that was not measured. Nor was the
+# dialogue system from end to end: the intents were measured apart from the search and the replies.
 #
 # ## A document is data
 #
