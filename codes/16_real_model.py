@@ -430,18 +430,20 @@ def attention(x, weights, prefix, cache, positions):
     time, group = len(x), HEADS // KV_HEADS
     query, key, value = (
         (x @ weights[f"{prefix}.attn_{name}"].T).reshape(time, -1, HEAD_DIM) for name in "qkv"
-    )
+    )  # query (time, heads, head_dim); key, value (time, kv_heads, head_dim)
     keys = np.concatenate([cache[0], rotate(key, positions)])  # (length, kv_heads, head_dim)
-    values = np.concatenate([cache[1], value])
+    values = np.concatenate([cache[1], value])  # (length, kv_heads, head_dim)
     query = rotate(query, positions).reshape(time, KV_HEADS, group, HEAD_DIM)
-    query = query.transpose(1, 2, 0, 3)  # (kv_heads, group, time, head_dim)
+    # (time, kv_heads, group, head_dim) -> (kv_heads, group, time, head_dim)
+    query = query.transpose(1, 2, 0, 3)
+    # keys: (kv_heads, 1, head_dim, length); scores: (kv_heads, group, time, length)
     scores = query @ keys.transpose(1, 2, 0)[:, None] / HEAD_DIM**0.5
     is_later = np.arange(len(keys)) > positions[:, None]  # (time, length)
     scores = np.where(is_later, -np.inf, scores)
     shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
     shares /= shares.sum(axis=-1, keepdims=True)  # (kv_heads, group, time, length)
     mixed = shares @ values.transpose(1, 0, 2)[:, None]  # (kv_heads, group, time, head_dim)
-    mixed = mixed.transpose(2, 0, 1, 3).reshape(time, WIDTH)
+    mixed = mixed.transpose(2, 0, 1, 3).reshape(time, WIDTH)  # (time, heads * head_dim)
     return mixed @ weights[f"{prefix}.attn_output"].T, (keys, values)
 
 

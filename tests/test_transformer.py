@@ -1,7 +1,8 @@
 """Lesson 6: the block by hand computes and learns what keras-nlp's does; the rest is told right."""
 
 import re
-from itertools import pairwise
+from itertools import islice, pairwise
+from types import SimpleNamespace
 
 import keras
 import keras_nlp
@@ -125,15 +126,25 @@ def test_a_row_begins_with_a_sentence_and_is_part_of_its_tale():
 
 def test_gpt_learns_from_every_word_and_bert_from_the_blanks_alone():
     rows, rng = lesson.rows_of(TALES), np.random.default_rng(0)
-    inputs, targets, weights = lesson.next_word(rows, rng)
+    inputs, targets, loss_mask = lesson.next_word(rows, rng)
     assert all(np.array_equal(row[1:], target) for row, target in zip(rows, targets, strict=True))
-    assert np.array_equal(inputs, rows[:, :-1]) and weights.all()
+    assert np.array_equal(inputs, rows[:, :-1]) and loss_mask.all()
 
-    inputs, targets, weights = lesson.fill_blanks(rows, rng)
-    assert np.array_equal(inputs == lesson.BLANK, weights > 0)
-    assert np.array_equal(inputs[weights == 0], rows[weights == 0])
-    assert np.array_equal(targets, rows) and not (targets[weights > 0] == lesson.END).any()
-    assert weights.mean() == pytest.approx(1, abs=0.1)
+    inputs, targets, loss_mask = lesson.fill_blanks(rows, rng)
+    assert np.array_equal(inputs == lesson.BLANK, loss_mask > 0)
+    assert np.array_equal(inputs[loss_mask == 0], rows[loss_mask == 0])
+    assert np.array_equal(targets, rows) and not (targets[loss_mask > 0] == lesson.END).any()
+    assert loss_mask.mean() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 10_000])
+def test_batches_have_no_end_however_few_the_rows(batch_size, monkeypatch):
+    rows = lesson.rows_of(TALES)
+    given = {"args": SimpleNamespace(seed=0, batch_size=batch_size), "train_rows": rows}
+    for name, value in given.items():
+        monkeypatch.setitem(lesson.batches.__globals__, name, value)
+    for inputs, _, _ in islice(lesson.batches(lesson.next_word), 3):
+        assert len(inputs) == min(batch_size, len(rows))
 
 
 @pytest.mark.parametrize(
