@@ -345,16 +345,15 @@ print(f"{len(pairs):,} pairs")
 # For each real neighbour we sample five words of noise, with probabilities proportional to the
 # frequency to the power of 3/4. This power makes rare words a little more likely than in the text;
 # it worked best in the paper. (Unlike the paper, we sample all noise before training.) By chance,
-# noise can contain a real neighbour. `answers` holds the targets: 1 for the real candidate, 0 for
-# noise.
+# noise can contain a real neighbour. `targets` holds 1 for the real candidate, 0 for noise.
 
 # %%
 NOISE_WORDS = 5
 noise = frequency**0.75 / np.sum(frequency**0.75)  # (words,), adds to 1
 drawn = rng.choice(len(words), size=(len(pairs), NOISE_WORDS), p=noise)
 candidate_ids = np.concatenate([neighbours[:, None], drawn], axis=1)  # (pairs, 1 + 5)
-answers = np.zeros(candidate_ids.shape)
-answers[:, 0] = 1  # the first is the real one
+targets = np.zeros(candidate_ids.shape)
+targets[:, 0] = 1  # the first is the real one
 
 print(f"{'centre':>12}   real          noise")
 for row in rng.choice(len(pairs), size=4, replace=False):
@@ -385,12 +384,12 @@ print(f"{model.count_params():,} parameters = 2 × {len(words)} × {args.embeddi
 
 # %%
 some = slice(0, 1000)
-first_loss = model.evaluate([centres[some], candidate_ids[some]], answers[some], verbose=0)
+first_loss = model.evaluate([centres[some], candidate_ids[some]], targets[some], verbose=0)
 untrained, as_candidates = centre_table.get_weights()[0], candidate_table.get_weights()[0]
 by_hand = np.mean(
     [
         negative_sampling_loss(untrained[i], as_candidates[six], real) / (1 + NOISE_WORDS)
-        for i, six, real in zip(centres[some], candidate_ids[some], answers[some], strict=True)
+        for i, six, real in zip(centres[some], candidate_ids[some], targets[some], strict=True)
     ]
 )
 print(f"Keras {first_loss:.5f}, by hand {by_hand:.5f}, −log 0.5 = {-np.log(0.5):.5f}")
@@ -407,7 +406,7 @@ one_in_six = -share * np.log(share) - (1 - share) * np.log(1 - share)
 print(f"always answering 'one in six' costs {one_in_six:.4f}")
 history = model.fit(
     [centres, candidate_ids],
-    answers,
+    targets,
     batch_size=args.batch_size,
     epochs=args.epochs,
     verbose=0,
@@ -795,11 +794,11 @@ assert np.array_equal(by_layer, again) and not np.allclose(duck, other_duck) and
 
 
 # %%
-def sine_positions(places, dim, longest=10_000):
-    """Sines in the even columns, cosines in the odd ones -> (places, dim)."""
+def sine_positions(positions, dim, longest=10_000):
+    """Sines in the even columns, cosines in the odd ones -> (positions, dim)."""
     columns = np.arange(dim)
     speed = longest ** -(columns // 2 * 2 / dim)  # (dim,): from 1 down to nearly 1 / longest
-    angles = np.arange(places)[:, None] * speed  # (places, 1) * (dim,) -> (places, dim)
+    angles = np.arange(positions)[:, None] * speed  # (positions, 1) * (dim,)
     return np.where(columns % 2 == 0, np.sin(angles), np.cos(angles))
 
 

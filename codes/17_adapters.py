@@ -511,7 +511,7 @@ plt.show()
 #   tales a higher rank helps, but what is missing most is not the rank: it is the token embeddings.
 #   With them frozen, full fine-tuning is little better than LoRA of rank 16. With them trained,
 #   this LoRA learns about as much as full fine-tuning, or more.
-# * **The other methods**, on the retold tales. DoRA and our AdaLoRA of rank 4 come out about where
+# * **The other methods.** On the retold tales, DoRA and our AdaLoRA of rank 4 come out about where
 #   plain LoRA does. BitFit and prefix tuning learn less than LoRA of rank 1, IA³ less still, all
 #   with fewer numbers; prompt tuning learns least, though far more than nothing.
 # * **Which matrices.** Rank 1 in all six matrices learns more than rank 4 in query and value alone,
