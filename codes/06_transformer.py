@@ -919,9 +919,11 @@ for kind, (rows, columns) in questions.items():
 print("the blank               questions    BERT     GPT  GPT, rescored  most common", end="")
 print("  error at most")
 for kind, right in table.items():
-    of_bert, of_gpt, rescored, common = right.mean(axis=1)
-    print(f"{kind:23} {right.shape[1]:9} {of_bert:7.0%} {of_gpt:7.0%}", end="")
-    print(f" {rescored:14.0%} {common:12.0%} {0.5 / max(1, right.shape[1]) ** 0.5:14.1%}")
+    number = right.shape[1]
+    shares = [f"{share:.0%}" for share in right.mean(axis=1)] if number else ["–"] * 4
+    of_bert, of_gpt, rescored, common = shares
+    error = f"{0.5 / number**0.5:.1%}" if number else "–"
+    print(f"{kind:23} {number:9} {of_bert:>7} {of_gpt:>7} {rescored:>14} {common:>12} {error:>14}")
 print("error at most: the standard error of a share of one half, by the number of questions")
 if args.steps >= 900:  # a shorter training may not get there
     right = {kind: right.mean(axis=1) for kind, right in table.items()}
